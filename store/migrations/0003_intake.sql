@@ -1,0 +1,120 @@
+-- What the gateway writes with each batch, beside the readings themselves.
+
+-- Newest value per datastream and newest fix per device, newest by phenomenon time.
+create table latest (
+    datastream_id   integer primary key references datastream,
+    tenant_id       integer not null,
+    phenomenon_time timestamptz not null,
+    received_time   timestamptz not null,
+    value           double precision not null,
+    flag            smallint not null,
+    marks           smallint not null default 0,
+    rate_per_h      double precision  -- guarded slope, unit per hour; null: not evaluated
+) with (fillfactor = 50);
+
+create table latest_position (
+    device_id       integer primary key references device,
+    tenant_id       integer not null,
+    phenomenon_time timestamptz not null,
+    received_time   timestamptz not null,
+    lat             double precision not null,
+    lon             double precision not null,
+    speed_kmh       real,
+    course_deg      real,
+    blade           boolean,
+    flag            smallint not null,
+    marks           smallint not null default 0
+) with (fillfactor = 50);
+
+-- Identity of readings that came without a device time: (device, sequence number).
+create table reading_sequence (
+    device_id       integer not null references device,
+    seq             bigint not null,
+    phenomenon_time timestamptz not null,
+    primary key (device_id, seq)
+);
+
+-- Same identity, other value. The first stays in observation until a job settles the winner.
+create table conflict (
+    conflict_id     bigint generated always as identity primary key,
+    tenant_id       integer not null references tenant,
+    datastream_id   integer not null references datastream,
+    phenomenon_time timestamptz not null,
+    received_time   timestamptz not null,
+    value           double precision not null,
+    seq             bigint,
+    payload_hash    bytea not null,
+    settled_at      timestamptz,
+    unique (datastream_id, phenomenon_time, payload_hash)
+);
+
+-- What could not be decoded or accepted, kept with its reason.
+create table quarantine (
+    quarantine_id bigint generated always as identity primary key,
+    tenant_id     integer references tenant,
+    received_time timestamptz not null,
+    topic         text not null,
+    payload       bytea not null,
+    device_code   text,
+    reason        text not null,  -- gateway/reasons.py names them
+    detail        text not null default '',
+    replayed_at   timestamptz
+);
+create index quarantine_tenant_time on quarantine (tenant_id, received_time desc);
+
+-- Who reads a partition. Every gateway transaction checks its epoch: a frozen gateway that wakes
+-- up after a hand-over finds a higher one and can write nothing.
+create table intake (
+    tenant_id    integer not null references tenant,
+    partition_no smallint not null,
+    epoch        bigint not null default 0,
+    holder       text not null default '',
+    taken_at     timestamptz not null default now(),
+    primary key (tenant_id, partition_no)
+);
+
+-- The detector's tail state per datastream: what the last samples alone cannot restore.
+create table detector_state (
+    datastream_id integer primary key references datastream,
+    epoch         bigint not null,
+    through_time  timestamptz not null,  -- newest phenomenon time the state includes
+    state         bytea not null
+) with (fillfactor = 50);
+
+-- Hours whose rollup is out of date, and the rollups.
+create table rollup_dirty (
+    datastream_id integer not null references datastream,
+    bucket        timestamptz not null,
+    marked_at     timestamptz not null default now(),
+    primary key (datastream_id, bucket)
+);
+create table rollup_hour (
+    datastream_id integer not null references datastream,
+    bucket        timestamptz not null,
+    n             integer not null,       -- readings with a value
+    n_suspect     integer not null,       -- of these, flagged 3 or 4
+    value_min     double precision,
+    value_max     double precision,
+    value_mean    double precision,
+    value_last    double precision,
+    primary key (datastream_id, bucket)
+);
+
+-- Messages to send after the commit that decided them.
+create table outbox (
+    outbox_id  bigint generated always as identity primary key,
+    tenant_id  integer not null references tenant,
+    topic      text not null,
+    payload    jsonb,        -- null: clear the retained message
+    retain     boolean not null default true,
+    created_at timestamptz not null default now(),
+    sent_at    timestamptz
+);
+create index outbox_unsent on outbox (outbox_id) where sent_at is null;
+
+-- Test publishes that the gateway has seen: the last step of provisioning, and of `doctor`.
+create table probe_seen (
+    nonce     text primary key,
+    tenant_id integer not null references tenant,
+    seen_at   timestamptz not null default now()
+);

@@ -1,0 +1,80 @@
+-- Who may see what. The roles themselves are made by store/roles.py, which knows the passwords.
+-- Towns are separated by row-level security on ordinary tables, and by security-barrier views
+-- over the tables that TimescaleDB keeps as hypertables (it refuses columnstore together with
+-- row-level security), whose base tables the API's role cannot read.
+
+-- A database role that belongs to one town for good (a town's Grafana data source).
+create table town_role (
+    role_name name primary key,
+    tenant_id integer not null references tenant
+);
+
+create function visible_tenant_id() returns integer language sql stable as $$
+    select coalesce(
+        (select tenant_id from town_role where role_name = session_user),
+        nullif(current_setting('mizumori.tenant_id', true), '')::integer)
+$$;
+
+create view tenant_observation with (security_barrier) as
+    select o.* from observation o join datastream d using (datastream_id)
+    where d.tenant_id = (select visible_tenant_id());
+create view tenant_position with (security_barrier) as
+    select p.* from position p join device d using (device_id)
+    where d.tenant_id = (select visible_tenant_id());
+create view tenant_rollup_hour with (security_barrier) as
+    select r.* from rollup_hour r join datastream d using (datastream_id)
+    where d.tenant_id = (select visible_tenant_id());
+create view tenant_alert_transition with (security_barrier) as
+    select t.* from alert_transition t join alert a using (alert_id)
+    where a.tenant_id = (select visible_tenant_id());
+
+-- Row-level security: the API and a town's own role see one town, the services all of them.
+alter table tenant enable row level security;
+create policy tenant_town on tenant to mizumori_api, mizumori_grafana using (tenant_id = (select visible_tenant_id()));
+create policy tenant_service on tenant to mizumori_gateway, mizumori_jobs using (true) with check (true);
+alter table site enable row level security;
+create policy site_town on site to mizumori_api, mizumori_grafana using (tenant_id = (select visible_tenant_id()));
+create policy site_service on site to mizumori_gateway, mizumori_jobs using (true) with check (true);
+alter table device enable row level security;
+create policy device_town on device to mizumori_api, mizumori_grafana using (tenant_id = (select visible_tenant_id()));
+create policy device_service on device to mizumori_gateway, mizumori_jobs using (true) with check (true);
+alter table datastream enable row level security;
+create policy datastream_town on datastream to mizumori_api, mizumori_grafana using (tenant_id = (select visible_tenant_id()));
+create policy datastream_service on datastream to mizumori_gateway, mizumori_jobs using (true) with check (true);
+alter table latest enable row level security;
+create policy latest_town on latest to mizumori_api, mizumori_grafana using (tenant_id = (select visible_tenant_id()));
+create policy latest_service on latest to mizumori_gateway, mizumori_jobs using (true) with check (true);
+alter table latest_position enable row level security;
+create policy latest_position_town on latest_position to mizumori_api, mizumori_grafana using (tenant_id = (select visible_tenant_id()));
+create policy latest_position_service on latest_position to mizumori_gateway, mizumori_jobs using (true) with check (true);
+alter table conflict enable row level security;
+create policy conflict_town on conflict to mizumori_api, mizumori_grafana using (tenant_id = (select visible_tenant_id()));
+create policy conflict_service on conflict to mizumori_gateway, mizumori_jobs using (true) with check (true);
+alter table quarantine enable row level security;
+create policy quarantine_town on quarantine to mizumori_api, mizumori_grafana using (tenant_id = (select visible_tenant_id()));
+create policy quarantine_service on quarantine to mizumori_gateway, mizumori_jobs using (true) with check (true);
+alter table rule enable row level security;
+create policy rule_town on rule to mizumori_api, mizumori_grafana using (tenant_id = (select visible_tenant_id()));
+create policy rule_service on rule to mizumori_gateway, mizumori_jobs using (true) with check (true);
+alter table revision enable row level security;
+create policy revision_town on revision to mizumori_api, mizumori_grafana using (tenant_id = (select visible_tenant_id()));
+create policy revision_service on revision to mizumori_gateway, mizumori_jobs using (true) with check (true);
+alter table alert enable row level security;
+create policy alert_town on alert to mizumori_api, mizumori_grafana using (tenant_id = (select visible_tenant_id()));
+create policy alert_service on alert to mizumori_gateway, mizumori_jobs using (true) with check (true);
+alter table journal enable row level security;
+create policy journal_town on journal to mizumori_api, mizumori_grafana using (tenant_id = (select visible_tenant_id()));
+create policy journal_service on journal to mizumori_gateway, mizumori_jobs using (true) with check (true);
+alter table link_state enable row level security;
+create policy link_state_town on link_state to mizumori_api, mizumori_grafana using (tenant_id = (select visible_tenant_id()));
+create policy link_state_service on link_state to mizumori_gateway, mizumori_jobs using (true) with check (true);
+alter table link_event enable row level security;
+create policy link_event_town on link_event to mizumori_api, mizumori_grafana using (tenant_id = (select visible_tenant_id()));
+create policy link_event_service on link_event to mizumori_gateway, mizumori_jobs using (true) with check (true);
+
+grant select on town_role, level_label to mizumori_api, mizumori_grafana, mizumori_gateway, mizumori_jobs;
+grant select on tenant, site, device, datastream, latest, latest_position, conflict, quarantine, rule, revision, alert, journal, link_state, link_event, tenant_observation, tenant_position, tenant_rollup_hour, tenant_alert_transition to mizumori_api, mizumori_grafana;
+grant select, insert, update, delete on all tables in schema public to mizumori_jobs;
+grant select, insert, update on all tables in schema public to mizumori_gateway;
+grant delete on reading_sequence, probe_seen to mizumori_gateway;
+revoke insert, update, delete on tenant, broker_account, site, device, rule, level_label, town_role from mizumori_gateway;
