@@ -9,10 +9,12 @@ create table town_role (
     tenant_id integer not null references tenant
 );
 
+-- The API's role says for each transaction which town it serves. A town's own role cannot: it
+-- may set the setting, but only its row in town_role counts.
 create function visible_tenant_id() returns integer language sql stable as $$
-    select coalesce(
-        (select tenant_id from town_role where role_name = session_user),
-        nullif(current_setting('mizumori.tenant_id', true), '')::integer)
+    select case when session_user = 'mizumori_api'
+        then nullif(current_setting('mizumori.tenant_id', true), '')::integer
+        else (select tenant_id from town_role where role_name = session_user) end
 $$;
 
 create view tenant_observation with (security_barrier) as
@@ -24,9 +26,18 @@ create view tenant_position with (security_barrier) as
 create view tenant_rollup_hour with (security_barrier) as
     select r.* from rollup_hour r join datastream d using (datastream_id)
     where d.tenant_id = (select visible_tenant_id());
+-- Hours whose rollup is out of date: the API reads those from the readings themselves.
+create view tenant_rollup_dirty with (security_barrier) as
+    select r.* from rollup_dirty r join datastream d using (datastream_id)
+    where d.tenant_id = (select visible_tenant_id());
 create view tenant_alert_transition with (security_barrier) as
     select t.* from alert_transition t join alert a using (alert_id)
     where a.tenant_id = (select visible_tenant_id());
+
+-- What the API may know of every town: which there are. Only then can it ask for one.
+create view town_directory with (security_barrier) as
+    select tenant_id, code, name_ja, name_en, time_zone, training, map_lat, map_lon, map_zoom
+    from tenant;
 
 -- Row-level security: the API and a town's own role see one town, the services all of them.
 alter table tenant enable row level security;
@@ -72,9 +83,22 @@ alter table link_event enable row level security;
 create policy link_event_town on link_event to mizumori_api, mizumori_grafana using (tenant_id = (select visible_tenant_id()));
 create policy link_event_service on link_event to mizumori_gateway, mizumori_jobs using (true) with check (true);
 
-grant select on town_role, level_label to mizumori_api, mizumori_grafana, mizumori_gateway, mizumori_jobs;
-grant select on tenant, site, device, datastream, latest, latest_position, conflict, quarantine, rule, revision, alert, journal, link_state, link_event, tenant_observation, tenant_position, tenant_rollup_hour, tenant_alert_transition to mizumori_api, mizumori_grafana;
+-- A town's role sees its own line: who the other towns' roles are is not its business.
+alter table town_role enable row level security;
+create policy town_role_own on town_role to mizumori_grafana using (role_name = session_user);
+create policy town_role_service on town_role to mizumori_gateway, mizumori_jobs using (true) with check (true);
+
+grant usage on schema public to mizumori_api, mizumori_grafana, mizumori_gateway, mizumori_jobs;
+grant select on schema_version, level_label to mizumori_api, mizumori_grafana, mizumori_gateway, mizumori_jobs;
+grant select on town_role to mizumori_grafana;
+grant select on tenant, site, datastream, latest, latest_position, conflict, quarantine, rule, revision, alert, journal, link_state, link_event, tenant_observation, tenant_position, tenant_rollup_hour, tenant_rollup_dirty, tenant_alert_transition to mizumori_api, mizumori_grafana;
+-- All of device but the secret's hash.
+grant select (device_id, tenant_id, site_id, code, kind, name_ja, name_en, lat, lon, expected_interval_s, state, codec, created_at) on device to mizumori_api, mizumori_grafana;
+grant select on town_directory to mizumori_api;
 grant select, insert, update, delete on all tables in schema public to mizumori_jobs;
 grant select, insert, update on all tables in schema public to mizumori_gateway;
-grant delete on reading_sequence, probe_seen to mizumori_gateway;
-revoke insert, update, delete on tenant, broker_account, site, device, rule, level_label, town_role from mizumori_gateway;
+grant delete on reading_sequence, probe_seen, rollup_dirty to mizumori_gateway;
+revoke insert, update, delete on schema_version, town_role, broker_account from mizumori_gateway, mizumori_jobs;
+revoke insert, update on tenant, site, device, rule, level_label from mizumori_gateway;
+-- What was said is never rewritten, by nobody but the owner.
+revoke update, delete on journal, link_event from mizumori_gateway, mizumori_jobs;

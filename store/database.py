@@ -1,0 +1,139 @@
+"""A pool of connections for one database role."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import TupleRow
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from store.errors import DatabaseAwayError
+
+Connection = psycopg.Connection[TupleRow]
+
+# A commit that hangs longer than this is an outage: the gateway's ack_wait is 15 s.
+ANSWER_WITHIN_S = 5.0
+
+
+def describe(dsn: str) -> str:
+    """Name a database for a message: database, server and role, never the password."""
+    parts = conninfo_to_dict(dsn)
+    host = parts.get("host") or "the local socket"
+    port = parts.get("port") or "5432"
+    user = parts.get("user") or "the current user"
+    return f"database {parts.get('dbname') or user} at {host}:{port} (role {user})"
+
+
+class Database:
+    """Transactions of one database role.
+
+    Opening never waits: a database that is away is reported by the first transaction.
+
+    Parameters
+    ----------
+    dsn
+        Connection string with the role's user and password.
+    name
+        What the server shows in ``pg_stat_activity``: ``mizumori-gateway``.
+    max_size
+        Most connections held at a time.
+    answer_within_s
+        How long a transaction waits for a connection before the database counts as away.
+    """
+
+    def __init__(
+        self, dsn: str, *, name: str, max_size: int = 4, answer_within_s: float = ANSWER_WITHIN_S
+    ) -> None:
+        self._where = describe(dsn)
+        self.dsn = make_conninfo(
+            dsn,
+            application_name=name,
+            connect_timeout=max(2, round(answer_within_s)),  # libpq: below 2 means 2
+            # A server that vanished without a word is noticed within half a minute.
+            keepalives_idle=10,
+            keepalives_interval=5,
+            keepalives_count=3,
+        )
+        self._pool: ConnectionPool[Connection] = ConnectionPool(
+            self.dsn,
+            name=name,
+            min_size=1,
+            max_size=max_size,
+            timeout=answer_within_s,
+            # Short, so that the pool tries again at the next request and not after a long pause.
+            reconnect_timeout=answer_within_s,
+            check=ConnectionPool.check_connection,
+            kwargs={"options": "-c timezone=UTC"},
+            open=False,
+        )
+        self._pool.open(wait=False)
+
+    @contextmanager
+    def transaction(self, tenant_id: int | None = None) -> Iterator[Connection]:
+        """Run a block in one transaction: committed at its end, rolled back if it raises.
+
+        Parameters
+        ----------
+        tenant_id
+            The town that row-level security shows (for the API's role); None shows none to it.
+
+        Raises
+        ------
+        DatabaseAwayError
+            If the database does not answer, or the connection broke before the commit was
+            confirmed. The work may then be tried again.
+        """
+        try:
+            with self._pool.connection() as conn:
+                if tenant_id is not None:
+                    conn.execute(
+                        "select set_config('mizumori.tenant_id', %s, true)", (str(tenant_id),)
+                    )
+                yield conn
+        except PoolTimeout as error:
+            raise self._away(error) from error
+        except psycopg.OperationalError as error:
+            if is_away(error):
+                raise self._away(error) from error
+            raise
+
+    def connect(self) -> Connection:
+        """Open a connection of its own, in autocommit, for LISTEN or a long-held lock.
+
+        Raises
+        ------
+        DatabaseAwayError
+            If the database does not answer.
+        """
+        try:
+            return psycopg.connect(self.dsn, autocommit=True, options="-c timezone=UTC")
+        except psycopg.OperationalError as error:
+            raise self._away(error) from error
+
+    def _away(self, error: Exception) -> DatabaseAwayError:
+        return DatabaseAwayError(
+            f"{self._where} does not answer: {str(error).strip()}. "
+            "Is it running, and are the address and the password in the settings right?"
+        )
+
+    def close(self) -> None:
+        """Close every connection; transactions under way finish first."""
+        self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def is_away(error: psycopg.OperationalError) -> bool:
+    """Tell a lost server from an error that would come again.
+
+    Class 08 is a connection error, 57P01 to 57P03 a shutdown or a start, 53 a lack of
+    resources (disk full, too many connections); no code at all comes from libpq itself.
+    """
+    state = error.sqlstate
+    return state is None or state[:2] in {"08", "53"} or state in {"57P01", "57P02", "57P03"}
