@@ -1,0 +1,26 @@
+"""What goes wrong in the core, in words for the person who wrote the parameter."""
+
+
+class DetectorError(Exception):
+    """Base of every error of this package."""
+
+
+class ParameterError(DetectorError, ValueError):
+    """A parameter is refused. The message says which one, why, and what would be accepted.
+
+    Attributes
+    ----------
+    field : str
+        The parameter as it is written in a rule's parameters, for a form to mark it.
+    reason : str
+        The rest of the message.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class StateError(DetectorError):
+    """A stored state cannot be read back, or does not belong to the samples beside it."""

@@ -1,0 +1,94 @@
+"""What every rule and test shares: it validates itself and can be written down as JSON."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from difflib import get_close_matches
+from typing import Any, ClassVar, Self
+
+from detectors.errors import ParameterError
+
+
+def check_number(
+    field: str,
+    value: object,
+    *,
+    least: float = -math.inf,
+    above: float = -math.inf,
+    most: float = math.inf,
+) -> float:
+    """Return `value` as a finite float, or say what is wrong with it.
+
+    Raises
+    ------
+    ParameterError
+        Not a number, not finite, or outside [least, most] or not above `above`.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ParameterError(field, f"expected a number, got {value!r}")
+    if not math.isfinite(value):
+        raise ParameterError(field, f"expected a finite number, got {value!r}")
+    if value < least:
+        raise ParameterError(field, f"must be {least:g} or more, got {value:g}")
+    if value <= above:
+        raise ParameterError(field, f"must be greater than {above:g}, got {value:g}")
+    if value > most:
+        raise ParameterError(field, f"must be {most:g} or less, got {value:g}")
+    return float(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    return value
+
+
+def check_keys(owner: str, params: Mapping[str, Any], cls: type) -> None:
+    """Refuse unknown and missing keys of `params`, naming the nearest known one.
+
+    Raises
+    ------
+    ParameterError
+        With the key as its field.
+    """
+    known = {f.name: f for f in fields(cls)}
+    for key in params:
+        if key not in known:
+            near = get_close_matches(str(key), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(known)
+            raise ParameterError(str(key), f"{owner} has no such parameter; {hint}")
+    for name, f in known.items():
+        if name not in params and f.default is MISSING and f.default_factory is MISSING:
+            raise ParameterError(name, f"{owner} needs this parameter")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Base of the frozen, self-validating parameter sets of rules and tests."""
+
+    kind: ClassVar[str] = ""
+
+    def to_params(self) -> dict[str, Any]:
+        """Return the parameters as plain JSON values, without the kind."""
+        plain: dict[str, Any] = _plain(self)
+        return plain
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> Self:
+        """Read back what `to_params` wrote.
+
+        Raises
+        ------
+        ParameterError
+            Unknown, missing or refused parameter.
+        """
+        if not isinstance(params, Mapping):
+            raise ParameterError(cls.kind, f"expected an object of parameters, got {params!r}")
+        check_keys(cls.kind, params, cls)
+        return cls(**{key: cls._read(key, value) for key, value in params.items()})
+
+    @classmethod
+    def _read(cls, key: str, value: Any) -> Any:  # noqa: ARG003 (subclasses look at the key)
+        return tuple(value) if isinstance(value, list) else value
