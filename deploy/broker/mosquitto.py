@@ -1,0 +1,87 @@
+"""Mosquitto instead of NATS: recommended settings, passwords and access list as text.
+
+Mosquitto has no accounts and no partitions: one intake subscribes to ``mz/v1/{town}/d/+/up``,
+and towns are kept apart by the access list alone. What it cannot promise is in docs/broker.md:
+it tells devices that a message is safe before it is on the disk.
+"""
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from deploy.broker.nats_config import device_user
+from store.broker_accounts import BrokerAccount, BrokerDevice
+
+# mosquitto_passwd's own number of rounds; with 128-bit secrets it is not what protects them.
+_ROUNDS = 101
+
+
+def config(*, host: str, port: int, folder: Path, window_messages: int) -> str:
+    """Write mosquitto.conf.
+
+    Parameters
+    ----------
+    host, port
+        Where devices and the gateway connect.
+    folder
+        Holds ``passwords``, ``acl`` and the stored sessions; must be Mosquitto's own.
+    window_messages
+        Messages the gateway may hold unacknowledged.
+    """
+    return f"""\
+# Written by Mizumori. What this cannot promise is in docs/broker.md.
+per_listener_settings false
+listener {port} {host}
+allow_anonymous false
+password_file {folder}/passwords
+acl_file {folder}/acl
+
+# Messages for a gateway that is away. The default keeps 1,000 and drops the rest without a word.
+max_queued_messages 0
+max_inflight_messages {window_messages}
+
+# By default nothing is stored. This writes everything every ten seconds: what was acknowledged
+# since is lost when the process is killed or the power fails.
+persistence true
+persistence_location {folder}/
+autosave_interval 10
+log_dest stderr
+log_type error
+log_type warning
+log_type notice
+"""
+
+
+def acl(accounts: Iterable[BrokerAccount], devices: Iterable[BrokerDevice]) -> str:
+    """Write the access list: a device writes its own two topics and reads its own commands."""
+    lines: list[str] = []
+    for account in sorted(accounts, key=lambda a: a.tenant_code):
+        town = account.tenant_code
+        lines += [f"user {account.gateway_user}", f"topic readwrite mz/v1/{town}/#", ""]
+    for device in sorted(devices, key=lambda d: (d.tenant_code, d.code)):
+        base = f"mz/v1/{device.tenant_code}/d/{device.code}"
+        lines += [
+            f"user {device_user(device.tenant_code, device.code)}",
+            f"topic write {base}/up",
+            f"topic write {base}/status",
+            f"topic read {base}/down",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def passwords(secret_of_user: Mapping[str, str]) -> str:
+    """Write the password file from secrets in the clear.
+
+    Mosquitto knows no bcrypt, and bcrypt is all that the database keeps: the line of a device can
+    only be written when its secret is made.
+    """
+    return "".join(f"{user}:{_pbkdf2(secret)}\n" for user, secret in sorted(secret_of_user.items()))
+
+
+def _pbkdf2(secret: str) -> str:
+    salt = secrets.token_bytes(12)
+    digest = hashlib.pbkdf2_hmac("sha512", secret.encode(), salt, _ROUNDS)
+    return f"$7${_ROUNDS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"

@@ -1,0 +1,190 @@
+"""The NATS server's configuration as text, a pure function of rows and settings.
+
+Towns are accounts, so that one town's subjects, client ids and storage are nobody else's. A
+device's message is mapped to a partition before permissions are checked, so the permission to
+publish a reading is written on the mapped subject; a last will is checked on the subject as the
+device wrote it. Anything else a device publishes is dropped by the server, which acknowledges it
+all the same: `deploy.broker.doctor` reports such violations from the server's log.
+"""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+
+from deploy.broker.errors import BrokerConfigError
+from deploy.broker.secrets import hash_for_config
+from deploy.broker.settings import NatsSettings
+from store.broker_accounts import BrokerAccount, BrokerDevice
+
+# What an account may store beyond its queue: sessions, retained states, subscriptions' positions.
+HEADROOM_BYTES = 64 << 20
+MAX_MEMORY_BYTES = 64 << 20
+LOG_BYTES = 64 << 20
+LOG_FILES = 4
+
+_TENANT = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+
+
+def admin_user(tenant_code: str) -> str:
+    """Return the name of an account's administrator. No device can be called so."""
+    return f"{tenant_code}/@admin"
+
+
+def device_user(tenant_code: str, device_code: str) -> str:
+    """Return the user name with which a device connects."""
+    return f"{tenant_code}/{device_code}"
+
+
+def store_limit(account: BrokerAccount) -> int:
+    """Return the most an account may store, in bytes: its queue, and room for what steers it."""
+    return account.queue_bytes + HEADROOM_BYTES
+
+
+def render(
+    accounts: Sequence[BrokerAccount],
+    devices: Iterable[BrokerDevice],
+    settings: NatsSettings,
+    admitted: Collection[str],
+) -> str:
+    """Write the server's configuration.
+
+    Parameters
+    ----------
+    accounts
+        One per town.
+    devices
+        Devices that have a secret, of any town.
+    settings
+        Section ``[nats]``.
+    admitted
+        Codes of the towns whose devices are let in: those whose intake sessions all exist. A
+        message that no session wants is acknowledged and thrown away.
+
+    Returns
+    -------
+    str
+        Text for ``nats-server --config``; equal for equal arguments in any order.
+
+    Raises
+    ------
+    BrokerConfigError
+        A code holds characters that are not allowed in one, or no administrator's secret is set.
+    """
+    admin_secret = settings.admin_password.get_secret_value()
+    if not admin_secret:
+        raise BrokerConfigError(
+            "NATS has no administrator's password: set MIZUMORI_NATS__ADMIN_PASSWORD"
+        )
+    _check_space(accounts, settings)
+    by_town: dict[str, list[BrokerDevice]] = defaultdict(list)
+    for device in devices:
+        by_town[device.tenant_code].append(device)
+    lines = _server(settings)
+    lines.append("accounts {")
+    for account in sorted(accounts, key=lambda a: a.tenant_code):
+        town = account.tenant_code
+        open_to = by_town[town] if town in admitted else []
+        lines += _account(account, sorted(open_to, key=lambda d: d.code), admin_secret)
+    lines.append("}")
+    return "\n".join(lines) + "\n"
+
+
+def _check_space(accounts: Sequence[BrokerAccount], settings: NatsSettings) -> None:
+    """Every queue must be able to fill before the disk does."""
+    needed = sum(map(store_limit, accounts))
+    if needed > settings.store_bytes:
+        raise BrokerConfigError(
+            f"The towns' queues may take {needed >> 20} MiB and the broker's store "
+            f"{settings.store_bytes >> 20} MiB: give the store more, or a town a smaller queue"
+        )
+
+
+def _server(settings: NatsSettings) -> list[str]:
+    sync = ", sync_interval: always" if settings.sync == "always" else ""
+    jetstream = (
+        f"store_dir: {_text(str(settings.store_dir))}, max_mem: {MAX_MEMORY_BYTES}, "
+        f"max_file: {settings.store_bytes}{sync}"
+    )
+    mqtt = (
+        f"listen: {_text(f'{settings.mqtt_host}:{settings.mqtt_port}')}, "
+        f"ack_wait: {_text(f'{settings.ack_wait_s}s')}, "
+        f"max_ack_pending: {settings.window_messages}{_tls(settings)}"
+    )
+    lines = [
+        "# Written by Mizumori from its database; changes made here are overwritten.",
+        "server_name: mizumori",
+        f"listen: {_text(f'{settings.client_host}:{settings.client_port}')}",
+        f"http: {_text(f'127.0.0.1:{settings.monitor_port}')}",
+        f"max_payload: {settings.max_payload_bytes}",
+        f"jetstream {{ {jetstream} }}",
+        f"mqtt {{ {mqtt} }}",
+    ]
+    if settings.log_file is not None:
+        lines += [
+            f"log_file: {_text(str(settings.log_file))}",
+            f"log_size_limit: {LOG_BYTES}",
+            f"log_max_num: {LOG_FILES}",
+        ]
+    return lines
+
+
+def _tls(settings: NatsSettings) -> str:
+    if settings.tls_cert is None:
+        return ""
+    return (
+        f", tls {{ cert_file: {_text(str(settings.tls_cert))}, "
+        f"key_file: {_text(str(settings.tls_key))} }}"
+    )
+
+
+def _account(
+    account: BrokerAccount, devices: Iterable[BrokerDevice], admin_secret: str
+) -> list[str]:
+    town = account.tenant_code
+    if not _TENANT.fullmatch(town):
+        raise BrokerConfigError(f"{town!r} cannot be a town's code at the broker")
+    admin = admin_user(town)
+    target = f"mz.v1.{town}.p.{{{{partition({account.partitions},1)}}}}.d.{{{{wildcard(1)}}}}.up"
+    return [
+        f"  {_text(town)} {{",
+        f"    jetstream {{ max_file: {store_limit(account)}, max_mem: 0 }}",
+        f"    mappings {{ {_text(f'mz.v1.{town}.d.*.up')}: {_text(target)} }}",
+        "    users [",
+        _user(admin, hash_for_config(admin, admin_secret), "STANDARD"),
+        _user(
+            account.gateway_user,
+            hash_for_config(account.gateway_user, account.gateway_password),
+            "MQTT",
+        ),
+        *(_device(town, device) for device in devices),
+        "    ]",
+        "  }",
+    ]
+
+
+def _device(town: str, device: BrokerDevice) -> str:
+    code = device.code
+    if not _DEVICE.fullmatch(code):
+        raise BrokerConfigError(f"{code!r} cannot be a device's code at the broker")
+    publish = [f"mz.v1.{town}.p.*.d.{code}.up", f"mz.v1.{town}.d.{code}.status"]
+    subscribe = [f"mz.v1.{town}.d.{code}.down"]
+    allow = f", permissions {{ publish: {_list(publish)}, subscribe: {_list(subscribe)} }}"
+    return _user(device_user(town, code), device.secret_hash, "MQTT", allow)
+
+
+def _user(name: str, password_hash: str, connection: str, more: str = "") -> str:
+    return (
+        f"      {{ user: {_text(name)}, password: {_text(password_hash)}, "
+        f"allowed_connection_types: [{connection}]{more} }}"
+    )
+
+
+def _list(subjects: Iterable[str]) -> str:
+    return "[" + ", ".join(_text(subject) for subject in subjects) + "]"
+
+
+def _text(value: str) -> str:
+    # The double-quoted string of the server's format has JSON's escapes for what can occur here.
+    return json.dumps(value, ensure_ascii=False)
