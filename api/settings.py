@@ -54,5 +54,5 @@ class ApiSettings(BaseModel):
     live_queue: int = Field(
         default=2000,
         ge=10,
-        description="Events that wait for one slow browser before it is told to load the page anew.",
+        description="Events that wait for one slow browser until it is told to load the page anew.",
     )

@@ -1,0 +1,95 @@
+"""What can go wrong in a request, and the words for it."""
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+class StartError(Exception):
+    """The API cannot start; the message is one sentence that says what to do."""
+
+
+class Kind(enum.Enum):
+    """Kinds of problem: name in the ``type`` URN, status, title in English and in Japanese."""
+
+    UNKNOWN_ADDRESS = ("unknown-address", 404, "Nothing is at this address", "ページがありません")
+    UNKNOWN_TOWN = ("unknown-town", 404, "No such town", "団体が見つかりません")
+    UNKNOWN_DEVICE = ("unknown-device", 404, "No such device", "機器が見つかりません")
+    UNKNOWN_DATASTREAM = (
+        "unknown-datastream",
+        404,
+        "No such datastream",
+        "測定項目が見つかりません",
+    )
+    UNKNOWN_ALERT = ("unknown-alert", 404, "No such alert", "アラートが見つかりません")
+    METHOD = (
+        "method-not-allowed",
+        405,
+        "This address is read with GET only",
+        "この操作はできません",
+    )
+    MISTAKE = ("mistake-in-request", 422, "The request has a mistake", "入力に誤りがあります")
+    REFUSED = ("refused", 400, "The request was refused", "要求を受け付けられません")
+    INTERNAL = ("internal", 500, "The server has a fault", "サーバーで障害が起きました")
+    DATABASE_AWAY = (
+        "database-away",
+        503,
+        "The database does not answer",
+        "データベースに接続できません",
+    )
+    TOO_SLOW = ("too-slow", 503, "The answer took too long", "応答に時間がかかりすぎました")
+    FULL = ("live-feed-full", 503, "Too many live feeds are open", "同時接続数の上限です")
+
+    def __init__(self, slug: str, status: int, title: str, title_ja: str) -> None:
+        self.slug = slug
+        self.status = status
+        self.title = title
+        self.title_ja = title_ja
+
+    @property
+    def urn(self) -> str:
+        """The ``type`` of the problem document."""
+        return f"urn:mizumori:problem:{self.slug}"
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One mistake in the input: where it is, and what to write instead."""
+
+    field: str
+    message: str
+
+
+class ApiError(Exception):
+    """A request that cannot be answered as asked.
+
+    Parameters
+    ----------
+    kind
+        Which problem it is.
+    detail
+        One or two sentences that a person can act on.
+    mistakes
+        For mistakes in the input: each with its field.
+    headers
+        Extra headers of the answer, such as ``Retry-After``.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        detail: str,
+        *,
+        mistakes: Sequence[Mistake] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+        self.mistakes = tuple(mistakes)
+        self.headers = dict(headers or {})
+
+
+def mistake(field: str, message: str) -> ApiError:
+    """Build the error for one mistake in one field."""
+    return ApiError(Kind.MISTAKE, f"{field}: {message}", mistakes=[Mistake(field, message)])

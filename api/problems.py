@@ -1,0 +1,173 @@
+"""Every error as one documented shape: RFC 9457 problem details, in words."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psycopg
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from api.errors import ApiError, Kind, Mistake
+from store.errors import DatabaseAwayError
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 5  # the pool looks for a lost database about this often
+log = structlog.get_logger("api")
+
+
+class FieldMistake(BaseModel):
+    """One mistake in the input."""
+
+    field: str = Field(description="The parameter", examples=["limit"])
+    message: str = Field(description="What to write instead", examples=["must be at most 10000"])
+
+
+class Problem(BaseModel):
+    """An error as RFC 9457 describes it, with its title in Japanese beside it."""
+
+    type: str = Field(examples=["urn:mizumori:problem:unknown-town"])
+    title: str = Field(examples=["No such town"])
+    title_ja: str = Field(examples=["団体が見つかりません"])
+    status: int = Field(examples=[404])
+    detail: str = Field(
+        description="What happened and what to do, for this very request",
+        examples=["There is no town 'sakkata'. GET /api/v1/towns lists them."],
+    )
+    instance: str = Field(description="The path that was asked for")
+    errors: list[FieldMistake] = Field(
+        default=[], description="For mistakes in the input: each with its field"
+    )
+
+
+def problem_response(
+    kind: Kind,
+    detail: str,
+    instance: str,
+    *,
+    mistakes: Sequence[Mistake] = (),
+    headers: Mapping[str, str] | None = None,
+    status: int | None = None,
+) -> Response:
+    """Build the answer for one problem."""
+    problem = Problem(
+        type=kind.urn,
+        title=kind.title,
+        title_ja=kind.title_ja,
+        status=status or kind.status,
+        detail=detail,
+        instance=instance,
+        errors=[FieldMistake(field=m.field, message=m.message) for m in mistakes],
+    )
+    return Response(
+        problem.model_dump_json(),
+        status_code=problem.status,
+        media_type=MEDIA_TYPE,
+        headers=dict(headers or {}),
+    )
+
+
+def responses(*kinds: Kind) -> dict[int | str, dict[str, Any]]:
+    """Describe the problems that a route may answer with, for the OpenAPI document."""
+    grouped: dict[int | str, list[Kind]] = {}
+    for kind in (*kinds, Kind.MISTAKE, Kind.INTERNAL, Kind.DATABASE_AWAY):
+        grouped.setdefault(kind.status, []).append(kind)
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {
+            "description": "; ".join(f"{kind.title} ({kind.title_ja})" for kind in group),
+            "content": {MEDIA_TYPE: {"schema": schema}},
+        }
+        for status, group in grouped.items()
+    }
+
+
+def in_words(error: Mapping[str, Any]) -> Mistake:
+    """Turn one of pydantic's validation errors into a sentence without its jargon."""
+    place = [str(part) for part in error["loc"]]
+    field = ".".join(place[1:]) or ".".join(place)
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "missing":
+            message = "is needed and was not given"
+        case "int_parsing" | "int_type" | "int_from_float" | "int_parsing_size":
+            message = "must be a whole number"
+        case "greater_than_equal":
+            message = f"must be at least {context['ge']}"
+        case "less_than_equal":
+            message = f"must be at most {context['le']}"
+        case "enum" | "literal_error":
+            message = f"must be one of: {context['expected']}"
+        case "string_too_long":
+            message = f"must be at most {context['max_length']} characters long"
+        case _:
+            message = str(error["msg"])
+    return Mistake(field, message)
+
+
+def _api_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return problem_response(
+        error.kind,
+        error.detail,
+        request.url.path,
+        mistakes=error.mistakes,
+        headers=error.headers,
+    )
+
+
+def _validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    mistakes = [in_words(each) for each in error.errors()]
+    detail = "; ".join(f"{m.field}: {m.message}" for m in mistakes)
+    return problem_response(Kind.MISTAKE, detail, request.url.path, mistakes=mistakes)
+
+
+def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    path = request.url.path
+    if error.status_code == Kind.METHOD.status:
+        headers = {"Allow": "GET", **(error.headers or {})}
+        detail = f"{request.method} is not possible here; use GET."
+        return problem_response(Kind.METHOD, detail, path, headers=headers)
+    if error.status_code == Kind.UNKNOWN_ADDRESS.status:
+        detail = "Check the address. /api/v1/openapi.json lists what the API offers."
+        return problem_response(Kind.UNKNOWN_ADDRESS, detail, path)
+    return problem_response(
+        Kind.REFUSED, str(error.detail), path, status=error.status_code, headers=error.headers
+    )
+
+
+def database_away(path: str) -> Response:
+    """Build the answer while the database does not answer."""
+    detail = (
+        "Readings go on being collected by the broker and nothing is lost. Try again in a few "
+        "seconds; if it stays so, run `mizumori doctor` on the server."
+    )
+    headers = {"Retry-After": str(RETRY_AFTER_S)}
+    return problem_response(Kind.DATABASE_AWAY, detail, path, headers=headers)
+
+
+def too_slow(path: str) -> Response:
+    """Build the answer for a request that was given up."""
+    detail = "Ask for a shorter time range or a coarser bucket, or try again in a few seconds."
+    headers = {"Retry-After": str(RETRY_AFTER_S)}
+    return problem_response(Kind.TOO_SLOW, detail, path, headers=headers)
+
+
+def _database(request: Request, error: Exception) -> Response:
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        return too_slow(request.url.path)
+    return database_away(request.url.path)
+
+
+def install(app: FastAPI) -> None:
+    """Make every expected error of ``app`` a problem document."""
+    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(DatabaseAwayError, _database)
+    app.add_exception_handler(psycopg.OperationalError, _database)
