@@ -40,9 +40,7 @@ def ensure_roles(owner_dsn: str, passwords: Mapping[str, str]) -> None:
             for role in (*LOGIN_ROLES, *GROUP_ROLES):
                 verb = sql.SQL("alter" if role in present else "create")
                 rights = sql.SQL("nologin" if role in GROUP_ROLES else "login")
-                statement = sql.SQL("{} role {} with {} nosuperuser nobypassrls inherit").format(
-                    verb, sql.Identifier(role), rights
-                )
+                statement = sql.SQL("{} role {} with {}").format(verb, sql.Identifier(role), rights)
                 if role in passwords:
                     statement += sql.SQL(" password {}").format(sql.Literal(passwords[role]))
                 if role not in present or role in passwords:
