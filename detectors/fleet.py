@@ -68,7 +68,7 @@ class Fleet:
             one = touched[s]
             known = dict(one.seen)
             if t in known:
-                same = known[t] == x or (known[t] != known[t] and x != x)
+                same = known[t] == x or (np.isnan(known[t]) and np.isnan(x))
                 (duplicate if same else conflict)[i] = True
                 continue
             if one.last_ms is not None and t <= one.last_ms:

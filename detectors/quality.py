@@ -1,5 +1,6 @@
 """Parameters of the quality tests that run with each reading of one datastream (QARTOD)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -69,6 +70,16 @@ class Season:
         object.__setattr__(self, "span", _check_span("span", self.span))
 
 
+def _read_season(item: Any) -> Season:
+    if not isinstance(item, Mapping):
+        raise ParameterError("seasons", f"expected an object with months and span, got {item!r}")
+    check_keys("a season", item, Season)
+    span = item["span"]
+    return Season(
+        item["from_month"], item["to_month"], tuple(span) if isinstance(span, list) else span
+    )
+
+
 @dataclass(frozen=True)
 class Climatology(Parameters):
     """Outside the season's usual span: suspect. No season matches: not evaluated."""
@@ -94,11 +105,7 @@ class Climatology(Parameters):
     def _read(cls, key: str, value: Any) -> Any:
         if key != "seasons" or not isinstance(value, list | tuple):
             return super()._read(key, value)
-        seasons = []
-        for item in value:
-            check_keys("a season", item, Season)
-            seasons.append(Season(**{k: tuple(v) if k == "span" else v for k, v in item.items()}))
-        return tuple(seasons)
+        return tuple(_read_season(item) for item in value)
 
 
 @dataclass(frozen=True)

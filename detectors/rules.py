@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar, Final, Literal
 
 from detectors.errors import ParameterError
@@ -51,6 +52,13 @@ class Level:
             object.__setattr__(self, name, check_number(name, getattr(self, name), least=0.0))
 
 
+def _read_level(item: Any) -> Level:
+    if not isinstance(item, Mapping):
+        raise ParameterError("", f"expected an object with on and off, got {item!r}")
+    check_keys("a level", item, Level)
+    return Level(**item)
+
+
 def _check_direction(direction: object) -> None:
     if direction not in ("rising", "falling"):
         raise ParameterError("direction", f"must be 'rising' or 'falling', got {direction!r}")
@@ -73,7 +81,7 @@ def _check_nested(levels: tuple[Level, ...], direction: Direction) -> None:
                 f"level {number} comes on at {level.on:g}, so it must go off "
                 f"{'below' if rising else 'above'} that, got {level.off:g}",
             )
-    for number, (low, high) in enumerate(zip(levels, levels[1:], strict=False), 1):
+    for number, (low, high) in enumerate(pairwise(levels), 1):
         place = f"levels[{number}]"
         for name in ("on", "off"):
             if sign * getattr(high, name) < sign * getattr(low, name):
@@ -130,9 +138,8 @@ class Threshold(Parameters):
     failed_may_raise: bool = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.levels, tuple) or not all(
-            isinstance(level, Level) for level in self.levels
-        ):
+        levels: Any = self.levels
+        if not isinstance(levels, tuple) or not all(isinstance(level, Level) for level in levels):
             raise ParameterError("levels", "expected a list of levels")
         if not 1 <= len(self.levels) <= MAX_LEVELS:
             raise ParameterError(
@@ -153,10 +160,7 @@ class Threshold(Parameters):
         levels = []
         for number, item in enumerate(value):
             try:
-                if not isinstance(item, Mapping):
-                    raise ParameterError("", f"expected an object with on and off, got {item!r}")
-                check_keys("a level", item, Level)
-                levels.append(Level(**item))
+                levels.append(_read_level(item))
             except ParameterError as error:
                 place = f"levels[{number}]" + (f".{error.field}" if error.field else "")
                 raise ParameterError(place, error.reason) from error
@@ -202,11 +206,11 @@ class RateOfRise(Parameters):
     direction: Direction = "rising"
 
     def __post_init__(self) -> None:
-        limits = self.limits_per_h
+        limits: Any = self.limits_per_h
         if not isinstance(limits, tuple) or not 1 <= len(limits) <= MAX_LEVELS:
             raise ParameterError("limits_per_h", f"expected 1 to {MAX_LEVELS} slopes")
         checked = tuple(check_number("limits_per_h", limit, above=0.0) for limit in limits)
-        if any(b < a for a, b in zip(checked, checked[1:], strict=False)):
+        if any(b < a for a, b in pairwise(checked)):
             raise ParameterError("limits_per_h", "the slopes must ascend from level to level")
         object.__setattr__(self, "limits_per_h", checked)
         for name in ("window_s", "interval_s"):

@@ -1,0 +1,230 @@
+"""The rule sets a town starts with, per device kind and site kind: data with their sources.
+
+The store writes them as version 1 of a town's rules; each can be changed per site and per device.
+Marks in the sources: [J] is a judgement that a site may override.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from detectors.level_labels import LEVEL_LABELS, LevelLabel
+from detectors.parameters import Parameters
+from detectors.quality import FlatLine, GrossRange, RateOfChange, Spike
+from detectors.rules import Direction, Level, RateOfRise, Silence, Threshold
+
+__all__ = [
+    "DEFAULT_RULES",
+    "LEVEL_LABELS",
+    "DefaultRule",
+    "LevelLabel",
+    "default_rules",
+    "hysteresis_off",
+    "max_gap_s",
+    "river_threshold",
+]
+
+# What a property of this name means that is no datastream: the rule looks at the device's link.
+LINK: Final = "link"
+
+
+@dataclass(frozen=True)
+class DefaultRule:
+    """A row of `rule`, with where it comes from.
+
+    Attributes
+    ----------
+    code : str
+    rule : Parameters
+        Its `kind` and `to_params()` go into the row.
+    observed_property : str
+        Property of the datastreams it applies to; "link" for the device itself.
+    device_kind : str
+    site_kinds : tuple of str
+        Empty: any site.
+    label_scheme : str
+    source : str
+    """
+
+    code: str
+    rule: Parameters
+    observed_property: str
+    device_kind: str
+    site_kinds: tuple[str, ...]
+    label_scheme: str
+    source: str
+
+    @property
+    def kind(self) -> str:
+        """Name of the rule's kind in the database."""
+        return self.rule.kind
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Parameters as JSON values."""
+        return self.rule.to_params()
+
+
+def hysteresis_off(on: float, noise: float) -> float:
+    """Where a flood level that comes on at `on` goes off again, in metres.
+
+    Notes
+    -----
+    off = on - max(0.05 m, 5 noise) [J], but never more than half of `on` below it: the 5 cm level
+    of a street would otherwise go off at 0 cm, which a noisy or dirty sensor never quite shows,
+    and the alert would never end. 5 cm goes off at 2.5 cm, still 5 standard deviations of a good
+    ultrasonic sensor (5 mm) below.
+    """
+    return round(on - min(max(0.05, 5.0 * noise), on / 2.0), 6)
+
+
+def max_gap_s(expected_interval_s: float) -> float:
+    """Longest time between two readings through which a state is carried, in seconds.
+
+    Notes
+    -----
+    Three missed reports, half an hour at least [J]: sensors that leave out unchanged readings
+    (New York's street sensors do) must not look silent between them.
+    """
+    return max(1800.0, 3.5 * expected_interval_s)
+
+
+# delay_off 30 min [J]: a street that dries and floods again within one downpour is one episode.
+_FLOOD_DELAY_OFF_S = 1800.0
+_ULTRASONIC_NOISE_M = 0.005
+# Kise River 2.71 m and Toga River 1.34 m in 10 minutes (2008): a plausibility ceiling on a small
+# urban stream must not be below 20 m/h.
+_CEILING_M_PER_H = 20.0
+
+
+def _street(ons: Sequence[float], noise: float, ceiling_per_h: float | None) -> Threshold:
+    levels = tuple(
+        Level(on, hysteresis_off(on, noise), delay_off_s=_FLOOD_DELAY_OFF_S) for on in ons
+    )
+    return Threshold(levels, ceiling_per_h=ceiling_per_h, noise=noise)
+
+
+def river_threshold(stages_m: Sequence[float], noise: float = _ULTRASONIC_NOISE_M) -> Threshold:
+    """Rule of a river gauge from its own stages, which no default can know.
+
+    Parameters
+    ----------
+    stages_m : sequence of float
+        水防団待機, 氾濫注意, 避難判断, 氾濫危険 and, where known, 氾濫発生, in metres above the
+        gauge's datum, ascending.
+    noise : float
+        Standard deviation of a reading in metres.
+
+    Raises
+    ------
+    ParameterError
+        Stages that do not ascend.
+    """
+    drop = max(0.05, 5.0 * noise)
+    levels = tuple(
+        Level(on, round(on - drop, 6), delay_off_s=_FLOOD_DELAY_OFF_S) for on in stages_m
+    )
+    return Threshold(levels, ceiling_per_h=_CEILING_M_PER_H, noise=noise)
+
+
+def _pond(ons: Sequence[float], step: float, direction: Direction) -> Threshold:
+    # Ten minutes both ways [J]: a net or a hand at the probe is not a pond. Error codes of pond
+    # probes (85.0 of a temperature chip that has just started) must not call people out.
+    sign = -1.0 if direction == "rising" else 1.0
+    levels = tuple(
+        Level(on, round(on + sign * step, 6), delay_on_s=600.0, delay_off_s=600.0) for on in ons
+    )
+    return Threshold(levels, direction=direction, failed_may_raise=False)
+
+
+_STREETS = ("street", "underpass")
+_CLOSING = (
+    "Cities close streets at 7 to 20 cm: Tochigi 7, Kanazawa 5/10, Kanuma 10/20, Nagoya about 15; "
+    "30 cm stops cars. delay_off and the 5 cm level [J]"
+)
+_RISE = "Defaults [J]; Toga River rose 1.34 m and Kise River 2.71 m in 10 min (2008)"
+
+
+def _flood() -> tuple[DefaultRule, ...]:
+    level, contact = "flood_level", "flood_contact"
+    depth, stage = "depth_m", "stage_m"
+    ons = (0.05, 0.10, 0.20, 0.30)
+    rise = RateOfRise(limits_per_h=(0.6, 3.0), noise=_ULTRASONIC_NOISE_M)
+    rows = (
+        ("street-depth", _street(ons, _ULTRASONIC_NOISE_M, _CEILING_M_PER_H), depth, level,
+         _STREETS, "street", _CLOSING),
+        ("street-contact", _street(ons, 0.0, None), depth, contact, _STREETS, "street",
+         _CLOSING + "; a contact sensor reports 0, 0.10, 0.20 or 0.30"),
+        ("street-rise", rise, depth, level, _STREETS, "rate", _RISE),
+        ("river-rise", rise, stage, level, ("river",), "rate", _RISE),
+        ("depth-range", GrossRange((-0.5, 10.0), (-0.1, 3.0)), depth, level, (), "street",
+         "Span of common ultrasonic and pressure sensors [J]"),
+        ("contact-range", GrossRange((0.0, 0.3)), depth, contact, (), "street",
+         "Contacts at 10, 20 and 30 cm"),
+        ("stage-range", GrossRange((-5.0, 30.0)), stage, level, (), "river", "[J]"),
+        ("depth-spike", Spike(0.10, 0.50), depth, level, (), "street", "[J]"),
+        ("depth-step", RateOfChange(_CEILING_M_PER_H / 3600.0), depth, level, (), "street", _RISE),
+        ("stage-step", RateOfChange(_CEILING_M_PER_H / 3600.0), stage, level, (), "river", _RISE),
+        ("level-silence", Silence(), LINK, level, (), "street", "1 false alarm in 100 months"),
+        ("contact-silence", Silence(), LINK, contact, (), "street", "as level-silence"),
+    )  # fmt: skip
+    return tuple(DefaultRule(*row) for row in rows)
+
+
+def _ponds() -> tuple[DefaultRule, ...]:
+    device, sites = "pond_probe", ("pond",)
+    temp, ph, oxygen = "water_temp_c", "ph", "dissolved_oxygen_mg_l"
+    rows = (
+        ("pond-temp-high", _pond((30.0, 33.0, 35.0), 0.5, "rising"), temp,
+         "Preferred 27.4-31.2, upper incipient lethal 37.3 (Sheng & Xu 2008); koi 20-27; [J]"),
+        ("pond-temp-low", _pond((5.0, 3.0), 0.5, "falling"), temp,
+         "Below 5 degC stop feeding [J]"),
+        ("pond-ph-high", _pond((8.8, 9.0, 9.5), 0.2, "rising"), ph,
+         "Best 7.5-8.0, tolerates 6-9, death above 11 (Boyd); [J]"),
+        ("pond-ph-low", _pond((6.7, 6.5, 5.5), 0.2, "falling"), ph,
+         "6.7-7.5 (水産用水基準 2018), death below 4 (Boyd); [J]"),
+        ("pond-oxygen-low", _pond((5.0, 4.0, 3.0, 2.0), 0.5, "falling"), oxygen,
+         "6 or more (水産用水基準); distress 2-4, death below 2 (Francis-Floyd); [J]"),
+        ("pond-temp-range", GrossRange((-5.0, 60.0), (0.0, 40.0)), temp, "[J]"),
+        ("pond-ph-range", GrossRange((0.0, 14.0), (4.0, 11.0)), ph, "Boyd"),
+        ("pond-oxygen-range", GrossRange((0.0, 30.0), (0.0, 20.0)), oxygen, "[J]"),
+        ("pond-temp-flat", FlatLine(6 * 3600.0, 24 * 3600.0), temp, "[J]"),
+        ("pond-silence", Silence(), LINK, "as level-silence"),
+    )  # fmt: skip
+    return tuple(
+        DefaultRule(code, rule, prop, device, sites, "pond", source)
+        for code, rule, prop, source in rows
+    )
+
+
+DEFAULT_RULES: Final[tuple[DefaultRule, ...]] = (
+    *_flood(),
+    *_ponds(),
+    DefaultRule("plow-silence", Silence(), LINK, "plow", (), "street", "as level-silence"),
+)
+
+
+def default_rules(device_kind: str, site_kind: str | None = None) -> tuple[DefaultRule, ...]:
+    """Rules that a device of a kind starts with at a site of a kind.
+
+    Parameters
+    ----------
+    device_kind : str
+        flood_contact, flood_level, pond_probe or plow.
+    site_kind : str, optional
+        street, underpass, river, pond or depot; None: rules of any site only.
+
+    Returns
+    -------
+    tuple of DefaultRule
+
+    Examples
+    --------
+    >>> [rule.code for rule in default_rules("flood_contact", "street")]
+    ['street-contact', 'contact-range', 'contact-silence']
+    """
+    return tuple(
+        rule
+        for rule in DEFAULT_RULES
+        if rule.device_kind == device_kind and (not rule.site_kinds or site_kind in rule.site_kinds)
+    )
