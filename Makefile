@@ -1,8 +1,11 @@
 # Everything this project needs is set up inside its own folder: .venv, node_modules, var.
-PYTHON ?= python3
 DEMO ?= 1
+# The first Python that is new enough; else python3, and preflight says what to do.
+PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done),python3)
 VENV := .venv
 BIN := $(VENV)/bin
+UP := up $(if $(filter 0,$(DEMO)),,--demo)
 .DEFAULT_GOAL := help
 
 .PHONY: help run test lint types format lock bench evaluate clean
@@ -12,31 +15,36 @@ help: ## list these
 
 $(VENV)/.runtime: requirements.lock pyproject.toml
 	@$(PYTHON) deploy/preflight.py
-	@echo "Setting up Mizumori (once; about a minute)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Setting up Mizumori in this folder (once; one to three minutes)"
+	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
 	@echo "  1/2 Python packages"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python deploy/install_packages.py requirements.lock
 	@touch $@
 
-api/web/vendor/.done: package-lock.json package.json $(VENV)/.runtime
+api/web/vendor/.done: package-lock.json package.json deploy/build_web.py $(VENV)/.runtime
 	@echo "  2/2 map and chart libraries"
 	@$(BIN)/python deploy/build_web.py
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime api/web/vendor/.done requirements-dev.lock
-	@echo "Setting up the test tools (once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@echo "Setting up the test tools (once; about a minute)"
+	@$(BIN)/python deploy/install_packages.py requirements-dev.lock
+	@$(BIN)/python deploy/build_web.py --test-tools
 	@touch $@
 
 run: $(VENV)/.runtime api/web/vendor/.done ## start everything; DEMO=0 leaves out the demo town
-	@exec $(BIN)/mizumori up $(if $(filter 0,$(DEMO)),,--demo)
+	@exec $(BIN)/python -m deploy.cli $(UP)
 
-test: $(VENV)/.dev ## lint, types, arrows and the whole suite
+test: lint types ## lint, types, arrows and the whole suite
+	@$(BIN)/python tests/machine.py
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## ruff and the import arrows
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/lint-imports --no-cache
+
+types: $(VENV)/.dev ## mypy --strict
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest
 
 format: $(VENV)/.dev ## let ruff format and mend
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
