@@ -40,3 +40,15 @@ select create_hypertable('position', by_range('phenomenon_time', interval '7 day
 alter table position set (timescaledb.enable_columnstore,
     timescaledb.segmentby = 'device_id', timescaledb.orderby = 'phenomenon_time');
 call add_columnstore_policy('position', after => interval '14 days');
+
+-- The same two functions as on plain PostgreSQL, for the upkeep job: chunks make themselves.
+create function make_partitions(months_ahead integer) returns integer language sql immutable as 'select 0';
+
+create function drop_readings_before(oldest timestamptz) returns integer
+language sql security definer set search_path = public, pg_temp as $$
+    select ((select count(*) from drop_chunks('observation', older_than => oldest))
+        + (select count(*) from drop_chunks('position', older_than => oldest)))::integer
+$$;
+
+revoke execute on function make_partitions, drop_readings_before from public;
+grant execute on function make_partitions, drop_readings_before to mizumori_jobs;

@@ -43,7 +43,7 @@ create table conflict (
     received_time   timestamptz not null,
     value           double precision not null,
     seq             bigint,
-    payload_hash    bytea not null,
+    payload_hash    bytea not null,  -- store.conflicts.payload_hash
     settled_at      timestamptz,
     unique (datastream_id, phenomenon_time, payload_hash)
 );
@@ -70,8 +70,11 @@ create table intake (
     epoch        bigint not null default 0,
     holder       text not null default '',
     taken_at     timestamptz not null default now(),
+    -- Silence is only judged while we listened: connected and subscribed, said again every few seconds.
+    listening_since timestamptz,  -- null: not listening
+    beat_at         timestamptz,
     primary key (tenant_id, partition_no)
-);
+) with (fillfactor = 50);
 
 -- The detector's tail state per datastream: what the last samples alone cannot restore.
 create table detector_state (
@@ -85,13 +88,15 @@ create table detector_state (
 create table rollup_dirty (
     datastream_id integer not null references datastream,
     bucket        timestamptz not null,
+    -- An hour that is dirty already must be updated, not skipped: the row lock is what keeps a
+    -- rollup that runs at the same time from missing the new readings.
     marked_at     timestamptz not null default now(),
     primary key (datastream_id, bucket)
-);
+) with (fillfactor = 50);
 create table rollup_hour (
     datastream_id integer not null references datastream,
     bucket        timestamptz not null,
-    n             integer not null,       -- readings with a value
+    n             integer not null,       -- readings with a value, failed ones included
     n_suspect     integer not null,       -- of these, flagged 3 or 4
     value_min     double precision,
     value_max     double precision,
@@ -110,7 +115,7 @@ create table outbox (
     created_at timestamptz not null default now(),
     sent_at    timestamptz
 );
-create index outbox_unsent on outbox (outbox_id) where sent_at is null;
+create index outbox_unsent on outbox (tenant_id, outbox_id) where sent_at is null;
 
 -- Test publishes that the gateway has seen: the last step of provisioning, and of `doctor`.
 create table probe_seen (

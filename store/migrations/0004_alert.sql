@@ -2,14 +2,18 @@
 
 -- A rule is versioned and applies by phenomenon time from valid_from on; never backdated.
 -- The most specific scope wins: device, then site, then every site of that kind in the town.
+-- The code names a rule across its scopes: a version with device_id set stands in for the town's
+-- version of the same code at that device, and only there. Within one scope the newest version
+-- that is valid counts; one that is not enabled switches the rule off in its scope.
 create table rule (
     rule_id      integer generated always as identity primary key,
     tenant_id    integer not null references tenant,
     code         text not null check (code ~ '^[a-z][a-z0-9-]{0,62}$'),
     version      integer not null check (version >= 1),
     kind         text not null,      -- detectors.rules names them: threshold, rate_of_rise, gross_range, ...
-    property     text not null,      -- the datastreams it applies to
+    property     text not null,      -- the datastreams it applies to; 'link': the device itself
     device_kind  text,               -- null: any
+    site_kinds   text[],             -- null: any site, and devices without one
     site_id      integer references site,
     device_id    integer references device,
     params       jsonb not null,
@@ -17,7 +21,8 @@ create table rule (
     enabled      boolean not null default true,
     valid_from   timestamptz not null,
     created_at   timestamptz not null default now(),
-    unique (tenant_id, code, version)
+    unique (tenant_id, code, version),
+    check (site_id is null or device_id is null)
 );
 
 -- What a level is called and how it is drawn: dated data, not code.
@@ -82,9 +87,12 @@ create table journal (
     kind        text not null check (kind in ('raised', 'escalated', 'lowered', 'cleared', 'corrected', 'link', 'note')),
     said_at     timestamptz not null default now(),
     audience    text not null default 'desk',
-    body        jsonb not null
+    body        jsonb not null,
+    -- What is said of an alert names the ledger as it stood.
+    check (kind in ('link', 'note') or (alert_id is not null and revision_id is not null))
 );
 create index journal_tenant on journal (tenant_id, journal_id desc);
+create index journal_link on journal (tenant_id, journal_id desc) where kind = 'link';
 
 -- Link record: a function of received times, never in the ledger.
 create table link_state (

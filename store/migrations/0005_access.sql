@@ -100,5 +100,7 @@ grant select, insert, update on all tables in schema public to mizumori_gateway;
 grant delete on reading_sequence, probe_seen, rollup_dirty to mizumori_gateway;
 revoke insert, update, delete on schema_version, town_role, broker_account from mizumori_gateway, mizumori_jobs;
 revoke insert, update on tenant, site, device, rule, level_label from mizumori_gateway;
--- What was said is never rewritten, by nobody but the owner.
-revoke update, delete on journal, link_event from mizumori_gateway, mizumori_jobs;
+-- What was said and what was decided is never rewritten by a service: it is corrected by appending.
+revoke update, delete on journal, link_event, revision, alert_transition from mizumori_gateway, mizumori_jobs;
+revoke delete on alert from mizumori_jobs;
+grant update (withdrawn_revision) on alert_transition to mizumori_gateway, mizumori_jobs;
