@@ -1,0 +1,96 @@
+-- Rules and what their levels are called.
+
+-- name: lock_code
+-- Two people who save the same rule get two versions, one after the other.
+select pg_advisory_xact_lock(hashtextextended(%(tenant_id)s || '/' || %(code)s, 0));
+
+-- name: scope_has_readings
+select exists (
+    select 1 from latest l
+    join datastream ds using (datastream_id)
+    join device d on d.device_id = ds.device_id
+    where d.tenant_id = %(tenant_id)s and ds.property = %(property)s
+        and (%(device_id)s::integer is null or d.device_id = %(device_id)s)
+        and (%(site_id)s::integer is null or d.site_id = %(site_id)s)
+        and (%(device_kind)s::text is null or d.kind = %(device_kind)s)
+);
+
+-- name: save
+insert into rule (tenant_id, code, version, kind, property, device_kind, site_kinds, site_id,
+    device_id, params, label_scheme, enabled, valid_from)
+select %(tenant_id)s, %(code)s,
+    (select coalesce(max(version), 0) + 1 from rule
+        where tenant_id = %(tenant_id)s and code = %(code)s),
+    %(kind)s, %(property)s, %(device_kind)s, %(site_kinds)s, %(site_id)s, %(device_id)s,
+    %(params)s, %(label_scheme)s, %(enabled)s,
+    -- Not now(): that is when the transaction began, and others have committed since.
+    case when %(from_the_beginning)s then to_timestamp(0)
+        else greatest(%(valid_from)s::timestamptz, clock_timestamp()) end
+returning rule_id, tenant_id, code, version, kind, property, device_kind, site_kinds, site_id,
+    device_id, params, label_scheme, enabled, valid_from;
+
+-- name: versions
+select rule_id, tenant_id, code, version, kind, property, device_kind, site_kinds, site_id,
+    device_id, params, label_scheme, enabled, valid_from
+from rule
+where tenant_id = %(tenant_id)s and (%(code)s::text is null or code = %(code)s)
+order by code, version;
+
+-- name: in_force
+-- The most specific scope wins, within it the newest version; one that is off counts and wins.
+select datastream_id, device_id, rule_id, code, version, kind, property, params, label_scheme,
+    valid_from
+from (
+    select distinct on (ds.datastream_id, r.code) ds.datastream_id, ds.device_id, r.rule_id,
+        r.code, r.version, r.kind, r.property, r.params, r.label_scheme, r.enabled,
+        r.valid_from
+    from datastream ds
+    join device d on d.device_id = ds.device_id
+    left join site s on s.site_id = d.site_id
+    join rule r on r.tenant_id = ds.tenant_id and r.property = ds.property
+        and r.valid_from <= %(at)s
+        and (r.device_id is null or r.device_id = d.device_id)
+        and (r.site_id is null or r.site_id = d.site_id)
+        and (r.device_kind is null or r.device_kind = d.kind)
+        and (r.site_kinds is null or s.kind = any (r.site_kinds))
+    where (%(tenant_id)s::integer is null or ds.tenant_id = %(tenant_id)s)
+    order by ds.datastream_id, r.code,
+        (r.device_id is not null) desc, (r.site_id is not null) desc,
+        r.valid_from desc, r.version desc
+) winner
+where enabled
+order by datastream_id, code;
+
+-- name: link_rules
+-- The same for rules that look at a device's link instead of a datastream.
+select device_id, rule_id, code, version, kind, property, params, label_scheme
+from (
+    select distinct on (d.device_id, r.code) d.device_id, r.rule_id,
+        r.code, r.version, r.kind, r.property, r.params, r.label_scheme, r.enabled
+    from device d
+    left join site s on s.site_id = d.site_id
+    join rule r on r.tenant_id = d.tenant_id and r.property = 'link' and r.valid_from <= %(at)s
+        and (r.device_id is null or r.device_id = d.device_id)
+        and (r.site_id is null or r.site_id = d.site_id)
+        and (r.device_kind is null or r.device_kind = d.kind)
+        and (r.site_kinds is null or s.kind = any (r.site_kinds))
+    order by d.device_id, r.code,
+        (r.device_id is not null) desc, (r.site_id is not null) desc,
+        r.valid_from desc, r.version desc
+) winner
+where enabled
+order by device_id, code;
+
+-- name: next_change
+select min(valid_from) as at from rule where valid_from > %(at)s;
+
+-- name: add_labels
+insert into level_label (scheme, level, valid_from, label_ja, label_en, colour, symbol)
+values (%(scheme)s, %(level)s, %(valid_from)s, %(label_ja)s, %(label_en)s, %(colour)s, %(symbol)s)
+on conflict do nothing;
+
+-- name: labels
+select distinct on (scheme, level) scheme, level, valid_from, label_ja, label_en, colour, symbol
+from level_label
+where valid_from <= %(at)s
+order by scheme, level, valid_from desc;

@@ -1,0 +1,235 @@
+"""Rules in versions, the rules in force at a time, and what their levels are called.
+
+A rule is named by its code. Its versions may differ in scope: the version with the most specific
+scope that covers a datastream applies there (device, then site, then the town).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from detectors.level_labels import LEVEL_LABELS, LevelLabel
+from detectors.profiles import DEFAULT_RULES
+from detectors.rules import ParameterError, rule_from_params
+from store import queries
+from store.catalog import notify
+from store.database import Connection
+from store.errors import RefusedError
+
+_SQL = queries.load("rules")
+
+
+@dataclass(frozen=True)
+class RuleVersion:
+    """One version of a rule, as it was saved."""
+
+    rule_id: int
+    tenant_id: int
+    code: str
+    version: int
+    kind: str
+    property: str
+    device_kind: str | None
+    site_kinds: list[str] | None
+    site_id: int | None
+    device_id: int | None
+    params: dict[str, Any]
+    label_scheme: str
+    enabled: bool
+    valid_from: datetime
+
+
+@dataclass(frozen=True)
+class RuleInForce:
+    """The version of a rule that applies to one datastream at a time."""
+
+    datastream_id: int
+    device_id: int
+    rule_id: int
+    code: str
+    version: int
+    kind: str
+    property: str
+    params: dict[str, Any]
+    label_scheme: str
+    valid_from: datetime
+
+
+@dataclass(frozen=True)
+class LinkRule:
+    """The version of a rule that applies to the link of one device at a time."""
+
+    device_id: int
+    rule_id: int
+    code: str
+    version: int
+    kind: str
+    property: str
+    params: dict[str, Any]
+    label_scheme: str
+
+
+def save(
+    conn: Connection,
+    tenant_id: int,
+    code: str,
+    *,
+    kind: str,
+    observed_property: str,
+    params: Mapping[str, Any],
+    device_kind: str | None = None,
+    site_kinds: Sequence[str] | None = None,
+    site_id: int | None = None,
+    device_id: int | None = None,
+    label_scheme: str = "street",
+    enabled: bool = True,
+    valid_from: datetime | None = None,
+    from_the_beginning: bool = False,
+) -> RuleVersion:
+    """Save a new version of a rule.
+
+    Parameters
+    ----------
+    kind, params
+        As `detectors.rules.rule_from_params` takes them.
+    observed_property
+        The datastreams it applies to; "link" for rules about the device itself.
+    device_kind, site_kinds, site_id, device_id
+        The scope; None does not restrict it.
+    valid_from
+        From which phenomenon time on. Never before now: an earlier time becomes now, so that
+        what was decided stays decided.
+    from_the_beginning
+        Valid for recordings of the past too; only where nothing was decided yet.
+
+    Raises
+    ------
+    RefusedError
+        If the parameters are refused (levels that do not nest, …), the scope is not there, or
+        `from_the_beginning` is asked for where readings exist: in words.
+    """
+    try:
+        rule = rule_from_params(kind, params)
+    except ParameterError as error:
+        raise RefusedError(f"The rule {code!r} is refused: {error}") from error
+    scope = {
+        "tenant_id": tenant_id,
+        "code": code,
+        "property": observed_property,
+        "device_kind": device_kind,
+        "site_id": site_id,
+        "device_id": device_id,
+    }
+    conn.execute(_SQL["lock_code"], scope)
+    if from_the_beginning:
+        [[has_readings]] = conn.execute(_SQL["scope_has_readings"], scope).fetchall()
+        if has_readings:
+            raise RefusedError(
+                f"The rule {code!r} cannot apply to the past: readings of {observed_property} "
+                "were decided on without it. It can apply from now on."
+            )
+    row = {
+        **scope,
+        "kind": kind,
+        "params": Jsonb(rule.to_params()),
+        "site_kinds": list(site_kinds) if site_kinds else None,
+        "label_scheme": label_scheme,
+        "enabled": enabled,
+        "valid_from": valid_from,
+        "from_the_beginning": from_the_beginning,
+    }
+    try:
+        with conn.transaction(), conn.cursor(row_factory=class_row(RuleVersion)) as cursor:
+            [saved] = cursor.execute(_SQL["save"], row).fetchall()
+    except psycopg.errors.ForeignKeyViolation as error:
+        raise RefusedError(
+            f"The rule {code!r} is for a site or device that is not there."
+        ) from error
+    except psycopg.errors.CheckViolation as error:
+        reason = (
+            "a code is lower-case letters, digits and '-'"
+            if error.diag.constraint_name == "rule_code_check"
+            else "it applies to a site or to a device, not to both"
+        )
+        raise RefusedError(f"The rule {code!r} is refused: {reason}.") from error
+    notify(conn, "rule")
+    return saved
+
+
+def add_defaults(conn: Connection, tenant_id: int) -> list[RuleVersion]:
+    """Give a new town the default rules of `detectors.profiles`; those it has are left alone.
+
+    Where no reading of their property exists yet they apply from the beginning of time, so that
+    recordings of the past can be replayed; otherwise from now on.
+    """
+    present = {rule.code for rule in versions(conn, tenant_id)}
+    saved = []
+    for default in DEFAULT_RULES:
+        if default.code in present:
+            continue
+        scope = {
+            "tenant_id": tenant_id,
+            "property": default.observed_property,
+            "device_kind": default.device_kind,
+            "site_id": None,
+            "device_id": None,
+        }
+        [[has_readings]] = conn.execute(_SQL["scope_has_readings"], scope).fetchall()
+        saved.append(
+            save(
+                conn,
+                tenant_id,
+                default.code,
+                kind=default.kind,
+                observed_property=default.observed_property,
+                params=default.params,
+                device_kind=default.device_kind,
+                site_kinds=default.site_kinds,
+                label_scheme=default.label_scheme,
+                from_the_beginning=not has_readings,
+            )
+        )
+    add_labels(conn, LEVEL_LABELS)
+    return saved
+
+
+def versions(conn: Connection, tenant_id: int, code: str | None = None) -> list[RuleVersion]:
+    """List every version of a town's rules, or of one of them, oldest first."""
+    with conn.cursor(row_factory=class_row(RuleVersion)) as cursor:
+        return cursor.execute(_SQL["versions"], {"tenant_id": tenant_id, "code": code}).fetchall()
+
+
+def in_force(conn: Connection, at: datetime, tenant_id: int | None = None) -> list[RuleInForce]:
+    """List what applies to readings with phenomenon time `at`, by datastream and code."""
+    with conn.cursor(row_factory=class_row(RuleInForce)) as cursor:
+        return cursor.execute(_SQL["in_force"], {"at": at, "tenant_id": tenant_id}).fetchall()
+
+
+def link_rules(conn: Connection, at: datetime) -> list[LinkRule]:
+    """List what applies to the devices' links at a time, by device and code."""
+    with conn.cursor(row_factory=class_row(LinkRule)) as cursor:
+        return cursor.execute(_SQL["link_rules"], {"at": at}).fetchall()
+
+
+def next_change(conn: Connection, after: datetime) -> datetime | None:
+    """Tell when the next version comes into force, None if none is waiting."""
+    row = conn.execute(_SQL["next_change"], {"at": after}).fetchone()
+    return row[0] if row else None
+
+
+def add_labels(conn: Connection, labels: Sequence[LevelLabel]) -> None:
+    """Add dated level labels; those that are there are left alone."""
+    with conn.cursor() as cursor:
+        cursor.executemany(_SQL["add_labels"], [asdict(label) for label in labels])
+
+
+def labels(conn: Connection, at: datetime) -> dict[tuple[str, int], LevelLabel]:
+    """Read what levels are called at a time, by scheme and level."""
+    with conn.cursor(row_factory=class_row(LevelLabel)) as cursor:
+        rows = cursor.execute(_SQL["labels"], {"at": at}).fetchall()
+    return {(row.scheme, row.level): row for row in rows}

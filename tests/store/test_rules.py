@@ -1,0 +1,120 @@
+"""Versions, scopes and times of rules in a real database."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from store import catalog, rules
+from store.errors import RefusedError
+from tests.store.write import write_readings
+
+LEVELS = {"levels": [{"on": 0.2, "off": 0.1}, {"on": 0.4, "off": 0.3}]}
+DAY = timedelta(days=1)
+
+
+def save(conn, town, code="street-depth", **change):
+    wanted = {"kind": "threshold", "observed_property": "depth_m", "params": LEVELS, **change}
+    return rules.save(conn, town.tenant_id, code, **wanted)
+
+
+def version_at(conn, at, stream, code="street-depth"):
+    return {r.code: r.version for r in rules.in_force(conn, at) if r.datastream_id == stream}.get(
+        code
+    )
+
+
+def test_defaults_reach_the_datastreams_they_are_made_for(roles, streams):
+    with roles.gateway.transaction() as conn:
+        found = rules.in_force(conn, datetime.now(UTC))
+        links = {(r.device_id, r.code) for r in rules.link_rules(conn, datetime.now(UTC))}
+    codes = {
+        key: {r.code for r in found if r.datastream_id == stream} for key, stream in streams.items()
+    }
+    assert {"street-depth", "street-rise", "depth-range"} <= codes["f1", "depth_m"]
+    assert "street-contact" not in codes["f1", "depth_m"]  # for contact sensors
+    assert {"pond-temp-high", "pond-temp-low"} <= codes["p1", "water_temp_c"]
+    assert codes["f1", "battery_v"] == set()
+    assert {code for _, code in links} == {"level-silence", "pond-silence", "plow-silence"}
+
+
+def test_defaults_apply_to_recordings_of_the_past(roles, streams):
+    with roles.gateway.transaction() as conn:
+        past = datetime(2023, 9, 29, tzinfo=UTC)
+        assert version_at(conn, past, streams["f1", "depth_m"]) == 1
+
+
+def test_adding_defaults_again_changes_nothing(roles, town):
+    with roles.owner.transaction() as conn:
+        before = rules.versions(conn, town.tenant_id)
+        assert rules.add_defaults(conn, town.tenant_id) == []
+        assert rules.versions(conn, town.tenant_id) == before
+
+
+def test_new_version_is_never_backdated(roles, town, streams):
+    stream = streams["f1", "depth_m"]
+    with roles.owner.transaction() as conn:
+        before = datetime.now(UTC)
+        saved = save(conn, town, valid_from=before - 30 * DAY)
+        assert saved.valid_from > before
+        assert version_at(conn, before - DAY, stream) == 1
+        later = save(conn, town, valid_from=before + DAY)
+        assert later.valid_from == before + DAY
+        assert version_at(conn, before + DAY / 2, stream) == 2
+        assert version_at(conn, before + 2 * DAY, stream) == 3
+        assert rules.next_change(conn, before + DAY / 2) == before + DAY
+
+
+def test_device_wins_over_site_and_site_over_town(roles, town, streams):
+    stream = streams["f1", "depth_m"]
+    later = datetime.now(UTC) + DAY
+    with roles.owner.transaction() as conn:
+        device = catalog.device(conn, town.tenant_id, "f1")
+        at_device = save(conn, town, device_id=device.device_id)
+        assert version_at(conn, later, stream) == at_device.version
+        save(conn, town, site_id=device.site_id)
+        save(conn, town)
+        assert version_at(conn, later, stream) == at_device.version
+        save(conn, town, device_id=device.device_id, enabled=False)
+        assert version_at(conn, later, stream) is None
+        pond = streams["p1", "ph"]
+        assert version_at(conn, later, pond, "pond-ph-high") == 1
+
+
+def test_levels_that_do_not_nest_are_refused_in_words(roles, town):
+    crossed = {"levels": [{"on": 0.4, "off": 0.3}, {"on": 0.2, "off": 0.1}]}
+    with roles.owner.transaction() as conn, pytest.raises(RefusedError) as refused:
+        save(conn, town, params=crossed)
+    assert "level 2 must go on at 0.4 or higher" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"kind": "magic"}, "no rule of kind 'magic'"),
+        ({"code": "Not Good"}, "a code is lower-case"),
+        ({"device_id": 999_999}, "not there"),
+        ({"params": {"levels": []}}, "1 to 8 levels"),
+    ],
+)
+def test_bad_rule_is_refused_in_words(roles, town, change, says):
+    with roles.owner.transaction() as conn:
+        with pytest.raises(RefusedError, match=says):
+            save(conn, town, **change)
+        assert {r.version for r in rules.versions(conn, town.tenant_id)} == {1}
+
+
+def test_rule_for_the_past_is_refused_once_readings_were_decided_on(roles, town, streams):
+    write_readings(roles.gateway, streams["f1", "depth_m"], town, [(datetime.now(UTC), 0.1)])
+    with roles.owner.transaction() as conn:
+        with pytest.raises(RefusedError, match="were decided on without it"):
+            save(conn, town, code="extra", from_the_beginning=True)
+        save(conn, town, code="extra")
+        save(conn, town, code="other", observed_property="battery_v", from_the_beginning=True)
+
+
+@pytest.mark.usefixtures("town")
+def test_labels_are_dated(roles):
+    with roles.gateway.transaction() as conn:
+        old = rules.labels(conn, datetime(2020, 1, 1, tzinfo=UTC))["river", 2]
+        new = rules.labels(conn, datetime(2026, 6, 1, tzinfo=UTC))["river", 2]
+    assert old.label_ja != new.label_ja
