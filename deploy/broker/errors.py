@@ -15,3 +15,7 @@ class BrokerUnreachableError(BrokerError):
 
 class ProvisioningError(BrokerError):
     """A town could not be set up at the broker; its devices stay outside."""
+
+
+class AccountUnknownError(BrokerError):
+    """The broker does not know the account yet, or knows another password."""

@@ -50,6 +50,20 @@ class NatsSettings(BaseModel):
             "minutes; about twenty times faster, and a power cut loses what came since."
         ),
     )
+    partitions: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        description="Intakes of a town, for readings in parallel. Fixed when a town is created.",
+    )
+    queue_bytes: int = Field(
+        default=512 * 1024**2,
+        ge=1024**2,
+        description=(
+            "Most bytes of a town's readings that wait while the gateway is away; beyond it its "
+            "devices are refused and keep their readings. For new towns."
+        ),
+    )
     window_messages: int = Field(
         default=1000,
         ge=1,

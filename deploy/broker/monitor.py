@@ -1,0 +1,74 @@
+"""The NATS server's monitoring pages, on loopback."""
+
+import contextlib
+import http.client
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from deploy.broker.errors import BrokerUnreachableError
+
+_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """What the server says of itself.
+
+    `config_digest` is the SHA-256 of the configuration it runs with, as hexadecimal digits.
+    """
+
+    version: str
+    config_digest: str
+    sync_always: bool
+    store_bytes: int
+    stored_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """Asks the monitoring port of a server on this machine."""
+
+    port: int
+
+    def server(self) -> ServerState:
+        """Return the server's state.
+
+        Raises
+        ------
+        BrokerUnreachableError
+            Nobody answers on the monitoring port, or not as NATS does.
+        """
+        page = self._get("/varz")
+        jetstream = page.get("jetstream", {})
+        return ServerState(
+            version=str(page.get("version", "")),
+            config_digest=str(page.get("config_digest", "")).removeprefix("sha256:"),
+            sync_always=bool(jetstream.get("config", {}).get("sync_always", False)),
+            store_bytes=int(jetstream.get("config", {}).get("max_storage", 0)),
+            stored_bytes=int(jetstream.get("stats", {}).get("storage", 0)),
+        )
+
+    def users(self) -> dict[int, str]:
+        """Return the user of each connection, present or lately closed, by its number."""
+        page = self._get("/connz?auth=1&state=any&limit=16384")
+        return {
+            int(connection["cid"]): str(connection["authorized_user"])
+            for connection in page.get("connections", [])
+            if connection.get("authorized_user")
+        }
+
+    def _get(self, path: str) -> dict[str, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_TIMEOUT_S)
+        with contextlib.closing(connection):
+            try:
+                connection.request("GET", path)
+                page = json.loads(connection.getresponse().read())
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                raise BrokerUnreachableError(
+                    f"NATS does not answer on its monitoring port {self.port}: {error}. "
+                    "Does it run, and on this machine?"
+                ) from error
+        if not isinstance(page, dict):
+            raise BrokerUnreachableError(f"What answers on port {self.port} is not NATS")
+        return page

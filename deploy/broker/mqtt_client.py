@@ -1,0 +1,130 @@
+"""A short visit to the broker as a town's gateway: to make a session, or to publish a probe."""
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from deploy.broker.errors import BrokerUnreachableError, ProvisioningError
+from store.broker_accounts import BrokerAccount
+
+_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class MqttAddress:
+    """Where the broker takes MQTT. With a CA file the connection is TLS."""
+
+    host: str
+    port: int
+    tls_ca: Path | None = None
+
+
+def make_session(
+    address: MqttAddress, account: BrokerAccount, client_id: str, topic_filter: str
+) -> None:
+    """Connect as an intake, subscribe and go: from then on the broker keeps what comes.
+
+    Raises
+    ------
+    BrokerUnreachableError
+        The broker does not answer, or does not let the gateway's user in.
+    ProvisioningError
+        It refuses the subscription, which it says in the SUBACK alone.
+    """
+    with _visit(address, account, client_id, keep_session=True) as client:
+        answered = threading.Event()
+        codes: list[ReasonCode] = []
+
+        def on_subscribe(
+            _client: mqtt.Client, _data: object, _mid: int, given: list[ReasonCode], _: Properties
+        ) -> None:
+            codes.extend(given)
+            answered.set()
+
+        client.on_subscribe = on_subscribe
+        client.subscribe(topic_filter, qos=1)
+        if not answered.wait(_TIMEOUT_S):
+            raise BrokerUnreachableError(
+                f"The broker did not answer the subscription to {topic_filter!r}"
+            )
+        if any(code.is_failure or code.value != 1 for code in codes):
+            raise ProvisioningError(
+                f"The broker refuses the subscription to {topic_filter!r}: is the account's "
+                "store full, or does the session hold another subscription?"
+            )
+
+
+def publish(
+    address: MqttAddress, account: BrokerAccount, messages: Iterable[tuple[str, bytes]]
+) -> None:
+    """Publish messages as the gateway's user, with QoS 1 and until they are acknowledged.
+
+    Raises
+    ------
+    BrokerUnreachableError
+        The broker does not answer, or does not acknowledge.
+    """
+    with _visit(address, account, "", keep_session=False) as client:
+        sent = [client.publish(topic, payload, qos=1) for topic, payload in messages]
+        for message in sent:
+            try:
+                message.wait_for_publish(_TIMEOUT_S)
+            except (RuntimeError, ValueError) as error:
+                raise BrokerUnreachableError(f"The broker took no message: {error}") from error
+            if not message.is_published():
+                raise BrokerUnreachableError("The broker did not acknowledge a message in time")
+
+
+@contextmanager
+def _visit(
+    address: MqttAddress, account: BrokerAccount, client_id: str, *, keep_session: bool
+) -> Iterator[mqtt.Client]:
+    # Manual acknowledgement: what arrives meanwhile belongs to the intake.
+    client = mqtt.Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=client_id,
+        clean_session=not keep_session,
+        reconnect_on_failure=False,
+        manual_ack=True,
+    )
+    client.username_pw_set(account.gateway_user, account.gateway_password)
+    if address.tls_ca is not None:
+        client.tls_set(str(address.tls_ca))
+    answered = threading.Event()
+    codes: list[ReasonCode] = []
+
+    def on_connect(
+        _client: mqtt.Client,
+        _data: object,
+        _flags: mqtt.ConnectFlags,
+        code: ReasonCode,
+        _: Properties | None,
+    ) -> None:
+        codes.append(code)
+        answered.set()
+
+    client.on_connect = on_connect
+    where = f"{address.host}:{address.port}"
+    try:
+        client.connect(address.host, address.port)
+    except OSError as error:
+        raise BrokerUnreachableError(f"No MQTT broker answers at {where}: {error}") from error
+    client.loop_start()
+    try:
+        if not answered.wait(_TIMEOUT_S):
+            raise BrokerUnreachableError(f"The MQTT broker at {where} does not answer")
+        if codes[0].is_failure:
+            raise BrokerUnreachableError(
+                f"The MQTT broker at {where} does not let {account.gateway_user!r} in: {codes[0]}"
+            )
+        yield client
+    finally:
+        client.disconnect()
+        client.loop_stop()

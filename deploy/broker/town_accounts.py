@@ -1,0 +1,223 @@
+"""Keeps the broker's accounts equal to the database's rows.
+
+For the supervisor::
+
+    accounts = TownAccounts(database, settings.nats, config_file, mqtt=..., reload=nats.reload)
+    accounts.close_doors()   # before NATS starts on its store: no device is let in yet
+    ...                      # start NATS
+    accounts.renew()         # now, and after each `mizumori_config` of kind tenant, device, broker
+
+`renew` may be called at any time and any number of times; it reads everything, so several
+notifications that wait are one call. When it adopts a NATS server that already runs, it is called
+alone. It makes missing accounts, sessions and limits, and lets a town's devices in only when all
+of its intake sessions exist: a message that no session wants is acknowledged and thrown away.
+With ``reload=None`` (a NATS server that somebody else starts) it stops where the server must read
+the file, and says so in its answer.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy.broker.account import new_account
+from deploy.broker.account_admin import AccountAdmin
+from deploy.broker.errors import (
+    AccountUnknownError,
+    BrokerConfigError,
+    BrokerError,
+    BrokerUnreachableError,
+)
+from deploy.broker.file import write_if_changed
+from deploy.broker.monitor import Monitor
+from deploy.broker.mqtt_client import MqttAddress, make_session
+from deploy.broker.nats_config import render
+from deploy.broker.settings import NatsSettings
+from gateway.topics import status_filter, up_filter
+from store import broker_accounts
+from store.broker_accounts import BrokerAccount, BrokerDevice
+from store.database import Database
+
+_RELOADED_WITHIN_S = 15.0
+_POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What `TownAccounts.renew` did.
+
+    Attributes
+    ----------
+    changed
+        Whether the configuration file was written.
+    admitted
+        Towns whose devices are let in.
+    refused
+        For each other town why not, in words.
+    reload_needed
+        Whether somebody must have NATS read the file, and then call `renew` again.
+    """
+
+    changed: bool = False
+    admitted: tuple[str, ...] = ()
+    refused: dict[str, str] = field(default_factory=dict)
+    reload_needed: bool = False
+
+
+@dataclass(frozen=True)
+class TownAccounts:
+    """The accounts of all towns at one NATS server.
+
+    Parameters
+    ----------
+    database
+        As the owner: accounts of new towns are added.
+    settings
+        Section ``[nats]``.
+    config_file
+        The file that NATS reads; its folder must exist.
+    mqtt
+        Where the gateway connects.
+    reload
+        Has NATS read the file again (SIGHUP); may return before it has. None: it is not ours.
+    """
+
+    database: Database
+    settings: NatsSettings
+    config_file: Path
+    mqtt: MqttAddress
+    reload: Callable[[], None] | None = None
+
+    def close_doors(self) -> None:
+        """Write the configuration without devices, for a server that is about to start.
+
+        Its store may be a new one, which knows no sessions.
+        """
+        accounts, devices = self._read()
+        self._write(accounts, devices, ())
+
+    def renew(self) -> Renewal:
+        """Bring configuration, sessions and limits up to date.
+
+        Raises
+        ------
+        BrokerUnreachableError
+            NATS does not answer, or did not take the new configuration.
+        BrokerConfigError
+            The configuration cannot be written.
+        """
+        accounts, devices = self._read()
+        ready = [a for a in accounts if self._is_ready(a)]
+        changed = self._write(accounts, devices, ready)
+        if not self._is_current():
+            if self.reload is None:
+                return Renewal(changed, _codes(ready), reload_needed=True)
+            self._reload()
+        refused: dict[str, str] = {}
+        for account in accounts:
+            if account in ready:
+                continue
+            try:
+                prepare(account, self.settings, self.mqtt)
+            except BrokerError as error:
+                refused[account.tenant_code] = str(error)
+            else:
+                ready.append(account)
+        if self._write(accounts, devices, ready):
+            changed = True
+            if self.reload is None:
+                return Renewal(changed, _codes(ready), refused, reload_needed=True)
+            self._reload()
+        return Renewal(changed, _codes(ready), refused)
+
+    def _read(self) -> tuple[list[BrokerAccount], list[BrokerDevice]]:
+        with self.database.transaction() as conn:
+            for tenant_id, code in broker_accounts.towns_without_account(conn):
+                broker_accounts.add_account(conn, new_account(tenant_id, code, self.settings))
+            return broker_accounts.list_accounts(conn), broker_accounts.list_devices(conn)
+
+    def _write(
+        self,
+        accounts: list[BrokerAccount],
+        devices: list[BrokerDevice],
+        ready: Collection[BrokerAccount],
+    ) -> bool:
+        text = render(accounts, devices, self.settings, _codes(ready))
+        try:
+            return write_if_changed(self.config_file, text)
+        except OSError as error:
+            raise BrokerConfigError(
+                f"{self.config_file} cannot be written: {error.strerror or error}"
+            ) from error
+
+    def _is_ready(self, account: BrokerAccount) -> bool:
+        try:
+            return is_prepared(account, self.settings)
+        except AccountUnknownError:
+            return False  # a town of which NATS has not been told yet
+
+    def _is_current(self) -> bool:
+        digest = hashlib.sha256(self.config_file.read_bytes()).hexdigest()
+        return Monitor(self.settings.monitor_port).server().config_digest == digest
+
+    def _reload(self) -> None:
+        assert self.reload is not None
+        self.reload()
+        end = time.monotonic() + _RELOADED_WITHIN_S
+        while not self._is_current():
+            if time.monotonic() > end:
+                raise BrokerUnreachableError(
+                    f"NATS did not take the new configuration {self.config_file}; its log says "
+                    "why. It goes on with the former one."
+                )
+            time.sleep(_POLL_S)
+
+
+def _codes(accounts: Iterable[BrokerAccount]) -> tuple[str, ...]:
+    return tuple(sorted(account.tenant_code for account in accounts))
+
+
+def intake_filters(account: BrokerAccount) -> dict[int | None, str]:
+    """Return what each of a town's sessions subscribes to; None is the one for states."""
+    town = account.tenant_code
+    filters: dict[int | None, str] = {n: up_filter(town, n) for n in range(account.partitions)}
+    filters[None] = status_filter(town)
+    return filters
+
+
+def is_prepared(account: BrokerAccount, settings: NatsSettings) -> bool:
+    """Tell whether all sessions of a town exist and its queue is limited.
+
+    Raises
+    ------
+    AccountUnknownError, BrokerUnreachableError
+        The account's administrator cannot ask.
+    """
+    with AccountAdmin(settings, account.tenant_code) as admin:
+        present = {session.partition_no for session in admin.sessions()}
+        return present >= intake_filters(account).keys() and admin.is_limited(account)
+
+
+def prepare(account: BrokerAccount, settings: NatsSettings, mqtt: MqttAddress) -> None:
+    """Make the sessions of a town that do not exist, and limit its queue.
+
+    Sessions that exist are left alone: an intake may be connected with them.
+
+    Raises
+    ------
+    BrokerError
+        What is missing could not be made.
+    """
+    with AccountAdmin(settings, account.tenant_code) as admin:
+        present = {session.partition_no for session in admin.sessions()}
+        for partition_no, topic_filter in intake_filters(account).items():
+            if partition_no in present:
+                continue
+            client_id = (
+                account.status_client_id
+                if partition_no is None
+                else account.intake_client_id(partition_no)
+            )
+            make_session(mqtt, account, client_id, topic_filter)
+        admin.limit_queue(account)
