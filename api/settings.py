@@ -1,5 +1,7 @@
 """Settings of the API and the console."""
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -24,6 +26,13 @@ class ApiSettings(BaseModel):
     )
     tiles_attribution: str = Field(
         default="", description="Attribution that the tiles' licence asks for."
+    )
+    base_map: Path | None = Field(
+        default=None,
+        description=(
+            "GeoJSON file of the offline map. Empty: the one that comes along, with the outlines "
+            "of Yamagata and Fukushima."
+        ),
     )
     allow_unauthenticated: bool = Field(
         default=False,

@@ -1,0 +1,87 @@
+"""Everything that one desk needs at one moment, read in one transaction."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+
+from api.silence import bound_s, bounds
+from api.standing import Snapshot, Standing, watching
+from detectors.rules import Silence
+from store import map as town_map
+from store import rules
+from store.alerts import Alert, alerts
+from store.database import Connection
+from store.directory import Town
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A device, its datastreams, and what it stands at."""
+
+    device: town_map.Device
+    streams: list[town_map.Latest]
+    standing: Standing
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The town at one moment."""
+
+    snapshot: Snapshot
+    devices: list[Placed]
+
+    def of(self, *kinds: str) -> list[Placed]:
+        """Return the devices of some kinds."""
+        return [each for each in self.devices if each.device.kind in kinds]
+
+
+def desk(conn: Connection, town: Town, now: datetime, kinds: tuple[str, ...] | None = None) -> Desk:
+    """Read the town, or its devices of some kinds, and judge each device."""
+    rows = town_map.devices(conn, kinds=kinds)
+    streams = streams_by_device(conn, rows)
+    open_alerts: dict[str, list[Alert]] = defaultdict(list)
+    for alert in alerts(conn, is_open=True):
+        open_alerts[alert.device].append(alert)
+    snapshot = Snapshot(
+        now,
+        watching(rules.in_force(conn, now)),
+        rules.labels(conn, now),
+        open_alerts,
+        town.training,
+    )
+    limits = unknown_after_s(conn, rows, now)
+    return Desk(
+        snapshot,
+        [
+            Placed(
+                row,
+                streams[row.device_id],
+                snapshot.judge(row, streams[row.device_id], limits[row.device_id]),
+            )
+            for row in rows
+        ],
+    )
+
+
+def unknown_after_s(
+    conn: Connection, rows: list[town_map.Device], now: datetime
+) -> dict[int, float]:
+    """Read after how many seconds a reading of each device says nothing about the present.
+
+    A device without a silence rule is judged by the default one.
+    """
+    silences = bounds(rules.link_rules(conn, now))
+    return {
+        row.device_id: bound_s(silences.get(row.device_id, Silence()), row.expected_interval_s)
+        for row in rows
+    }
+
+
+def streams_by_device(
+    conn: Connection, rows: list[town_map.Device]
+) -> dict[int, list[town_map.Latest]]:
+    """Read the datastreams of these devices with their newest readings."""
+    found: dict[int, list[town_map.Latest]] = {row.device_id: [] for row in rows}
+    for each in town_map.latest(conn, device_ids=list(found)):
+        found[each.device_id].append(each)
+    return found

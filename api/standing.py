@@ -1,0 +1,174 @@
+"""What a device may be said to stand at: decided once, for maps and counts alike.
+
+Unknown is never shown as safe: normal needs a device that is heard, a rule that watches it, and
+a fresh reading that passed quality control.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from detectors.flags import Flag
+from detectors.level_labels import LevelLabel
+from store import map as town_map
+from store.alerts import Alert
+from store.marks import Mark
+from store.rules import RuleInForce
+
+State = Literal["normal", "alert", "unknown", "maintenance", "out_of_season"]
+UnknownReason = Literal[
+    "quarantined",
+    "never_heard",
+    "silent",
+    "offline",
+    "no_rule",
+    "never_seen",
+    "missing",
+    "failed",
+    "not_evaluated",
+    "stale",
+]
+WATCHING = ("threshold", "rate_of_rise")  # kinds of rules that raise alerts, the foremost first
+# Which property a device is shown by, while no alert says otherwise.
+FOREMOST = ("depth_m", "stage_m", "dissolved_oxygen_mg_l", "water_temp_c", "ph")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a device stands at.
+
+    ``level`` is None unless the state is normal (0) or alert. ``shown`` is the datastream whose
+    value stands for the device. With state alert, ``unknown_reason`` says that the alert rests
+    on what was last seen.
+    """
+
+    state: State
+    unknown_reason: UnknownReason | None
+    level: int | None
+    alert: Alert | None
+    label: LevelLabel | None
+    shown: town_map.Latest | None
+    training: bool
+
+
+def watching(rules: Sequence[RuleInForce]) -> dict[int, RuleInForce]:
+    """Pick for each datastream the rule that watches it: a threshold before a rate of rise."""
+    found: dict[int, RuleInForce] = {}
+    for kind in WATCHING:
+        for rule in rules:
+            if rule.kind == kind:
+                found.setdefault(rule.datastream_id, rule)
+    return found
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a town's devices are judged by."""
+
+    now: datetime
+    watching: Mapping[int, RuleInForce]  # by datastream: a rule that raises alerts
+    labels: Mapping[tuple[str, int], LevelLabel]
+    alerts: Mapping[str, Sequence[Alert]]  # open ones, by device code
+    training: bool  # the whole town is in an exercise
+
+    def judge(
+        self, device: town_map.Device, streams: Sequence[town_map.Latest], unknown_after_s: float
+    ) -> Standing:
+        """Decide what one device stands at."""
+        watched = sorted((s for s in streams if s.datastream_id in self.watching), key=_order)
+        alert = _gravest(self.alerts.get(device.code, ()))
+        shown = next((s for s in watched if alert and s.datastream_id == alert.datastream_id), None)
+        shown = shown or next(iter(watched), None)
+        reason = self._unknown(device, watched, unknown_after_s)
+        state, level, label = _state(device, reason), None, None
+        if alert is not None and state in ("normal", "unknown"):
+            state, level = "alert", alert.level
+        elif state == "normal":
+            level = 0
+            scheme = shown and self.watching[shown.datastream_id].label_scheme
+            label = self.labels.get((scheme, 0)) if scheme else None
+        return Standing(
+            state=state,
+            unknown_reason=reason if state in ("unknown", "alert") else None,
+            level=level,
+            alert=alert,
+            label=label,
+            shown=shown,
+            training=self.training
+            or bool(alert and alert.training)
+            or any((s.marks or 0) & Mark.TRAINING for s in watched)
+            or bool((device.fix_marks or 0) & Mark.TRAINING),
+        )
+
+    def _unknown(
+        self,
+        device: town_map.Device,
+        streams: Sequence[town_map.Latest],
+        unknown_after_s: float,
+    ) -> UnknownReason | None:
+        """Say why nothing can be said about the device, or None."""
+        if device.state == "quarantined":
+            return "quarantined"
+        match device.link_state:
+            case "silent" | "offline" as lost:
+                return lost
+            case "online":
+                pass
+            case _:
+                return "never_heard"
+        if device.kind == "plow":
+            return self._doubt(
+                device.fix_time, device.fix_received, device.fix_flag, 0.0, unknown_after_s
+            )
+        if not streams:
+            return "no_rule"
+        doubts = (
+            self._doubt(each.time, each.received, each.flag, each.value, unknown_after_s)
+            for each in streams
+        )
+        return next((doubt for doubt in doubts if doubt is not None), None)
+
+    def _doubt(
+        self,
+        time: datetime | None,
+        received: datetime | None,
+        flag: int | None,
+        value: float | None,
+        unknown_after_s: float,
+    ) -> UnknownReason | None:
+        """Say why one reading tells nothing about the present, or None."""
+        if time is None or received is None:
+            return "never_seen"
+        if flag == Flag.MISSING or value is None:
+            return "missing"
+        if flag == Flag.FAIL:
+            return "failed"
+        if flag == Flag.NOT_EVALUATED:
+            return "not_evaluated"
+        # A clock that runs ahead must not make an old reading look fresh.
+        if (self.now - min(time, received)).total_seconds() > unknown_after_s:
+            return "stale"
+        return None
+
+
+def _state(device: town_map.Device, reason: UnknownReason | None) -> State:
+    """Say what a device stands at while no alert is open."""
+    match device.state:
+        case "maintenance" | "out_of_season" as idle:
+            # A person has said so. An alert stays in the list until the water is seen to fall.
+            return idle
+        case _:
+            return "normal" if reason is None else "unknown"
+
+
+def _order(stream: town_map.Latest) -> tuple[int, int]:
+    known = stream.property in FOREMOST
+    return (FOREMOST.index(stream.property) if known else len(FOREMOST), stream.datastream_id)
+
+
+def _gravest(alerts: Sequence[Alert]) -> Alert | None:
+    """Pick the alert that a device is shown by: the highest level, the water before its rate."""
+    return max(
+        alerts, key=lambda each: (each.level, each.scheme != "rate", -each.alert_id), default=None
+    )

@@ -1,0 +1,86 @@
+"""The town of a request: found by its code, and the only one its transactions can see."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+
+from api.errors import ApiError, Kind
+from store import directory
+from store.database import Connection, Database
+from store.directory import Town
+
+CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")  # of towns, sites and devices
+
+
+@dataclass(frozen=True)
+class Access:
+    """How handlers reach the database.
+
+    Attributes
+    ----------
+    database
+        The API's database.
+    statement_timeout_s
+        After this time the server gives a statement up, before the request's own limit.
+    """
+
+    database: Database
+    statement_timeout_s: float
+
+    @contextmanager
+    def transaction(self, tenant_id: int | None) -> Iterator[Connection]:
+        """Open a transaction that sees one town; with None only the directory of towns."""
+        with self.database.transaction(tenant_id=tenant_id) as conn:
+            milliseconds = max(1, round(self.statement_timeout_s * 1000))
+            conn.execute("select set_config('statement_timeout', %s, true)", (str(milliseconds),))
+            yield conn
+
+
+@dataclass(frozen=True)
+class TownAccess:
+    """One town, and transactions that see nothing but it."""
+
+    town: Town
+    access: Access
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Open a transaction of the town."""
+        with self.access.transaction(self.town.tenant_id) as conn:
+            yield conn
+
+
+def access_of(request: Request) -> Access:
+    """Return how this application reaches its database."""
+    access = request.app.state.access
+    assert isinstance(access, Access)
+    return access
+
+
+def town_access(
+    tenant: Annotated[str, Path(description="The town's code", examples=["sakata"])],
+    access: Annotated[Access, Depends(access_of)],
+) -> TownAccess:
+    """Find the town that the address names.
+
+    Raises
+    ------
+    ApiError
+        If there is none.
+    """
+    found = None
+    if CODE.fullmatch(tenant):
+        with access.transaction(None) as conn:
+            found = directory.town(conn, tenant)
+    if found is None:
+        detail = f"There is no town {tenant[:63]!r}. GET /api/v1/towns lists them."
+        raise ApiError(Kind.UNKNOWN_TOWN, detail)
+    return TownAccess(found, access)
+
+
+HasAccess = Annotated[Access, Depends(access_of)]
+HasTown = Annotated[TownAccess, Depends(town_access)]

@@ -1,0 +1,81 @@
+"""What changed, for the live feed: one visit to the database for all who watch a town."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Self
+
+from store import map as town_map
+from store.alerts import Alert, alerts_by_id
+from store.database import Database
+
+CHANNEL = "mizumori_live"
+CONFIG_CHANNEL = "mizumori_config"
+
+
+@dataclass
+class Changes:
+    """Ids that changed in one town; further notifications are added to the same sets."""
+
+    datastreams: set[int] = field(default_factory=set)
+    devices: set[int] = field(default_factory=set)
+    alerts: set[int] = field(default_factory=set)
+    links: set[int] = field(default_factory=set)
+
+    def add(self, other: Self) -> None:
+        """Take over the ids of ``other``."""
+        for name, ids in vars(other).items():
+            getattr(self, name).update(ids)
+
+
+@dataclass(frozen=True)
+class News:
+    """The rows behind the ids of `Changes`."""
+
+    latest: list[town_map.Latest]
+    positions: list[town_map.Device]
+    alerts: list[Alert]
+    links: list[town_map.Device]
+    device_codes: dict[int, str]
+
+
+def parse(payload: str) -> tuple[int, Changes]:
+    """Read the payload of a notification on `CHANNEL`: the town's id and what changed.
+
+    Raises
+    ------
+    ValueError
+        If it is not what the gateway and the jobs send.
+    """
+    body = json.loads(payload)
+    try:
+        ids = {name: {int(i) for i in body.get(name, ())} for name in vars(Changes())}
+        return int(body["tenant_id"]), Changes(**ids)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"not a notification of {CHANNEL}: {payload[:200]}") from error
+
+
+def news(database: Database, tenant_id: int, changes: Changes) -> News:
+    """Read the present rows of what changed.
+
+    Raises
+    ------
+    DatabaseAwayError
+        If the database does not answer.
+    """
+    with database.transaction(tenant_id=tenant_id) as conn:
+        latest = (
+            town_map.latest(conn, datastream_ids=sorted(changes.datastreams))
+            if changes.datastreams
+            else []
+        )
+        ids = changes.devices | changes.links | {row.device_id for row in latest}
+        devices = town_map.devices(conn, ids=sorted(ids)) if ids else []
+        return News(
+            latest=latest,
+            positions=[
+                d for d in devices if d.device_id in changes.devices and d.fix_time is not None
+            ],
+            alerts=alerts_by_id(conn, sorted(changes.alerts)) if changes.alerts else [],
+            links=[d for d in devices if d.device_id in changes.links],
+            device_codes={d.device_id: d.code for d in devices},
+        )

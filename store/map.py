@@ -1,0 +1,165 @@
+"""The present state of a town's devices: what lists and maps are made from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.rows import class_row
+
+from store import queries
+from store.database import Connection
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device with its site, its link and its newest position.
+
+    ``link_*`` is None for a device without a link record, ``fix_*`` for one that never sent a
+    position, ``site_*`` for one that belongs to no site.
+    """
+
+    device_id: int
+    site_id: int | None
+    code: str
+    kind: str
+    state: str
+    name_ja: str
+    name_en: str
+    lat: float | None
+    lon: float | None
+    expected_interval_s: float
+    site_code: str | None
+    site_kind: str | None
+    site_name_ja: str | None
+    site_name_en: str | None
+    close_at_m: float | None
+    crew_minutes: float | None
+    link_state: str | None
+    link_since: datetime | None
+    last_received: datetime | None
+    fix_time: datetime | None
+    fix_received: datetime | None
+    fix_lat: float | None
+    fix_lon: float | None
+    speed_kmh: float | None
+    course_deg: float | None
+    blade: bool | None
+    fix_flag: int | None
+    fix_marks: int | None
+
+
+@dataclass(frozen=True)
+class Latest:
+    """A datastream with its newest reading, newest by phenomenon time.
+
+    ``time`` is None for one that never had a reading; ``value`` also where the reading has none.
+    ``rate_per_h`` is in the datastream's unit per hour, None where it was not evaluated.
+    """
+
+    datastream_id: int
+    device_id: int
+    property: str
+    unit: str
+    time: datetime | None
+    received: datetime | None
+    flag: int | None
+    marks: int | None
+    rate_per_h: float | None
+    value: float | None
+
+
+@dataclass(frozen=True)
+class ScopedRule:
+    """The version of a rule that applies in one scope; parts that are None are not restricted."""
+
+    code: str
+    version: int
+    kind: str
+    property: str
+    device_kind: str | None
+    site_kinds: list[str] | None
+    site: str | None
+    device: str | None
+    params: dict[str, Any]
+    label_scheme: str
+    enabled: bool
+    valid_from: datetime
+
+
+@dataclass(frozen=True)
+class TrackPoint:
+    """One position of a plow; positions that failed quality control are not among them."""
+
+    device_id: int
+    time: datetime
+    lat: float
+    lon: float
+    blade: bool | None
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A message in quarantine; ``payload`` is its first 1,024 bytes of ``size``."""
+
+    quarantine_id: int
+    received: datetime
+    topic: str
+    device: str | None
+    reason: str
+    detail: str
+    size: int
+    payload: bytes
+    replayed: datetime | None
+
+
+def devices(
+    conn: Connection,
+    *,
+    code: str | None = None,
+    ids: Sequence[int] | None = None,
+    kinds: Sequence[str] | None = None,
+) -> list[Device]:
+    """List devices by code; retired ones only when asked for by code."""
+    parameters = {"code": code, "ids": _list(ids), "kinds": _list(kinds)}
+    with conn.cursor(row_factory=class_row(Device)) as cursor:
+        return cursor.execute(queries.load("map")["devices"], parameters).fetchall()
+
+
+def latest(
+    conn: Connection,
+    *,
+    device_ids: Sequence[int] | None = None,
+    datastream_ids: Sequence[int] | None = None,
+) -> list[Latest]:
+    """List datastreams with their newest readings, by device and datastream."""
+    parameters = {"device_ids": _list(device_ids), "datastream_ids": _list(datastream_ids)}
+    with conn.cursor(row_factory=class_row(Latest)) as cursor:
+        return cursor.execute(queries.load("map")["latest"], parameters).fetchall()
+
+
+def rules(conn: Connection, at: datetime) -> list[ScopedRule]:
+    """List the rules that apply at a time, by code and scope, the widest scope first."""
+    with conn.cursor(row_factory=class_row(ScopedRule)) as cursor:
+        return cursor.execute(queries.load("map")["rules"], {"at": at}).fetchall()
+
+
+def track_points(
+    conn: Connection, device_ids: Sequence[int], start: datetime, stop: datetime, limit: int
+) -> list[TrackPoint]:
+    """Read positions in ``[start, stop)``, by device and phenomenon time."""
+    parameters = {"device_ids": _list(device_ids), "start": start, "stop": stop, "limit": limit}
+    with conn.cursor(row_factory=class_row(TrackPoint)) as cursor:
+        return cursor.execute(queries.load("map")["track_points"], parameters).fetchall()
+
+
+def quarantine(conn: Connection, *, before: int | None, limit: int) -> list[Refused]:
+    """List refused messages, newest first; ``before`` is the last id of the page before."""
+    with conn.cursor(row_factory=class_row(Refused)) as cursor:
+        return cursor.execute(
+            queries.load("map")["quarantine"], {"before": before, "limit": limit}
+        ).fetchall()
+
+
+def _list(ids: Sequence[Any] | None) -> list[Any] | None:
+    return None if ids is None else list(ids)

@@ -1,0 +1,59 @@
+-- The present state of a town's devices, for lists and maps.
+
+-- name: devices
+select d.device_id, d.site_id, d.code, d.kind, d.state, d.name_ja, d.name_en,
+    coalesce(d.lat, s.lat) as lat, coalesce(d.lon, s.lon) as lon, d.expected_interval_s,
+    s.code as site_code, s.kind as site_kind, s.name_ja as site_name_ja,
+    s.name_en as site_name_en, s.close_at_m, s.crew_minutes,
+    l.state as link_state, l.since as link_since, l.last_received_time as last_received,
+    p.phenomenon_time as fix_time, p.received_time as fix_received, p.lat as fix_lat,
+    p.lon as fix_lon, p.speed_kmh, p.course_deg, p.blade, p.flag as fix_flag, p.marks as fix_marks
+from device d
+left join site s on s.site_id = d.site_id
+left join link_state l using (device_id)
+left join latest_position p using (device_id)
+where (%(code)s::text is null and d.state <> 'retired' or d.code = %(code)s)
+    and (%(ids)s::integer[] is null or d.device_id = any (%(ids)s))
+    and (%(kinds)s::text[] is null or d.kind = any (%(kinds)s))
+order by d.code;
+
+-- name: latest
+-- What is not a number has no value for a reader: its flag says why.
+select ds.datastream_id, ds.device_id, ds.property, ds.unit,
+    l.phenomenon_time as time, l.received_time as received, l.flag, l.marks, l.rate_per_h,
+    case when l.value in ('NaN', 'Infinity', '-Infinity') then null else l.value end as value
+from datastream ds
+left join latest l using (datastream_id)
+where (%(device_ids)s::integer[] is null or ds.device_id = any (%(device_ids)s))
+    and (%(datastream_ids)s::integer[] is null or ds.datastream_id = any (%(datastream_ids)s))
+order by ds.device_id, ds.datastream_id;
+
+-- name: rules
+-- The newest version of each rule in each of its scopes; a more specific scope overrides a wider
+-- one, also where it switches the rule off there.
+select distinct on (r.code, r.device_id, r.site_id, r.device_kind, r.site_kinds)
+    r.code, r.version, r.kind, r.property, r.device_kind, r.site_kinds, s.code as site,
+    d.code as device, r.params, r.label_scheme, r.enabled, r.valid_from
+from rule r
+left join site s on s.site_id = r.site_id
+left join device d on d.device_id = r.device_id
+where r.valid_from <= %(at)s
+order by r.code, r.device_id nulls first, r.site_id nulls first, r.device_kind, r.site_kinds,
+    r.valid_from desc, r.version desc;
+
+-- name: track_points
+select p.device_id, p.phenomenon_time as time, p.lat, p.lon, p.blade
+from tenant_position p
+where p.device_id = any (%(device_ids)s)
+    and p.phenomenon_time >= %(start)s and p.phenomenon_time < %(stop)s
+    and p.flag not in (4, 9)
+order by p.device_id, p.phenomenon_time
+limit %(limit)s;
+
+-- name: quarantine
+select quarantine_id, received_time as received, topic, device_code as device, reason, detail,
+    octet_length(payload) as size, substring(payload for 1024) as payload, replayed_at as replayed
+from quarantine
+where %(before)s::bigint is null or quarantine_id < %(before)s
+order by quarantine_id desc
+limit %(limit)s;
