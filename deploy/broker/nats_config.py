@@ -125,13 +125,13 @@ def _server(settings: NatsSettings) -> list[str]:
         f"listen: {_text(f'{settings.client_host}:{settings.client_port}')}",
         f"http: {_text(f'127.0.0.1:{settings.monitor_port}')}",
         f"max_payload: {settings.max_payload_bytes}",
+        "logtime_utc: true",
         f"jetstream {{ {jetstream} }}",
         f"mqtt {{ {mqtt} }}",
     ]
     if settings.log_file is not None:
         lines += [
             f"log_file: {_text(str(settings.log_file))}",
-            "logtime_utc: true",
             f"log_size_limit: {LOG_BYTES}",
             f"log_max_num: {LOG_FILES}",
         ]
