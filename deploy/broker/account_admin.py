@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import nats
 import nats.errors
 from nats.aio.client import Client
 from nats.js.api import ConsumerInfo, DiscardPolicy, SubjectTransform
@@ -29,7 +28,7 @@ SUBJECT_PREFIX = "$MQTT.msgs."
 RETAINED_BYTES = 24 << 20
 HALF_DONE_BYTES = 4 << 20
 
-_TIMEOUT_S = 5.0
+_TIMEOUT_S = 5
 _Answer = TypeVar("_Answer")
 
 
@@ -134,22 +133,25 @@ class AccountAdmin:
         return self._run(self._usage())
 
     async def _connect(self) -> Client:
+        client = Client()
         try:
-            return await nats.connect(
+            await client.connect(
                 self._url,
                 user=admin_user(self._town),
                 password=self._password,
                 connect_timeout=_TIMEOUT_S,
                 allow_reconnect=False,
-                max_reconnect_attempts=0,
                 error_cb=_ignore,
             )
-        except nats.errors.AuthorizationError as error:
-            raise self._unknown() from error
         except nats.errors.Error as error:
+            await client.close()
             if "authorization" in str(error).lower():
                 raise self._unknown() from error
             raise
+        except BaseException:
+            await client.close()
+            raise
+        return client
 
     def _unknown(self) -> AccountUnknownError:
         return AccountUnknownError(
