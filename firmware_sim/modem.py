@@ -3,9 +3,11 @@
 import contextlib
 import random
 import socket
+import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from paho.mqtt.client import Client
@@ -16,15 +18,22 @@ from firmware_sim.payload import STATUS_OFFLINE, STATUS_ONLINE, Sample, encode
 
 KEEPALIVE_S = 30
 CONNECT_TIMEOUT_S = 10.0
+# paho holds the message: it is on its way, or goes out after the next CONNACK.
+KEPT = (
+    MQTTErrorCode.MQTT_ERR_SUCCESS,
+    MQTTErrorCode.MQTT_ERR_NO_CONN,
+    MQTTErrorCode.MQTT_ERR_CONN_LOST,
+)
 RETRY_S = (1.0, 60.0)  # first and longest pause between two attempts, before jitter
 
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where the broker listens."""
+    """Where the broker listens; with `tls_ca`, the file of its CA certificate, over TLS."""
 
     host: str
     port: int
+    tls_ca: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +104,8 @@ class Modem:
         )
         client.username_pw_set(f"{tenant}/{device}", secret)
         client.will_set(f"{self._topic}/status", STATUS_OFFLINE, qos=1, retain=True)
+        if broker.tls_ca is not None:
+            client.tls_set(ca_certs=str(broker.tls_ca))
         client.max_inflight_messages_set(in_flight + 2)  # readings, and the status beside them
         client.connect_timeout = CONNECT_TIMEOUT_S / 2
         client.on_connect = self._on_connect
@@ -119,8 +130,8 @@ class Modem:
 
     @property
     def unanswered(self) -> int:
-        """Messages without a PUBACK, the status included."""
-        return len(self._flight)
+        """Messages without a PUBACK, the status included, even if it is still to be sent."""
+        return len(self._flight) + (self._online and not self._greeted)
 
     @property
     def pending(self) -> int:
@@ -152,7 +163,7 @@ class Modem:
     def socket(self) -> socket.socket | None:
         """Return the socket to wait on, or None while there is no connection."""
         open_socket = self._client.socket()
-        # paho names its wrapper classes too; for plain TCP it is always the plain socket.
+        # paho names its WebSocket wrapper too, which is not used here.
         return open_socket if isinstance(open_socket, socket.socket) else None
 
     def want_write(self) -> bool:
@@ -162,6 +173,10 @@ class Modem:
     def on_readable(self) -> None:
         """Read what came in: PUBACKs mostly."""
         self._client.loop_read()
+        line = self.socket()
+        while isinstance(line, ssl.SSLSocket) and line.pending():
+            self._client.loop_read()
+            line = self.socket()
 
     def on_writable(self) -> None:
         """Write what waits."""
@@ -219,8 +234,7 @@ class Modem:
         self, leaf: str, payload: bytes, message: "_Message", *, retain: bool = False
     ) -> None:
         info = self._client.publish(f"{self._topic}/{leaf}", payload, qos=1, retain=retain)
-        # Without a connection paho keeps the message and sends it after the next one.
-        if info.rc not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_NO_CONN):
+        if info.rc not in KEPT:
             raise RuntimeError(f"{self.device}: could not queue a message: {info.rc.name}")
         self._flight[info.mid] = message
 

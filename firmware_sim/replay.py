@@ -14,7 +14,6 @@ from firmware_sim.radio import Radio
 from firmware_sim.recording import Recording, read_recording
 
 IN_FLIGHT = 32
-READY_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +80,7 @@ class ReplayReport:
 def run(
     path: Path,
     *,
-    host: str,
-    port: int,
+    broker: Broker,
     tenant: str,
     secrets: Mapping[str, str],
     speed: float = 1.0,
@@ -91,6 +89,7 @@ def run(
     progress: Callable[[Progress], None] | None = None,
     in_flight: int = IN_FLIGHT,
     patience_s: float = 60.0,
+    ready_s: float = 30.0,
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
 ) -> ReplayReport:
     """Publish every reading of a recording at its moment, QoS 1, and wait for every PUBACK.
@@ -99,7 +98,7 @@ def run(
     ----------
     path
         The recording.
-    host, port
+    broker
         Where the broker listens for MQTT.
     tenant
         The town's code.
@@ -118,6 +117,8 @@ def run(
         How many messages of one device may wait for their PUBACK.
     patience_s
         How long the broker may acknowledge nothing, after everything was sent, before it ends.
+    ready_s
+        How long the replay waits for all devices to be let in before it starts.
     now_ms
         The clock, milliseconds since 1970 UTC.
 
@@ -143,12 +144,17 @@ def run(
             "the recording first (--register)."
         )
     modems = {
-        device: Modem(
-            Broker(host, port), tenant, device, secrets[device], in_flight=in_flight, batch=1
-        )
+        device: Modem(broker, tenant, device, secrets[device], in_flight=in_flight, batch=1)
         for device in recording.devices
     }
-    player = _Player(recording, modems, stop or threading.Event(), progress, patience_s)
+    player = _Player(
+        recording,
+        modems,
+        stop=stop or threading.Event(),
+        progress=progress,
+        patience_s=patience_s,
+        ready_s=ready_s,
+    )
     return player.run(speed, times, now_ms)
 
 
@@ -157,9 +163,11 @@ class _Player:
         self,
         recording: Recording,
         modems: Mapping[str, Modem],
+        *,
         stop: threading.Event,
         progress: Callable[[Progress], None] | None,
         patience_s: float,
+        ready_s: float,
     ) -> None:
         self._recording = recording
         self._modems = modems
@@ -167,6 +175,7 @@ class _Player:
         self._stop = stop
         self._progress = progress
         self._patience_s = patience_s
+        self._ready_s = ready_s
         self._offered = 0
         self._next_progress_s = 0.0
 
@@ -210,7 +219,7 @@ class _Player:
         now_s = time.monotonic()
         for modem in self._modems.values():
             modem.power_on(now_s)
-        while not self._stop.is_set() and time.monotonic() < now_s + READY_S:
+        while not self._stop.is_set() and time.monotonic() < now_s + self._ready_s:
             self._radio.turn(0.02)
             if all(modem.online for modem in self._modems.values()):
                 return

@@ -39,8 +39,7 @@ class Memory:
 
 def run(
     *,
-    host: str,
-    port: int,
+    broker: Broker,
     secrets: Mapping[str, str],
     stop: threading.Event,
     plan: TownPlan | None = None,
@@ -56,7 +55,7 @@ def run(
 
     Parameters
     ----------
-    host, port
+    broker
         Where the broker listens for MQTT.
     secrets
         Device code to secret.
@@ -102,7 +101,6 @@ def run(
         if memory is not None and device.code in memory.devices:
             seq, measured_ms = memory.devices[device.code]
         device.resume(seq, max(measured_ms, start_ms - LONGEST_GAP_MS))
-    broker = Broker(host, port)
     modems = [
         Modem(broker, plan.code, device.code, secrets[device.code], seed=seed) for device in devices
     ]
