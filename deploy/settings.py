@@ -19,6 +19,7 @@ from pydantic_settings import SettingsError as SourceError
 
 from api.settings import ApiSettings
 from deploy.broker.settings import NatsSettings
+from deploy.embedded.remembered import FILE_NAME as REMEMBERED
 from deploy.embedded.settings import EmbeddedSettings
 from gateway.settings import BrokerSettings, GatewaySettings
 from jobs.settings import JobsSettings
@@ -27,7 +28,6 @@ from store.settings import DatabaseSettings
 PREFIX = "MIZUMORI_"
 CONFIG_VARIABLE = "MIZUMORI_CONFIG"
 FILE_NAME = "mizumori.toml"
-REMEMBERED_FILE_NAME = "embedded.toml"
 
 
 class SettingsError(Exception):
@@ -109,7 +109,7 @@ class Settings(BaseSettings):
     @property
     def remembered_file(self) -> Path:
         """Where `mizumori up` keeps the ports and passwords it made."""
-        return self.embedded.data_dir / REMEMBERED_FILE_NAME
+        return self.embedded.data_dir / REMEMBERED
 
 
 def is_loopback(host: str) -> bool:
@@ -145,7 +145,7 @@ def load_settings(config: Path | None = None, *, remembered: bool = True) -> Set
     data_dir = base / said.embedded.data_dir.expanduser()
     file = _merged({"embedded": {"data_dir": data_dir}}, file)
     file["embedded"]["data_dir"] = data_dir
-    remembered_file = data_dir / REMEMBERED_FILE_NAME
+    remembered_file = data_dir / REMEMBERED
     if remembered and remembered_file.exists():
         layer = _read(remembered_file)
         _check_names(layer, str(remembered_file))

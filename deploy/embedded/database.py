@@ -9,7 +9,7 @@ NAME = "mizumori"
 OWNER = "mizumori_owner"
 
 
-def ensure_database(server: EmbeddedPostgres, owner_password: str) -> str:
+def ensure_database(server: EmbeddedPostgres, owner_password: str) -> None:
     """Make the owner and the database if they are missing.
 
     Parameters
@@ -18,11 +18,6 @@ def ensure_database(server: EmbeddedPostgres, owner_password: str) -> str:
         Running.
     owner_password
         Password of mizumori_owner; it is set again each time, so that the remembered one holds.
-
-    Returns
-    -------
-    str
-        The database's address without a user, as the setting database.dsn.
     """
     with psycopg.connect(server.dsn, autocommit=True) as connection:
         role = sql.Identifier(OWNER)
@@ -37,4 +32,3 @@ def ensure_database(server: EmbeddedPostgres, owner_password: str) -> str:
             connection.execute(
                 sql.SQL("create database {} owner {}").format(sql.Identifier(NAME), role)
             )
-    return f"{server.address}/{NAME}"

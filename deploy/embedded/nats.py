@@ -16,6 +16,7 @@ from deploy.embedded.lock import FolderLock, FolderLockedError
 from deploy.embedded.ports import is_free
 from deploy.embedded.process import POLL_S, Process
 
+PID_FILE = "nats.pid"
 START_TIMEOUT_S = 60.0  # a big store is read before the server answers
 STOP_TIMEOUT_S = 30.0
 
@@ -63,7 +64,7 @@ class EmbeddedNats:
     @property
     def pid_file(self) -> Path:
         """Where the running server is remembered for a successor."""
-        return self.home / "nats.pid"
+        return self.home / PID_FILE
 
     @property
     def pid(self) -> int | None:
@@ -83,7 +84,7 @@ class EmbeddedNats:
         EmbeddedError
             The store is in use, a port is taken, or the server does not come up.
         """
-        self._take_lock()
+        self.claim()
         if self.adopt():
             self.reload()
             return
@@ -147,8 +148,18 @@ class EmbeddedNats:
             self._process.send(signal.SIGKILL)
             self._process.wait(STOP_TIMEOUT_S)
 
-    def _take_lock(self) -> None:
-        """Keep a second server off the store: NATS itself does not."""
+    def is_running(self) -> bool:
+        """Whether a server works on our store, under our care or not."""
+        return Process.read(self.pid_file) is not None
+
+    def claim(self) -> None:
+        """Make the folder, and keep a second server off the store: NATS itself does not.
+
+        Raises
+        ------
+        EmbeddedError
+            Another `mizumori up` uses the store.
+        """
         if self._lock is not None:
             return
         self.home.mkdir(parents=True, exist_ok=True)

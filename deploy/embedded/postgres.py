@@ -185,6 +185,10 @@ class EmbeddedPostgres:
         self._wait_ready(process)
         return True
 
+    def is_running(self) -> bool:
+        """Whether a server works on our cluster, under our care or not."""
+        return self._running() is not None
+
     def health(self) -> str:
         """Return "" if the server answers a query, else the reason in words."""
         if self._process is None or not self._process.alive:

@@ -13,6 +13,8 @@ from typing import Any
 
 from deploy.embedded.errors import EmbeddedError
 
+FILE_NAME = "embedded.toml"
+
 HEADER = """\
 # Written by `mizumori up`: ports and passwords of the services it runs itself.
 # Keep it with the data and keep it secret. Your own settings belong into mizumori.toml.

@@ -1,0 +1,90 @@
+"""The command `mizumori`: its nouns, and one sentence for whatever goes wrong."""
+
+import importlib.metadata
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from deploy import (
+    cli_config,
+    cli_device,
+    cli_doctor,
+    cli_grafana,
+    cli_service,
+    cli_sim,
+    cli_tenant,
+    cli_up,
+)
+from deploy.failure import sentence
+
+FAILURE = 1
+USAGE = 2
+
+app = typer.Typer(
+    name="mizumori",
+    help=(
+        "Mizumori (水守) keeps watch over a town's water: street floods, carp ponds, snow.\n\n"
+        "Try it with `mizumori up --demo`. Exit codes: 0 done, 1 failed, 2 wrong usage."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mizumori {importlib.metadata.version('mizumori')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Hold what all commands share."""
+
+
+cli_up.register(app)
+cli_service.register(app)
+cli_config.register(app)
+cli_doctor.register(app)
+app.add_typer(cli_tenant.app, name="tenant")
+app.add_typer(cli_device.app, name="device")
+app.add_typer(cli_sim.app, name="sim")
+app.add_typer(cli_grafana.app, name="grafana")
+
+
+def main() -> None:
+    """Run the command line; errors become one sentence on standard error and exit code 1."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output has gone: `mizumori device list | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILURE)
+    except Exception as error:  # noqa: BLE001 - the last door: nobody gets a stack trace
+        said = sentence(error)
+        if said is None:
+            said = f"Something unforeseen went wrong: {type(error).__name__}: {error}."
+            if os.environ.get("MIZUMORI_LOG__LEVEL", "").lower() == "debug":
+                traceback.print_exc()
+            else:
+                said += " With MIZUMORI_LOG__LEVEL=debug the command says where."
+        typer.echo(said, err=True)
+        sys.exit(FAILURE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""`mizumori gateway`, `api`, `jobs` and `migrate`: each service by itself, for production."""
+
+import typer
+
+from deploy.cli_options import ConfigOption, LifelineOption
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("gateway")(gateway)
+    app.command("api")(api)
+    app.command("jobs")(jobs)
+    app.command("migrate")(migrate)
+
+
+def gateway(config: ConfigOption = None, _lifeline: LifelineOption = None) -> None:
+    """Take readings in: MQTT to database. Runs until Ctrl-C or SIGTERM."""
+    from deploy.compose_services import run_gateway
+    from deploy.settings import load_settings
+
+    run_gateway(load_settings(config))
+
+
+def api(config: ConfigOption = None, _lifeline: LifelineOption = None) -> None:
+    """Serve the API and the console. Runs until Ctrl-C or SIGTERM."""
+    from deploy.compose_services import run_api
+    from deploy.settings import load_settings
+
+    run_api(load_settings(config))
+
+
+def jobs(config: ConfigOption = None, _lifeline: LifelineOption = None) -> None:
+    """Do what nobody waits for: outbox, silence, rollups, upkeep. Runs until Ctrl-C or SIGTERM."""
+    from deploy.compose_services import run_jobs
+    from deploy.settings import load_settings
+
+    run_jobs(load_settings(config))
+
+
+def migrate(config: ConfigOption = None) -> None:
+    """Make the database roles, and bring the tables to this version. Safe to run again."""
+    from deploy.compose_database import bring_up_schema
+    from deploy.settings import load_settings
+
+    done = bring_up_schema(load_settings(config))
+    for name in done.applied:
+        typer.echo(f"applied {name}")
+    typer.echo(f"Schema version {done.version}, engine {done.engine} ({done.remark}).")

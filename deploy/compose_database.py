@@ -1,0 +1,58 @@
+"""Connections to the database, one a role, from the settings."""
+
+from typing import Literal
+
+from psycopg.conninfo import make_conninfo
+
+from deploy.settings import Settings, SettingsError
+from store.database import Database
+from store.migrate import Migrated, migrate
+from store.roles import ensure_roles
+
+Role = Literal["owner", "gateway", "jobs", "api"]
+SERVICE_ROLES: tuple[Role, ...] = ("gateway", "jobs", "api")
+
+
+def role_dsn(settings: Settings, role: Role) -> str:
+    """Return the connection string of one of our roles.
+
+    Raises
+    ------
+    SettingsError
+        There is no database to connect to, or no password for the role.
+    """
+    if not settings.database.dsn:
+        raise SettingsError(
+            "There is no database yet: start the system with `make run` (or `mizumori up`) in "
+            f"another terminal, which keeps {settings.embedded.data_dir}, or set database.dsn."
+        )
+    password = getattr(settings.database, f"{role}_password").get_secret_value()
+    if not password:
+        raise SettingsError(
+            f"The database role mizumori_{role} has no password: set database.{role}_password, "
+            f"best in the environment as MIZUMORI_DATABASE__{role.upper()}_PASSWORD."
+        )
+    return make_conninfo(settings.database.dsn, user=f"mizumori_{role}", password=password)
+
+
+def open_database(settings: Settings, role: Role, *, name: str, max_size: int = 4) -> Database:
+    """Open a pool for one of our roles; `name` is what the server shows for it."""
+    return Database(role_dsn(settings, role), name=name, max_size=max_size)
+
+
+def bring_up_schema(settings: Settings) -> Migrated:
+    """Make the service roles with their passwords and the tables as this program needs them.
+
+    Raises
+    ------
+    StoreError
+        The database does not answer, refuses, or belongs to another version.
+    """
+    owner = role_dsn(settings, "owner")
+    passwords = {
+        f"mizumori_{role}": secret
+        for role in SERVICE_ROLES
+        if (secret := getattr(settings.database, f"{role}_password").get_secret_value())
+    }
+    ensure_roles(owner, passwords)
+    return migrate(owner)

@@ -1,0 +1,28 @@
+"""What went wrong, as one sentence for the person at the terminal."""
+
+import errno
+
+from api.errors import StartError
+from deploy.broker.errors import BrokerError
+from deploy.embedded.errors import EmbeddedError
+from deploy.settings import SettingsError
+from gateway.errors import GatewayError
+from store.errors import StoreError
+
+SPOKEN = (SettingsError, EmbeddedError, BrokerError, StoreError, GatewayError, StartError)
+
+
+def sentence(error: Exception) -> str | None:
+    """Return the sentence for an error that we know; None: it is a mistake of ours."""
+    if isinstance(error, SPOKEN):
+        return str(error)
+    if isinstance(error, OSError):
+        where = f" ({error.filename})" if error.filename else ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return f"The disk is full{where}: make room and run the command again."
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return (
+                f"This account may not do that{where}: run the command as the account that owns "
+                "the data folder."
+            )
+    return None

@@ -1,0 +1,139 @@
+"""Keeps the embedded broker's accounts equal to the database while everything runs."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import psycopg
+
+from deploy.broker.account_admin import AccountAdmin
+from deploy.broker.errors import BrokerError
+from deploy.broker.mqtt_client import MqttAddress
+from deploy.broker.town_accounts import TownAccounts
+from deploy.compose_database import open_database
+from deploy.embedded.nats import EmbeddedNats
+from deploy.settings import Settings
+from store import broker_accounts
+from store.errors import StoreError
+
+COALESCE_S = 0.3  # a town's hundred new devices are one reload
+RETRY_S = 2.0
+CHANNEL = "mizumori_config"
+
+
+class BrokerKeeper:
+    """Starts the broker with closed doors, lets devices in, and follows the database's changes.
+
+    Parameters
+    ----------
+    settings
+        With the embedded services' ports and passwords.
+    server
+        The broker's process.
+    say
+        Tells the person at the terminal.
+    """
+
+    def __init__(
+        self, settings: Settings, server: EmbeddedNats, say: Callable[[str], None]
+    ) -> None:
+        self.server = server
+        self._say = say
+        self._database = open_database(settings, "owner", name="mizumori-up", max_size=2)
+        self._accounts = TownAccounts(
+            database=self._database,
+            settings=settings.nats,
+            config_file=server.config_file,
+            mqtt=mqtt_address(settings),
+            reload=server.reload,
+        )
+        self._stop = threading.Event()
+        self._renewing = threading.Lock()
+        self._complaint = ""
+        self._thread = threading.Thread(target=self._follow, name="broker-accounts", daemon=True)
+
+    def start(self) -> None:
+        """Start the broker, let the devices of prepared towns in, and follow changes."""
+        self.start_server()
+        self._thread.start()
+
+    def start_server(self) -> None:
+        """Start the broker, at first or again, with the doors closed until sessions exist."""
+        with self._renewing:
+            self.server.claim()
+            if not self.server.is_running():
+                self._accounts.close_doors()
+            self.server.start()
+        self.renew()
+
+    def renew(self) -> bool:
+        """Bring accounts and sessions up to date; False: not everything, try again."""
+        with self._renewing:
+            try:
+                refused = self._accounts.renew().refused
+            except (BrokerError, StoreError) as error:
+                return self._complain(str(error))
+        if refused:
+            town, reason = next(iter(refused.items()))
+            return self._complain(f"Devices of {town} are not let in yet: {reason}")
+        self._complaint = ""
+        return True
+
+    def close(self) -> None:
+        """Stop following."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(10)
+        self._database.close()
+
+    def _complain(self, what: str) -> bool:
+        # An outage is told once, not with each attempt.
+        if what != self._complaint and not self._stop.is_set():
+            self._complaint = what
+            self._say(what)
+        return False
+
+    def _follow(self) -> None:
+        while not self._stop.is_set():
+            with suppress(StoreError, psycopg.OperationalError):
+                self._listen()
+            self._stop.wait(RETRY_S)
+
+    def _listen(self) -> None:
+        with self._database.connect() as connection:
+            connection.execute(f"listen {CHANNEL}")
+            done = self.renew()  # what changed while nobody listened
+            while not self._stop.is_set():
+                told = any(True for _ in connection.notifies(timeout=0.5, stop_after=1))
+                if told:
+                    time.sleep(COALESCE_S)
+                    for _ in connection.notifies(timeout=0):
+                        pass
+                if told or not done:
+                    if not told:
+                        self._stop.wait(RETRY_S)
+                    done = self.renew()
+
+
+def mqtt_address(settings: Settings) -> MqttAddress:
+    """Return where the broker takes MQTT."""
+    return MqttAddress(settings.broker.host, settings.broker.port, settings.broker.tls_ca)
+
+
+def gateway_listens(settings: Settings) -> bool:
+    """Tell whether the gateway is connected with every session of every town."""
+    with (
+        open_database(settings, "owner", name="mizumori-up", max_size=1) as database,
+        database.transaction() as connection,
+    ):
+        accounts = broker_accounts.list_accounts(connection)
+    for account in accounts:
+        try:
+            with AccountAdmin(settings.nats, account.tenant_code) as admin:
+                sessions = admin.sessions()
+        except BrokerError:
+            return False
+        if len(sessions) <= account.partitions or not all(s.connected for s in sessions):
+            return False
+    return True

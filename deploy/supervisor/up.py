@@ -1,0 +1,257 @@
+"""`mizumori up`: everything on one machine, started in order, kept running, stopped in order.
+
+Order matters twice. A device is told that its message is safe only if a session of the gateway
+already wants it: so the gateway's sessions exist before devices are let in. And what is stopped
+first must not need what is stopped later: devices, API, jobs, gateway, broker, database.
+"""
+
+import http.client
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, closing
+from pathlib import Path
+from types import FrameType
+from urllib.parse import urlsplit
+
+from deploy.compose_database import bring_up_schema
+from deploy.compose_embedded import Embedded, compose_embedded
+from deploy.demo.provision import provision_demo
+from deploy.embedded.data_dir import DataDir
+from deploy.embedded.database import ensure_database
+from deploy.embedded.errors import EmbeddedError
+from deploy.embedded.lock import FolderLock, FolderLockedError
+from deploy.embedded.nats import EmbeddedNats
+from deploy.embedded.ports import is_free
+from deploy.embedded.postgres import EmbeddedPostgres
+from deploy.settings import Settings, load_settings
+from deploy.supervisor.broker_keeper import BrokerKeeper, gateway_listens
+from deploy.supervisor.console import Console
+from deploy.supervisor.lifeline import Lifeline
+from deploy.supervisor.logs import last_line, trim
+from deploy.supervisor.service import Backoff, Service, end_leftovers
+
+TICK_S = 0.25
+TRIM_EVERY_S = 10.0
+READY_WITHIN_S = 60.0
+
+
+class StopAskedError(Exception):
+    """Somebody asked to stop while we were still starting."""
+
+
+class Supervisor:
+    """Everything that `mizumori up` runs.
+
+    Parameters
+    ----------
+    config
+        The settings file, or None for the usual one.
+    demo
+        Whether to make the demo town and run its devices.
+    """
+
+    def __init__(self, config: Path | None, *, demo: bool) -> None:
+        self._config = config.absolute() if config else None
+        self._demo = demo
+        self._said = load_settings(config, remembered=False)
+        self._data = DataDir(self._said.embedded.data_dir)
+        self._console = Console()
+        self._stop = threading.Event()
+        self._undo = ExitStack()  # what runs, in the order of starting
+        self._services: list[Service] = []
+        self._watched: list[Callable[[], None]] = []
+
+    def run(self) -> None:
+        """Start everything, keep it running until asked to stop, and stop everything.
+
+        Raises
+        ------
+        EmbeddedError, SettingsError, StoreError, BrokerError
+            It cannot start; everything that ran already has been stopped.
+        """
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._ask_to_stop)
+        try:
+            with self._undo:
+                self._start()
+                self._keep_running()
+        except StopAskedError:
+            pass
+        self._console.say("Stopped. Everything received is stored; `make run` goes on from here.")
+
+    def _ask_to_stop(self, _number: int, _frame: FrameType | None) -> None:
+        if not self._stop.is_set():
+            self._stop.set()
+            self._console.say("Stopping …")
+
+    def _start(self) -> None:
+        self._data.prepare()
+        lock = self._undo.enter_context(self._lock())
+        leftovers = end_leftovers(self._data.run)
+        if leftovers:
+            self._console.say(f"  Stopped what a killed run had left: {', '.join(leftovers)}")
+        self._check_http_port()
+        lifeline = Lifeline()
+        self._undo.callback(lifeline.close)
+        embedded = compose_embedded(self._said, self._data)
+        # Before anything is made with them: a kill must not leave data without its passwords.
+        embedded.remember(self._data.root / "embedded.toml")
+        settings = load_settings(self._config)
+        self._start_postgres(embedded)
+        with self._step("Bringing the database's tables up to date"):
+            bring_up_schema(settings)
+        if embedded.nats is not None:
+            keeper = BrokerKeeper(settings, embedded.nats, self._console.say)
+            self._undo.callback(keeper.close)
+            self._start_broker(keeper)
+        gateway = self._service("gateway", lifeline)
+        with self._step("Starting the gateway"):
+            self._launch(gateway)
+            self._wait(gateway, lambda: gateway_listens(settings))
+        jobs, api = self._service("jobs", lifeline), self._service("api", lifeline)
+        with self._step("Starting jobs, API and console"):
+            self._launch(jobs)
+            self._launch(api)
+            self._wait(api, lambda: _answers(settings))
+        if self._demo:
+            with self._step("Making the demo town"):
+                provision_demo(settings)
+            self._launch(self._service("sim", lifeline, "sim", "town"))
+        url = _url(settings)
+        lock.describe(f"process {os.getpid()}, {url}")
+        self._console.say(f"\nMizumori is running: {url}\nCtrl-C stops it. Logs: {self._data.log}")
+
+    def _lock(self) -> FolderLock:
+        try:
+            return FolderLock(self._data.root)
+        except FolderLockedError as error:
+            raise EmbeddedError(
+                f"Mizumori already runs on {self._data.root} ({error.holder}): use that one, or "
+                "stop it first (Ctrl-C there, or `kill` with its process id)."
+            ) from error
+
+    def _check_http_port(self) -> None:
+        api = self._said.api
+        if not is_free(api.host, api.port):
+            raise EmbeddedError(
+                f"Port {api.port} on {api.host} is taken by another program: stop that program, or "
+                f"set another port: MIZUMORI_API__PORT={api.port + 1} make run."
+            )
+
+    def _start_postgres(self, embedded: Embedded) -> None:
+        server = embedded.postgres
+        if server is None:
+            return
+        self._undo.callback(self._stopping, "database", server.stop)
+        if not server.cluster.exists():
+            with self._step("Making the database (first start)"):
+                server.initdb()
+        with self._step("Starting the database"):
+            server.initdb()
+            server.start()
+            ensure_database(server, str(embedded.sections["database"]["owner_password"]))
+        self._watched.append(self._watch_embedded("The database", server, server.start))
+
+    def _start_broker(self, keeper: BrokerKeeper) -> None:
+        server = keeper.server
+        self._undo.callback(self._stopping, "broker", server.stop)
+        with self._step("Starting the broker"):
+            keeper.start()
+        self._watched.append(self._watch_embedded("The broker", server, keeper.start_server))
+
+    def _service(self, name: str, lifeline: Lifeline, *arguments: str) -> Service:
+        command = [sys.executable, "-P", "-m", "deploy.cli", *(arguments or (name,))]
+        if self._config:
+            command += ["--config", str(self._config)]
+        return Service(
+            name=name,
+            command=[*command, "--lifeline", str(lifeline.read_end)],
+            log_file=self._data.log / f"{name}.log",
+            pid_file=self._data.run / f"{name}.pid",
+            lifeline=lifeline.read_end,
+        )
+
+    def _launch(self, service: Service) -> None:
+        self._undo.callback(self._stopping, service.name, service.stop)
+        service.start()
+        self._services.append(service)
+
+    def _step(self, what: str) -> AbstractContextManager[None]:
+        if self._stop.is_set():
+            raise StopAskedError
+        return self._console.step(what)
+
+    def _stopping(self, what: str, stop: Callable[[], None]) -> None:
+        began = time.monotonic()
+        stop()
+        self._console.say(f"  {what} stopped ({time.monotonic() - began:.1f} s)")
+
+    def _wait(self, service: Service, ready: Callable[[], bool]) -> None:
+        """Wait until `ready`; a service that ends meanwhile says why in its log."""
+        deadline = time.monotonic() + READY_WITHIN_S
+        while not ready():
+            if self._stop.is_set():
+                raise StopAskedError
+            if not service.alive or time.monotonic() > deadline:
+                raise EmbeddedError(
+                    f"The {service.name} does not start: {last_line(service.log_file) or 'no log'} "
+                    f"(log: {service.log_file})."
+                )
+            time.sleep(TICK_S / 2)
+
+    def _keep_running(self) -> None:
+        trimmed_at = time.monotonic()
+        while not self._stop.wait(TICK_S):
+            for service in self._services:
+                service.watch(self._console.say)
+            for watch in self._watched:
+                watch()
+            if time.monotonic() - trimmed_at > TRIM_EVERY_S:
+                trim(self._data.log, self._said.log.max_bytes)
+                trimmed_at = time.monotonic()
+
+    def _watch_embedded(
+        self, name: str, server: EmbeddedPostgres | EmbeddedNats, start: Callable[[], None]
+    ) -> Callable[[], None]:
+        backoff = Backoff()
+        start_at: float | None = None
+
+        def watch() -> None:
+            nonlocal start_at
+            if server.alive:
+                return
+            if start_at is None:
+                pause_s = backoff.next_pause_s()
+                start_at = time.monotonic() + pause_s
+                self._console.say(f"{name} has ended; starting it again in {pause_s:g} s")
+            elif time.monotonic() >= start_at:
+                start_at = None
+                backoff.started()
+                try:
+                    start()
+                    self._console.say(f"{name} runs again")
+                except EmbeddedError as error:
+                    self._console.say(str(error))
+
+        return watch
+
+
+def _url(settings: Settings) -> str:
+    host = settings.api.host
+    shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared
+    return f"http://{f'[{shown}]' if ':' in shown else shown}:{settings.api.port}"
+
+
+def _answers(settings: Settings) -> bool:
+    host = urlsplit(_url(settings)).hostname
+    connection = http.client.HTTPConnection(host or "", settings.api.port, timeout=5)
+    with closing(connection):
+        try:
+            connection.request("GET", "/api/v1/health")
+            return connection.getresponse().status == http.client.OK
+        except (OSError, http.client.HTTPException):
+            return False
