@@ -85,12 +85,12 @@ create policy link_event_service on link_event to mizumori_gateway, mizumori_job
 
 -- A town's role sees its own line: who the other towns' roles are is not its business.
 alter table town_role enable row level security;
-create policy town_role_own on town_role to mizumori_grafana using (role_name = session_user);
+create policy town_role_own on town_role to mizumori_api, mizumori_grafana using (role_name = session_user);
 create policy town_role_service on town_role to mizumori_gateway, mizumori_jobs using (true) with check (true);
 
 grant usage on schema public to mizumori_api, mizumori_grafana, mizumori_gateway, mizumori_jobs;
 grant select on schema_version, level_label to mizumori_api, mizumori_grafana, mizumori_gateway, mizumori_jobs;
-grant select on town_role to mizumori_grafana;
+grant select on town_role to mizumori_api, mizumori_grafana;
 grant select on tenant, site, datastream, latest, latest_position, conflict, quarantine, rule, revision, alert, journal, link_state, link_event, tenant_observation, tenant_position, tenant_rollup_hour, tenant_rollup_dirty, tenant_alert_transition to mizumori_api, mizumori_grafana;
 -- All of device but the secret's hash.
 grant select (device_id, tenant_id, site_id, code, kind, name_ja, name_en, lat, lon, expected_interval_s, state, codec, created_at) on device to mizumori_api, mizumori_grafana;
@@ -103,4 +103,4 @@ revoke insert, update on tenant, site, device, rule, level_label from mizumori_g
 -- What was said and what was decided is never rewritten by a service: it is corrected by appending.
 revoke update, delete on journal, link_event, revision, alert_transition from mizumori_gateway, mizumori_jobs;
 revoke delete on alert from mizumori_jobs;
-grant update (withdrawn_revision) on alert_transition to mizumori_gateway, mizumori_jobs;
+grant update (withdrawn_revision, alert_id) on alert_transition to mizumori_gateway, mizumori_jobs;

@@ -1,0 +1,39 @@
+-- Hourly rollups from the hours whose readings changed; equal on both engines.
+
+-- name: pick
+-- Locks the hours until the commit: an intake that writes into one of them waits, and marks it
+-- anew. The rollup itself is a second statement, since only that sees what was committed before
+-- the lock was had.
+delete from rollup_dirty
+where (datastream_id, bucket) in (
+    select datastream_id, bucket from rollup_dirty
+    order by datastream_id, bucket
+    for update skip locked
+    limit %(limit)s
+)
+returning datastream_id, bucket;
+
+-- name: roll_up
+-- A reading that failed (flag 4: outside what the sensor can measure) counts as suspect, but not
+-- into the values.
+insert into rollup_hour (datastream_id, bucket, n, n_suspect, value_min, value_max, value_mean,
+    value_last)
+select k.datastream_id, k.bucket,
+    count(*) filter (where o.value <> 'NaN'),
+    count(*) filter (where o.value <> 'NaN' and o.flag in (3, 4)),
+    min(o.value) filter (where o.value <> 'NaN' and o.flag <> 4),
+    max(o.value) filter (where o.value <> 'NaN' and o.flag <> 4),
+    avg(o.value) filter (where o.value <> 'NaN' and o.flag <> 4),
+    (array_agg(o.value order by o.phenomenon_time desc)
+        filter (where o.value <> 'NaN' and o.flag <> 4))[1]
+from unnest(%(datastream_ids)s::integer[], %(buckets)s::timestamptz[]) as k (datastream_id, bucket)
+left join observation o on o.datastream_id = k.datastream_id
+    and o.phenomenon_time >= k.bucket and o.phenomenon_time < k.bucket + interval '1 hour'
+group by k.datastream_id, k.bucket
+on conflict (datastream_id, bucket) do update
+set n = excluded.n, n_suspect = excluded.n_suspect, value_min = excluded.value_min,
+    value_max = excluded.value_max, value_mean = excluded.value_mean,
+    value_last = excluded.value_last;
+
+-- name: waiting
+select count(*) as hours from rollup_dirty;

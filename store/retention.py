@@ -1,0 +1,48 @@
+"""What is kept for how long, and the partitions that are made ahead."""
+
+from dataclasses import dataclass
+
+from store import queries
+from store.database import Connection
+
+_SQL = queries.load("retention")
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Days that things are kept; None keeps readings for ever. The ledger is always kept."""
+
+    readings_days: int | None
+    quarantine_days: int
+    outbox_days: int
+    sequence_days: int
+    conflict_days: int
+
+
+def make_partitions(conn: Connection, months_ahead: int = 3) -> int:
+    """Make the monthly partitions up to so many months ahead; returns how many are new.
+
+    Nothing to do on TimescaleDB, whose chunks make themselves.
+    """
+    [[made]] = conn.execute(_SQL["make_partitions"], {"months_ahead": months_ahead}).fetchall()
+    return int(made)
+
+
+def apply(conn: Connection, retention: Retention) -> dict[str, int]:
+    """Delete what is older than it is kept; returns rows (readings: partitions or chunks)."""
+    gone = {
+        "quarantine": _prune(conn, "prune_quarantine", retention.quarantine_days),
+        "outbox": _prune(conn, "prune_outbox", retention.outbox_days),
+        "sequences": _prune(conn, "prune_sequences", retention.sequence_days),
+        "conflicts": _prune(conn, "prune_conflicts", retention.conflict_days),
+        "probes": conn.execute(_SQL["prune_probes"]).rowcount,
+    }
+    if retention.readings_days is not None:
+        parameters = {"days": retention.readings_days}
+        [[dropped]] = conn.execute(_SQL["drop_readings"], parameters).fetchall()
+        gone["reading_partitions"] = int(dropped)
+    return gone
+
+
+def _prune(conn: Connection, name: str, days: int) -> int:
+    return conn.execute(_SQL[name], {"days": days}).rowcount
