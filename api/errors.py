@@ -38,6 +38,7 @@ class Kind(enum.Enum):
         "データベースに接続できません",
     )
     TOO_SLOW = ("too-slow", 503, "The answer took too long", "応答に時間がかかりすぎました")
+    NOT_READY = ("not-ready", 503, "Not everything is running", "準備ができていません")
     FULL = ("live-feed-full", 503, "Too many live feeds are open", "同時接続数の上限です")
 
     def __init__(self, slug: str, status: int, title: str, title_ja: str) -> None:

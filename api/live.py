@@ -78,7 +78,7 @@ class LiveFeed:
         for subscriber in self._everyone():
             subscriber.end()
 
-    async def subscribe(self, town: Town) -> AsyncIterator[bytes]:
+    def subscribe(self, town: Town) -> AsyncIterator[bytes]:
         """Enter one browser and return its stream.
 
         Raises

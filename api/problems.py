@@ -171,3 +171,18 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(DatabaseAwayError, _database)
     app.add_exception_handler(psycopg.OperationalError, _database)
+
+
+def describe(app: FastAPI) -> None:
+    """Add the shape of a problem to the OpenAPI document of ``app``."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        for name, schema in {"Problem": problem, **problem.pop("$defs")}.items():
+            schemas.setdefault(name, schema)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way

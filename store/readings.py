@@ -2,12 +2,16 @@
 
 import enum
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 from psycopg.rows import class_row
 
 from store import queries
 from store.database import Connection
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_RESOLUTION = timedelta(microseconds=1)  # of stored time
 
 
 class Bucket(enum.StrEnum):
@@ -72,17 +76,16 @@ def datastream(conn: Connection, datastream_id: int) -> Datastream | None:
 
 
 def raw(conn: Connection, span: Span, limit: int) -> list[Observation]:
-    """Read at most ``limit`` observations, oldest first.
-
-    The next page starts one microsecond (the resolution of stored time) after the last one.
-    """
+    """Read at most ``limit`` observations, oldest first."""
     with conn.cursor(row_factory=class_row(Observation)) as cursor:
         return cursor.execute(
             queries.load("readings")["raw"], {**vars(span), "limit": limit}
         ).fetchall()
 
 
-def summaries(conn: Connection, span: Span, bucket: Bucket, zone: str, limit: int) -> list[Summary]:
+def summaries(
+    conn: Connection, span: Span, bucket: Bucket, zone: ZoneInfo, limit: int
+) -> list[Summary]:
     """Read at most ``limit`` buckets, oldest first; empty ones are absent.
 
     Parameters
@@ -90,25 +93,56 @@ def summaries(conn: Connection, span: Span, bucket: Bucket, zone: str, limit: in
     conn
         Connection of the town.
     span
-        The bucket that ``start`` falls into is whole, and is the first.
+        Buckets that it touches are read whole.
     bucket
         `Bucket.TEN_MINUTES` from the readings; `Bucket.HOUR` and `Bucket.DAY` from the rollups,
         with hours whose rollup is out of date from the readings.
     zone
-        IANA name of the time zone whose midnight begins a day.
+        Time zone whose midnight begins a day.
     limit
         Most buckets.
     """
-    parameters = {**vars(span), "limit": limit}
+    last = bucket_start(span.stop - _RESOLUTION, bucket, zone)
+    parameters = {
+        "datastream_id": span.datastream_id,
+        "start": bucket_start(span.start, bucket, zone),
+        "stop": following(last, bucket, zone),
+        "limit": limit,
+    }
     statement = "ten_minutes"
     if bucket is not Bucket.TEN_MINUTES:
         day = bucket is Bucket.DAY
         statement = "hours"
-        parameters |= {"unit": "day" if day else "hour", "zone": zone if day else "UTC"}
+        parameters |= {"unit": "day" if day else "hour", "zone": zone.key if day else "UTC"}
     with conn.cursor(row_factory=class_row(Summary)) as cursor:
         return cursor.execute(queries.load("readings")[statement], parameters).fetchall()
 
 
-def after(time: datetime) -> datetime:
-    """Return the earliest time after ``time`` that the database can tell from it."""
-    return time + timedelta(microseconds=1)
+def bucket_start(moment: datetime, bucket: Bucket, zone: ZoneInfo) -> datetime:
+    """Return the start, in UTC, of the bucket that a time falls into; raw: the time itself."""
+    match bucket:
+        case Bucket.RAW:
+            return moment
+        case Bucket.DAY:
+            return datetime.combine(moment.astimezone(zone), time.min, zone).astimezone(UTC)
+        case _:
+            length = timedelta(minutes=10) if bucket is Bucket.TEN_MINUTES else timedelta(hours=1)
+            return moment - (moment - _EPOCH) % length
+
+
+def following(start: datetime, bucket: Bucket, zone: ZoneInfo) -> datetime:
+    """Return where the bucket after the one that begins at ``start`` begins.
+
+    A day with a clock change has 23 or 25 hours. For raw observations: the earliest time that the
+    database can tell from ``start``.
+    """
+    match bucket:
+        case Bucket.RAW:
+            return start + _RESOLUTION
+        case Bucket.TEN_MINUTES:
+            return start + timedelta(minutes=10)
+        case Bucket.HOUR:
+            return start + timedelta(hours=1)
+        case Bucket.DAY:
+            tomorrow = start.astimezone(zone).date() + timedelta(days=1)
+            return datetime.combine(tomorrow, time.min, zone).astimezone(UTC)

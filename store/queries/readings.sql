@@ -1,4 +1,5 @@
--- Observations of one datastream, raw or in buckets. Every range is half-open: [start, stop).
+-- Observations of one datastream, raw or in buckets. Every range is half-open: [start, stop);
+-- those of buckets begin and end with a whole one.
 
 -- name: datastream
 select ds.datastream_id, ds.property, ds.unit, d.code as device
@@ -21,8 +22,7 @@ with reading as (
         case when value in ('NaN', 'Infinity', '-Infinity') then null else value end as value
     from tenant_observation
     where datastream_id = %(datastream_id)s
-        and phenomenon_time >= date_bin('10 minutes', %(start)s, 'epoch')
-        and phenomenon_time < %(stop)s
+        and phenomenon_time >= %(start)s and phenomenon_time < %(stop)s
 )
 select time, count(value)::integer as n,
     (count(value) filter (where flag in (3, 4)))::integer as n_suspect,
@@ -39,7 +39,7 @@ limit %(limit)s;
 with dirty as (
     select bucket from tenant_rollup_dirty
     where datastream_id = %(datastream_id)s
-        and bucket >= date_trunc(%(unit)s, %(start)s, %(zone)s) and bucket < %(stop)s
+        and bucket >= %(start)s and bucket < %(stop)s
 ), fresh as (
     select d.bucket, o.phenomenon_time, o.flag,
         case when o.value in ('NaN', 'Infinity', '-Infinity') then null else o.value end as value
@@ -50,7 +50,7 @@ with dirty as (
     select bucket, n, n_suspect, value_min, value_max, value_mean, value_last
     from tenant_rollup_hour
     where datastream_id = %(datastream_id)s
-        and bucket >= date_trunc(%(unit)s, %(start)s, %(zone)s) and bucket < %(stop)s
+        and bucket >= %(start)s and bucket < %(stop)s
         and bucket not in (select bucket from dirty)
     union all
     select bucket, count(value), count(value) filter (where flag in (3, 4)),

@@ -1,0 +1,106 @@
+"""The application: routes, errors and the console, put together."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import anyio.to_thread
+from fastapi import APIRouter, FastAPI
+
+from api import problems
+from api.base_map import BaseMap
+from api.guard import Guard
+from api.headers import SecurityHeaders
+from api.live import LiveFeed
+from api.measures import Measures
+from api.readiness import Check, Watch
+from api.routes import (
+    alerts,
+    console,
+    devices,
+    live,
+    map,  # noqa: A004 (the route of maps; the builtin is not used here)
+    observations,
+    operations,
+    rules,
+    towns,
+)
+from api.settings import ApiSettings
+from api.town import Access
+from api.town_metrics import TownMetrics
+from store.database import Database
+
+BASE = "/api/v1"
+WEB = Path(__file__).parent / "web"
+# The server gives a statement up before the request's own limit, and frees its thread.
+STATEMENT_SHARE = 0.8
+DESCRIPTION = """
+A small town's water: street floods, carp ponds and snowplows.
+
+Times are ISO 8601 in UTC. Values are in the datastream's unit. What is not known is `null` and has
+the state `unknown`; it never means that all is well. Errors are RFC 9457 problem details with a
+`detail` that says what to do. Each town is read on its own: `{tenant}` is its code.
+"""
+
+
+def create_app(
+    settings: ApiSettings, database: Database, checks: Mapping[str, Check] | None = None
+) -> FastAPI:
+    """Put the application together.
+
+    Parameters
+    ----------
+    settings
+        The section ``api`` of the settings.
+    database
+        Transactions of the role ``mizumori_api``; the caller closes it.
+    checks
+        What else ``/ready`` asks, by name; each says what is wrong, or None.
+
+    Raises
+    ------
+    StartError
+        If the base map that the settings name cannot be used.
+    """
+    measures = Measures()
+    feed = LiveFeed(database, settings, measures)
+    access = Access(database, settings.request_timeout_s * STATEMENT_SHARE)
+    measures.registry.register(TownMetrics(access))
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = settings.threads
+        async with feed.running():
+            yield
+
+    app = FastAPI(
+        title="Mizumori",
+        summary="One backend for a small town's water",
+        description=DESCRIPTION,
+        version=version("mizumori"),
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        openapi_url=f"{BASE}/openapi.json",
+        docs_url=None,  # its pages load scripts from a CDN; closed networks have none
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.settings = settings
+    app.state.access = access
+    app.state.measures = measures
+    app.state.feed = feed
+    app.state.base_map = BaseMap.read(settings.base_map)
+    app.state.watch = Watch(database, feed, dict(checks or {}))
+    problems.install(app)
+    base = APIRouter(prefix=BASE)
+    for part in (towns, console, devices, observations, alerts, map, rules, live):
+        base.include_router(part.router)
+    app.include_router(base)
+    app.include_router(operations.router)
+    app.frontend("/", directory=WEB, fallback=None)
+    # The one added last is the outermost.
+    app.add_middleware(Guard, measures=measures, timeout_s=settings.request_timeout_s)
+    app.add_middleware(SecurityHeaders, tiles_url=settings.tiles_url)
+    problems.describe(app)
+    return app

@@ -1,0 +1,47 @@
+"""Devices with their links and newest readings."""
+
+# ruff: noqa: FAST003 (the dependency HasTown reads {tenant})
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from api.desk import streams_by_device, unknown_after_s
+from api.devices import DeviceItem
+from api.errors import ApiError, Kind
+from api.problems import responses
+from api.town import CODE, HasTown
+from store import map as town_map
+from store.database import Connection
+
+router = APIRouter(tags=["devices"])
+
+
+def _items(conn: Connection, rows: list[town_map.Device]) -> list[DeviceItem]:
+    streams = streams_by_device(conn, rows)
+    limits = unknown_after_s(conn, rows, datetime.now(UTC))
+    return [DeviceItem.of(row, streams[row.device_id], limits[row.device_id]) for row in rows]
+
+
+@router.get("/{tenant}/devices", responses=responses(Kind.UNKNOWN_TOWN))
+def devices(here: HasTown) -> list[DeviceItem]:
+    """List the town's devices by code, without retired ones."""
+    with here.transaction() as conn:
+        return _items(conn, town_map.devices(conn))
+
+
+@router.get("/{tenant}/devices/{code}", responses=responses(Kind.UNKNOWN_TOWN, Kind.UNKNOWN_DEVICE))
+def device(
+    here: HasTown, code: Annotated[str, Path(description="The device's code")]
+) -> DeviceItem:
+    """Show one device, also a retired one."""
+    if CODE.fullmatch(code):
+        with here.transaction() as conn:
+            for item in _items(conn, town_map.devices(conn, code=code)):
+                return item
+    detail = (
+        f"{here.town.code} has no device {code[:63]!r}. "
+        f"GET /api/v1/{here.town.code}/devices lists those it has."
+    )
+    raise ApiError(Kind.UNKNOWN_DEVICE, detail)

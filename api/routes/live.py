@@ -1,0 +1,33 @@
+"""The live feed as server-sent events."""
+
+# ruff: noqa: FAST003 (the dependency HasTown reads {tenant})
+
+from fastapi import APIRouter, Request
+from fastapi.sse import EventSourceResponse
+
+from api.errors import Kind
+from api.live import LiveFeed
+from api.problems import responses
+from api.town import HasTown
+
+router = APIRouter(tags=["live"])
+
+
+@router.get(
+    "/{tenant}/live",
+    response_class=EventSourceResponse,
+    responses=responses(Kind.UNKNOWN_TOWN, Kind.FULL),
+)
+async def live(request: Request, here: HasTown) -> EventSourceResponse:
+    """Send what changes in the town as it is stored.
+
+    `hello` comes first: load the page's data after it, and apply the events that follow. Then
+    `reading`, `position`, `alert`, `link`, and `heartbeat` every 10 s. `reload` says that events
+    were missed: load everything anew. After a break connect again and load everything anew:
+    events are not repeated.
+    """
+    feed = request.app.state.feed
+    assert isinstance(feed, LiveFeed)
+    return EventSourceResponse(
+        feed.subscribe(here.town), headers={"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
+    )

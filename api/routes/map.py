@@ -1,0 +1,105 @@
+"""Map layers as GeoJSON."""
+
+# ruff: noqa: FAST003 (the dependency HasTown reads {tenant})
+
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from itertools import groupby
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from api import tracks as ways
+from api.base_map import BaseMap
+from api.desk import desk
+from api.errors import Kind
+from api.features import (
+    BaseLayer,
+    DeviceFeature,
+    DeviceLayer,
+    PlowFeature,
+    PlowLayer,
+    TrackFeature,
+    TrackLayer,
+)
+from api.problems import responses
+from api.town import HasTown, TownAccess
+from api.words import Name
+from store import map as town_map
+
+router = APIRouter(tags=["map"])
+GEOJSON = "application/geo+json"
+MOST_POINTS = 200_000  # 100 plows, 2 hours, a fix each 4 s; about 5 MB of answer
+
+
+def _devices(here: TownAccess, *kinds: str) -> DeviceLayer:
+    with here.transaction() as conn:
+        now = desk(conn, here.town, datetime.now(UTC), kinds)
+    return DeviceLayer(
+        features=[DeviceFeature.of(p.device, p.standing, p.streams) for p in now.devices]
+    )
+
+
+@router.get("/{tenant}/map/flood", responses=responses(Kind.UNKNOWN_TOWN))
+def flood(here: HasTown) -> DeviceLayer:
+    """Show flood sensors with what they stand at."""
+    return _devices(here, "flood_contact", "flood_level")
+
+
+@router.get("/{tenant}/map/ponds", responses=responses(Kind.UNKNOWN_TOWN))
+def ponds(here: HasTown) -> DeviceLayer:
+    """Show pond probes with what they stand at."""
+    return _devices(here, "pond_probe")
+
+
+@router.get("/{tenant}/map/plows", responses=responses(Kind.UNKNOWN_TOWN))
+def plows(here: HasTown) -> PlowLayer:
+    """Show plows where they were last seen."""
+    with here.transaction() as conn:
+        now = desk(conn, here.town, datetime.now(UTC), ("plow",))
+    return PlowLayer(
+        features=[PlowFeature.of(p.device, p.standing, p.streams) for p in now.devices]
+    )
+
+
+@router.get("/{tenant}/map/plows/tracks", responses=responses(Kind.UNKNOWN_TOWN))
+def tracks(
+    here: HasTown,
+    minutes: Annotated[int, Query(ge=1, le=1440, description="How far back")] = 120,
+) -> TrackLayer:
+    """Show the ways of plows: lines split where fixes are missing and where the blade moved."""
+    now = datetime.now(UTC)
+    with here.transaction() as conn:
+        found = {row.device_id: row for row in town_map.devices(conn, kinds=["plow"])}
+        points = town_map.track_points(
+            conn, list(found), now - timedelta(minutes=minutes), now, MOST_POINTS + 1
+        )
+    truncated = len(points) > MOST_POINTS
+    features = []
+    for device_id, own in groupby(points[:MOST_POINTS], key=lambda each: each.device_id):
+        device = found[device_id]
+        parts = ways.split(list(own), device.expected_interval_s)
+        features += [TrackFeature.of(device.code, part) for part in parts]
+    return TrackLayer(features=features, truncated=truncated)
+
+
+@router.get(
+    "/{tenant}/map/base",
+    response_model=BaseLayer,
+    responses={304: {"description": "Unchanged"}, **responses(Kind.UNKNOWN_TOWN)},
+)
+def base(request: Request, here: HasTown) -> Response:
+    """Show the offline base map around the town. It hardly ever changes, so it has an ETag."""
+    base_map = request.app.state.base_map
+    assert isinstance(base_map, BaseMap)
+    layer = BaseLayer(
+        attribution=Name(**base_map.attribution),
+        features=base_map.around(here.town.map_lat, here.town.map_lon),
+    )
+    body = layer.model_dump_json().encode()
+    etag = f'"{sha256(body).hexdigest()[:32]}"'
+    headers = {"ETag": etag, "Cache-Control": "no-cache"}
+    if etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type=GEOJSON, headers=headers)

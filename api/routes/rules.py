@@ -1,0 +1,119 @@
+"""The rules in force, and the messages that were refused."""
+
+# ruff: noqa: FAST003 (the dependency HasTown reads {tenant})
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from api import cursors
+from api.errors import Kind
+from api.problems import responses
+from api.town import HasTown
+from api.words import Name
+from store import map as town_map
+from store import rules as rule_book
+
+router = APIRouter(tags=["rules"])
+
+
+class LevelItem(BaseModel):
+    """What a level is called now, and how it is drawn."""
+
+    level: int
+    label: Name
+    colour: str
+    symbol: str
+
+
+class RuleItem(BaseModel):
+    """The version of a rule that applies now in one scope; null does not restrict it."""
+
+    code: str = Field(examples=["street-depth"])
+    version: int
+    kind: str = Field(examples=["threshold"])
+    property: str = Field(
+        description="The datastreams it applies to; link: the device itself", examples=["depth_m"]
+    )
+    device_kind: str | None
+    site_kinds: list[str] | None
+    site: str | None
+    device: str | None
+    params: dict[str, Any]
+    enabled: bool = Field(description="false: this scope is left out of a wider one")
+    label_scheme: str
+    valid_from: datetime
+    labels: list[LevelItem]
+
+
+class RefusedItem(BaseModel):
+    """A message that was not accepted."""
+
+    id: int
+    received: datetime
+    topic: str
+    device: str | None
+    reason: str
+    detail: str
+    size: int = Field(description="Bytes of the message")
+    payload: str = Field(description="Its beginning as text; what is no text is shown as \\xNN")
+    replayed: datetime | None
+
+
+class RefusedPage(BaseModel):
+    """One page of refused messages, newest first."""
+
+    items: list[RefusedItem]
+    next: str | None = Field(description="Give it as `cursor` for the next page; null: the end")
+
+
+@router.get("/{tenant}/rules", responses=responses(Kind.UNKNOWN_TOWN))
+def rules(here: HasTown) -> list[RuleItem]:
+    """List the rules in force with their parameters; a narrower scope overrides a wider one."""
+    now = datetime.now(UTC)
+    with here.transaction() as conn:
+        rows = town_map.rules(conn, now)
+        labels = rule_book.labels(conn, now).values()
+    levels: dict[str, list[LevelItem]] = {}
+    for label in labels:
+        levels.setdefault(label.scheme, []).append(
+            LevelItem(
+                level=label.level,
+                label=Name(ja=label.label_ja, en=label.label_en),
+                colour=label.colour,
+                symbol=label.symbol,
+            )
+        )
+    return [RuleItem(**vars(row), labels=levels.get(row.label_scheme, [])) for row in rows]
+
+
+@router.get("/{tenant}/quarantine", responses=responses(Kind.UNKNOWN_TOWN))
+def quarantine(
+    here: HasTown,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Most items of a page")] = 100,
+    cursor: Annotated[str | None, Query(max_length=40, description="`next` of a page")] = None,
+) -> RefusedPage:
+    """List messages that were refused, with the reasons, newest first."""
+    before = cursors.number(cursor) if cursor else None
+    with here.transaction() as conn:
+        rows = town_map.quarantine(conn, before=before, limit=limit + 1)
+    following = str(rows[limit - 1].quarantine_id) if len(rows) > limit else None
+    return RefusedPage(
+        items=[
+            RefusedItem(
+                id=row.quarantine_id,
+                received=row.received,
+                topic=row.topic,
+                device=row.device,
+                reason=row.reason,
+                detail=row.detail,
+                size=row.size,
+                payload=row.payload.decode("utf-8", errors="backslashreplace"),
+                replayed=row.replayed,
+            )
+            for row in rows[:limit]
+        ],
+        next=following,
+    )

@@ -1,0 +1,105 @@
+"""Towns are listed, and each sees only its own."""
+
+from tests.api.seed import ago, now
+
+
+def test_towns_are_listed_with_their_map_and_exercise(api, seed):
+    seed.add_town("tsuruoka", training=True)
+    sakata, tsuruoka = api.ok("/towns")
+    assert sakata == {
+        "code": "sakata",
+        "name": {"ja": "sakata市", "en": "Sakata"},
+        "time_zone": "Asia/Tokyo",
+        "training": False,
+        "map": {"lat": 38.91, "lon": 139.84, "zoom": 12.0},
+    }
+    assert tsuruoka["training"]
+
+
+def test_nothing_of_another_town_is_reached_through_any_route(api, seed):
+    other = seed.add_town("tsuruoka")
+    stream = seed.streams_of(other)["f1", "depth_m"]
+    seed.readings(stream, [(ago(minutes=1), 0.5)])
+    seed.latest(stream, 0.5)
+    alert = seed.alert(stream, town=other)
+    seed.execute(
+        "insert into quarantine (tenant_id, received_time, topic, payload, reason)"
+        " values (%s, now(), 'mz/v1/tsuruoka/d/f1/up', '{', 'not_json')",
+        other.tenant_id,
+    )
+    assert api.ok(f"/tsuruoka/datastreams/{stream}/observations")["items"]
+    assert api.ok(f"/tsuruoka/alerts/{alert}")["id"] == alert
+    assert len(api.ok("/tsuruoka/quarantine")["items"]) == 1
+    api.problem(f"/sakata/datastreams/{stream}/observations", 404, "unknown-datastream")
+    api.problem(f"/sakata/alerts/{alert}", 404, "unknown-alert")
+    assert api.ok("/sakata/alerts", state="all")["items"] == []
+    assert api.ok("/sakata/quarantine")["items"] == []
+    ids = {s["id"] for d in api.ok("/sakata/devices") for s in d["datastreams"]}
+    assert ids == set(seed.streams.values())
+    assert stream not in {
+        r["datastream"]
+        for f in api.ok("/sakata/map/flood")["features"]
+        for r in f["properties"]["readings"]
+    }
+    assert api.ok("/sakata/overview")["open_alerts"] == 0
+
+
+def test_the_overview_counts_by_desk_and_names_the_silent(api, seed):
+    seed.link("f1", "online")
+    seed.latest(seed.streams["f1", "depth_m"], 0.01)
+    seed.link("c1", "silent")
+    seed.state("plow-1", "out_of_season")
+    view = api.ok("/sakata/overview")
+    assert view["flood"] == {
+        "total": 2, "normal": 1, "alert": 0, "unknown": 1, "maintenance": 0, "out_of_season": 0,
+    }  # fmt: skip
+    assert view["pond"]["unknown"] == 1
+    assert view["plow"]["out_of_season"] == 1
+    assert [each["device"] for each in view["silent_devices"]] == ["c1", "p1"]
+    assert view["silent_devices"][0]["link"]["state"] == "silent"
+
+
+def test_devices_come_with_site_link_and_latest(api, seed):
+    seed.link("f1", "online")
+    seed.latest(seed.streams["f1", "depth_m"], 0.12, rate=0.7, time=now())
+    device = api.ok("/sakata/devices/f1")
+    assert device["site"]["code"] == "ekimae"
+    assert device["site"]["close_at_m"] == 0.1
+    assert (device["lat"], device["lon"]) == (38.92, 139.83)  # its site's
+    assert device["link"]["state"] == "online"
+    assert device["unknown_after_s"] == 420  # 6 missed reports at one minute, and the next
+    depth, battery = device["datastreams"]
+    assert depth["latest"]["value"] == 0.12
+    assert depth["latest"]["rate_per_h"] == 0.7
+    assert depth["latest"]["time"].endswith("Z")
+    assert battery["latest"] is None
+    assert [d["code"] for d in api.ok("/sakata/devices")] == ["c1", "f1", "p1", "plow-1"]
+
+
+def test_a_retired_device_is_only_found_by_its_code(api, seed):
+    seed.state("f1", "retired")
+    assert "f1" not in {d["code"] for d in api.ok("/sakata/devices")}
+    assert api.ok("/sakata/devices/f1")["state"] == "retired"
+
+
+def test_rules_come_with_parameters_and_labels(api):
+    rules = {rule["code"]: rule for rule in api.ok("/sakata/rules")}
+    street = rules["street-depth"]
+    assert street["params"]["levels"][1]["on"] == 0.1
+    assert street["site_kinds"] == ["street", "underpass"]
+    assert street["labels"][2]["label"]["ja"] == "出動・通行止め判断"
+
+
+def test_refused_messages_are_paged_newest_first(api, seed):
+    for number in range(5):
+        seed.execute(
+            "insert into quarantine (tenant_id, received_time, topic, payload, device_code, reason)"
+            " values (%s, now(), 'mz/v1/sakata/d/x/up', %s, 'x', 'not_json')",
+            seed.town.tenant_id, b"\xff" + str(number).encode(),
+        )  # fmt: skip
+    first = api.ok("/sakata/quarantine", limit=3)
+    rest = api.ok("/sakata/quarantine", limit=3, cursor=first["next"])
+    assert [item["payload"] for item in first["items"] + rest["items"]] == [
+        f"\\xff{n}" for n in (4, 3, 2, 1, 0)
+    ]
+    assert rest["next"] is None
