@@ -1,154 +1,212 @@
 """The streaming core: a fleet of sensors, stepped by micro-batches."""
 
-from collections.abc import Sequence
-from copy import deepcopy
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from detectors import ordered, reordered
+from detectors.arrays import CONTEXT_ROWS, RING, Bools, Index
+from detectors.checks import Checks, Verdict
 from detectors.flags import Flag, Test
+from detectors.intake import Intake
+from detectors.lanes import Lanes
 from detectors.outcome import Outcome, Transitions, Verdicts, Windows
+from detectors.part import Accepted, Part, join, no_transitions, no_verdicts, no_windows
 from detectors.profile import Profile
-from detectors.quality import GrossRange
 from detectors.readings import Readings
-from detectors.rules import Threshold
-from detectors.state import SensorState, State, load_sensor
+from detectors.restore import restore
+from detectors.state import State, Table, Write
 
-# Readings per sensor, newest last and not marked late, that `load_state` wants beside a blob.
-CONTEXT_ROWS: Final = 48
+__all__ = ["CONTEXT_ROWS", "RING", "Fleet"]
+
+# Readings decided on at a time: their windows stay within the processor's cache.
+_CHUNK: Final = 16_384
 
 
 @dataclass(frozen=True, eq=False)
 class Fleet:
-    """Sensors and their profiles.
+    """Sensors and what is decided about their readings.
 
     Attributes
     ----------
     profiles : tuple of Profile
-    sensor_profile : int32[S]
+    sensor_profile : int64[S]
+        Profile of each sensor.
+
+    Examples
+    --------
+    >>> from detectors.rules import Level, Threshold
+    >>> depth = Threshold((Level(0.10, 0.05), Level(0.20, 0.15)))
+    >>> fleet = Fleet.compile([Profile.of([("street-depth", depth)])], [0])
+    >>> outcome = fleet.step(fleet.empty_state(), Readings.of(0, [0, 60_000], [0.0, 0.25]))
+    >>> outcome.transitions.to_level.tolist()
+    [2]
     """
 
     profiles: tuple[Profile, ...]
-    sensor_profile: NDArray[np.int32]
+    sensor_profile: Index
+    _lanes: Lanes
+    _checks: Checks
 
     @classmethod
     def compile(cls, profiles: Sequence[Profile], sensor_profile: ArrayLike) -> Self:
-        """Prepare the tables for a fleet; `sensor_profile[s]` is the profile of sensor s."""
-        return cls(tuple(profiles), np.asarray(sensor_profile, np.int32))
+        """Lay the profiles out in tables.
+
+        Parameters
+        ----------
+        profiles : sequence of Profile
+        sensor_profile : int[S]
+            Index into `profiles` for each sensor.
+
+        Raises
+        ------
+        ParameterError
+            Rules that do not fit together on one datastream.
+        ValueError
+            A sensor's profile does not exist.
+        """
+        of = np.asarray(sensor_profile, np.int64).reshape(-1)
+        if len(of) and not (of.min() >= 0 and of.max() < len(profiles)):
+            raise ValueError(f"sensor_profile points outside of the {len(profiles)} profiles")
+        return cls(tuple(profiles), of, Lanes.compile(profiles), Checks.compile(profiles))
 
     def empty_state(self) -> State:
         """State before the first reading."""
-        return State({})
+        return State(Table(len(self.sensor_profile), self._lanes, self.sensor_profile))
 
     def load_state(self, sensors: ArrayLike, blobs: Sequence[bytes], context: Readings) -> State:
-        """Restore the state of `sensors` from their dumps and their newest stored readings."""
-        state = {int(s): load_sensor(b) for s, b in zip(np.asarray(sensors), blobs, strict=True)}
-        for s, t, v in zip(context.sensor, context.time_ms, context.value, strict=True):
-            if int(s) in state:
-                state[int(s)].seen.append((int(t), float(v)))
-        return State(state)
+        """Restore sensors from their dumps and their newest stored readings.
+
+        Parameters
+        ----------
+        sensors : int[T]
+        blobs : sequence of T bytes
+            From `State.dump`, also of a fleet with other rules: a rule keeps its state by its key.
+        context : Readings
+            Of these sensors, the newest `CONTEXT_ROWS` each at least, in any order, without those
+            that were late. Others and newer ones are ignored.
+
+        Returns
+        -------
+        State
+            The sensors that are not named are as in `empty_state`.
+
+        Raises
+        ------
+        StateError
+            A dump is damaged or of another release.
+        """
+        table = Table(len(self.sensor_profile), self._lanes, self.sensor_profile)
+        restore(table, self._checks, np.asarray(sensors, np.int64).reshape(-1), blobs, context)
+        return State(table)
 
     def step(self, state: State, readings: Readings) -> Outcome:
-        """Decide about a batch; neither `state` nor `readings` is written."""
+        """Decide about a batch of readings in any order.
+
+        Parameters
+        ----------
+        state : State
+            Keeps its meaning.
+        readings : Readings
+            Not written.
+
+        Returns
+        -------
+        Outcome
+
+        Notes
+        -----
+        Cutting an ordered stream into other batches, and any order within a batch, gives the same
+        bits. So does any order of arrival within the lateness bound, once all has arrived.
+        """
+        table = state.table()
+        intake = Intake.sort(readings, table)
+        accepted = Accepted(intake.rows, intake.sensor, intake.time_ms, intake.value)
+        parts = [
+            *(
+                ordered.advance(table, self._checks, some)
+                for some in _chunks(accepted, ~_mixed(intake))
+            ),
+            *(
+                reordered.settle(table, self._checks, some)
+                for some in _chunks(accepted, _mixed(intake))
+            ),
+        ]
+        return self._outcome(state, readings, intake, parts)
+
+    def _outcome(
+        self, state: State, readings: Readings, intake: Intake, parts: list[Part]
+    ) -> Outcome:
+        n = len(readings)
+        flag, evaluated = self._alone(readings, intake)
+        rate = np.full(n, np.nan)
+        writes: list[Write] = []
+        for part in parts:
+            flag[part.row], evaluated[part.row] = part.flag, part.evaluated
+            rate[part.row] = part.rate_per_h
+            writes += part.writes
+        twins = np.flatnonzero(intake.twin >= 0)
+        flag[twins], evaluated[twins] = flag[intake.twin[twins]], evaluated[intake.twin[twins]]
+        touched = [part.touched for part in parts]
+        return Outcome(
+            state=state.written(writes),
+            flag=flag,
+            evaluated=evaluated,
+            late=intake.late,
+            duplicate=intake.duplicate,
+            conflict=intake.conflict,
+            rate_per_h=rate,
+            touched=np.sort(np.concatenate([np.zeros(0, np.int64), *touched])).astype(np.int32),
+            transitions=join(Transitions, [p.transitions for p in parts], no_transitions()),
+            windows=join(Windows, [p.windows for p in parts], no_windows()),
+            verdicts=join(Verdicts, [p.verdicts for p in parts], no_verdicts()),
+        )
+
+    def _alone(
+        self, readings: Readings, intake: Intake
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
+        """Flag what is not decided on in its place: late, duplicate, conflict."""
         n = len(readings)
         flag = np.full(n, Flag.NOT_EVALUATED, np.uint8)
         evaluated = np.zeros(n, np.int16)
-        late, duplicate, conflict = (np.zeros(n, bool) for _ in range(3))
-        sensors = dict(state.sensors)
-        touched: dict[int, SensorState] = {}
-        moves: list[tuple[int, int, int, int, int, float]] = []
-        for i in np.lexsort((readings.value, readings.time_ms, readings.sensor)):
-            s, t, x = int(readings.sensor[i]), int(readings.time_ms[i]), float(readings.value[i])
-            profile = self.profiles[self.sensor_profile[s]]
-            flag[i], evaluated[i] = _quality(profile, x)
-            if s not in touched:
-                touched[s] = deepcopy(sensors.get(s, SensorState()))
-            one = touched[s]
-            known = dict(one.seen)
-            if t in known:
-                same = known[t] == x or (np.isnan(known[t]) and np.isnan(x))
-                (duplicate if same else conflict)[i] = True
-                continue
-            if one.last_ms is not None and t <= one.last_ms:
-                late[i] = True
-                continue
-            one.seen = [*one.seen, (t, x)][-CONTEXT_ROWS:]
-            gap = one.last_ms is None or t - one.last_ms > profile.max_gap_s * 1000
-            one.last_ms = t
-            moves += [(s, *move) for move in _decide(profile, one, t, x, gap)]
-        sensors |= touched
-        moves.sort(key=lambda m: m[:3])
-        columns = list(zip(*moves, strict=True)) if moves else [()] * 6
-        return Outcome(
-            state=State(sensors),
-            flag=flag,
-            evaluated=evaluated,
-            late=late,
-            duplicate=duplicate,
-            conflict=conflict,
-            rate_per_h=np.full(n, np.nan),
-            touched=np.array(sorted(touched), np.int32),
-            transitions=Transitions(
-                sensor=np.array(columns[0], np.int32),
-                rule=np.array(columns[1], np.int32),
-                time_ms=np.array(columns[2], np.int64),
-                from_level=np.array(columns[3], np.int16),
-                to_level=np.array(columns[4], np.int16),
-                value=np.array(columns[5], np.float64),
-                unconfirmed=np.zeros(len(moves), bool),
-            ),
-            windows=Windows(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.int64)),
-            verdicts=Verdicts(
-                np.zeros(0, np.int32),
-                np.zeros(0, np.int64),
-                np.zeros(0, np.uint8),
-                np.zeros(0, np.int16),
-                np.zeros(0, bool),
-            ),
+        at = np.flatnonzero(intake.late | intake.conflict | intake.duplicate)
+        if len(at):
+            value = readings.value[at]
+            verdict = Verdict.blank(len(at))
+            profile = self.sensor_profile[readings.sensor[at]]
+            self._checks.alone(verdict, profile, readings.time_ms[at], value)
+            clash = intake.conflict[at]
+            verdict.add(Test.CONFLICT, clash, clash)
+            flag[at], evaluated[at] = verdict.flag(np.isnan(value)), verdict.evaluated
+        return flag, evaluated
+
+
+def _mixed(intake: Intake) -> Bools:
+    """Readings of the sensors that have any reading to be sorted in."""
+    if not intake.reorders.any():
+        return intake.reorders
+    behind = np.zeros(int(intake.sensor.max()) + 1, bool)
+    behind[intake.sensor[intake.reorders]] = True
+    mixed: Bools = behind[intake.sensor]
+    return mixed
+
+
+def _chunks(accepted: Accepted, which: Bools) -> Iterator[Accepted]:
+    """Cut into pieces of whole sensors."""
+    some = accepted if which.all() else accepted.take(which)
+    if len(some) <= _CHUNK:
+        if len(some):
+            yield some
+        return
+    begins = np.flatnonzero(np.diff(some.sensor, prepend=-1))
+    cuts = begins[
+        np.unique(
+            np.searchsorted(begins, np.arange(0, len(some), _CHUNK)).clip(max=len(begins) - 1)
         )
-
-
-def _quality(profile: Profile, x: float) -> tuple[int, int]:
-    for test in profile.quality:
-        if isinstance(test, GrossRange):
-            if np.isnan(x):
-                return Flag.MISSING, Test.GROSS_RANGE
-            user = test.user_span or test.sensor_span
-            if not test.sensor_span[0] <= x <= test.sensor_span[1]:
-                return Flag.FAIL, Test.GROSS_RANGE
-            inside = user[0] <= x <= user[1]
-            return (Flag.GOOD if inside else Flag.SUSPECT), Test.GROSS_RANGE
-    return (Flag.MISSING if np.isnan(x) else Flag.NOT_EVALUATED), 0
-
-
-def _decide(
-    profile: Profile, one: SensorState, t: int, x: float, gap: bool
-) -> list[tuple[int, int, int, int, float]]:
-    moves = []
-    for r, keyed in enumerate(profile.rules):
-        rule = keyed.rule
-        levels = rule.levels if isinstance(rule, Threshold) else ()
-        if r >= len(one.bits):
-            one.bits.append([False] * len(levels))
-            one.run_a.append([None] * len(levels))
-            one.run_b.append([None] * len(levels))
-        before = sum(one.bits[r])
-        if not isinstance(rule, Threshold):
-            continue
-        sign = 1.0 if rule.direction == "rising" else -1.0
-        for k, level in enumerate(levels):
-            for run, meets, delay, to in (
-                (one.run_a[r], sign * x >= sign * level.on, level.delay_on_s, True),
-                (one.run_b[r], sign * x <= sign * level.off, level.delay_off_s, False),
-            ):
-                start = run[k]
-                run[k] = None if not meets else t if gap or start is None else start
-                begun = run[k]
-                if begun is not None and t - begun >= delay * 1000:
-                    one.bits[r][k] = to
-        after = sum(one.bits[r])
-        if after != before:
-            moves.append((r, t, before, after, x))
-    return moves
+    ]
+    for low, high in zip(cuts, [*cuts[1:], len(some)], strict=True):
+        if high > low:
+            yield some.take(slice(low, high))

@@ -1,38 +1,159 @@
-"""Detector state of a fleet."""
+"""State of a fleet: one table in memory, seen by each `State` as it was at its own moment."""
 
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any, Final
 
-from detectors.errors import StateError
+import numpy as np
+from numpy.typing import NDArray
 
+from detectors.arrays import NEVER, RING, Bits, Index, Marks, Times
+from detectors.dump import Tail, pack
+from detectors.hysteresis import Carry
+from detectors.lanes import Lanes
 
-@dataclass
-class SensorState:
-    """One sensor: newest time, and per rule and level the bit and the two run starts."""
-
-    last_ms: int | None = None
-    bits: list[list[bool]] = field(default_factory=list)
-    run_a: list[list[int | None]] = field(default_factory=list)
-    run_b: list[list[int | None]] = field(default_factory=list)
-    seen: list[tuple[int, float]] = field(default_factory=list)
+_Undo = list[tuple[str, Any, NDArray[Any]]]
 
 
-@dataclass(frozen=True)
+class Table:
+    """Struct of arrays of S sensors: a ring of readings, the state after it, the state before it.
+
+    Attributes
+    ----------
+    count, next : int64[S]
+        Readings in the ring, and the slot that the next one takes.
+    time_ms, value, reach, leave, mark, flag, evaluated : [S, RING]
+        The ring, as in `Strip`.
+    head_bits, head_timer, head_flat : uint16[S], int64[S, K], int64[S]
+        State after the newest reading.
+    tail_bits, tail_timer, tail_flat : uint16[S], int64[S, K], int64[S]
+        State after the last reading that left the ring.
+    tail_ms : int64[S]
+        Its time; NEVER: nothing has left the ring, it holds the whole series.
+    """
+
+    def __init__(self, sensors: int, lanes: Lanes, profile: Index) -> None:
+        self.lanes: Final = lanes
+        self.profile: Final = profile
+        ring = (sensors, RING)
+        self.count: Index = np.zeros(sensors, np.int64)
+        self.next: Index = np.zeros(sensors, np.int64)
+        self.time_ms: Times = np.zeros(ring, np.int64)
+        self.value = np.zeros(ring, np.float64)
+        self.reach: Bits = np.zeros(ring, np.uint16)
+        self.leave: Bits = np.zeros(ring, np.uint16)
+        self.mark: Marks = np.zeros(ring, np.uint8)
+        self.flag = np.zeros(ring, np.uint8)
+        self.evaluated = np.zeros(ring, np.int16)
+        self.head_bits: Bits = np.zeros(sensors, np.uint16)
+        self.tail_bits: Bits = np.zeros(sensors, np.uint16)
+        self.head_timer: Times = np.full((sensors, lanes.count), NEVER, np.int64)
+        self.tail_timer: Times = np.full((sensors, lanes.count), NEVER, np.int64)
+        self.head_flat: Times = np.full(sensors, NEVER, np.int64)
+        self.tail_flat: Times = np.full(sensors, NEVER, np.int64)
+        self.tail_ms: Times = np.full(sensors, NEVER, np.int64)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the arrays."""
+        return sum(a.nbytes for a in vars(self).values() if isinstance(a, np.ndarray))
+
+    def head(self, sensors: Index) -> Carry:
+        """State after the newest reading of some sensors."""
+        return Carry(self.head_bits[sensors], self.head_timer[sensors], self.head_flat[sensors])
+
+    def tail(self, sensors: Index) -> Carry:
+        """State before the ring of some sensors."""
+        return Carry(self.tail_bits[sensors], self.tail_timer[sensors], self.tail_flat[sensors])
+
+    def newest_ms(self, sensors: Index) -> Times:
+        """Time of the newest reading; NEVER before the first."""
+        newest = self.time_ms[sensors, (self.next[sensors] - 1) % RING]
+        return np.where(self.count[sensors] > 0, newest, NEVER)
+
+
+@dataclass(frozen=True, eq=False)
+class Write:
+    """One assignment ``table.name[at] = values``."""
+
+    name: str
+    at: Any
+    values: Any
+
+
 class State:
-    """State of every sensor of a fleet; never written in place."""
+    """What the fleet knows after some batches. A value: it never changes.
 
-    sensors: dict[int, SensorState]
+    Notes
+    -----
+    Successive states share one table. The newest is the table itself; an older one remembers
+    what to put back, so that a step costs what the batch touches and not what the fleet holds,
+    and a batch whose transaction failed can be stepped again from the same state. Going back
+    and forth between states of one line is right but not free; several threads need a lock.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._newer: tuple[State, _Undo] | None = None
+
+    def table(self) -> Table:
+        """Return the table as of this state; valid until another state of the line is used."""
+        if self._newer is not None:
+            line: list[State] = [self]
+            while (link := line[-1]._newer) is not None:  # noqa: SLF001 (same class)
+                line.append(link[0])
+            for older, newer in zip(line[-2::-1], line[:0:-1], strict=True):
+                older._turn(newer)  # noqa: SLF001 (same class)
+        return self._table
+
+    def _turn(self, newer: "State") -> None:
+        assert self._newer is not None
+        redo: _Undo = []
+        for name, at, values in reversed(self._newer[1]):
+            array = getattr(self._table, name)
+            redo.append((name, at, array[at].copy()))
+            array[at] = values
+        self._newer = None
+        newer._newer = (self, redo)  # noqa: SLF001 (same class)
+
+    def written(self, writes: list[Write]) -> "State":
+        """Return the state after some assignments."""
+        table = self.table()
+        undo: _Undo = []
+        for write in writes:
+            array = getattr(table, write.name)
+            undo.append((write.name, write.at, np.array(array[write.at])))
+            array[write.at] = write.values
+        state = State(table)
+        self._newer = (state, undo)
+        return state
 
     def dump(self, sensor: int) -> bytes:
-        """Return the state of one sensor as bytes; `Fleet.load_state` reads them back."""
-        one = self.sensors.get(sensor, SensorState())
-        return json.dumps([one.last_ms, one.bits, one.run_a, one.run_b]).encode()
+        """Return what the newest readings of a sensor cannot restore; see `Fleet.load_state`."""
+        return self.dumps(np.array([sensor]))[0]
+
+    def dumps(self, sensors: Index | NDArray[np.int32]) -> list[bytes]:
+        """Dump many sensors at once, which is much faster than one by one."""
+        table = self.table()
+        sensors = np.asarray(sensors, np.int64)
+        ids = table.lanes.ids[table.profile[sensors]]
+        oldest = table.time_ms[sensors, (table.next[sensors] - table.count[sensors]) % RING]
+        parts = zip(
+            table.count[sensors].tolist(),
+            oldest.tolist(),
+            table.newest_ms(sensors).tolist(),
+            table.tail_ms[sensors].tolist(),
+            ids.tolist(),
+            _tails(table.head(sensors)),
+            _tails(table.tail(sensors)),
+            strict=True,
+        )
+        return [pack(*part) for part in parts]
 
 
-def load_sensor(blob: bytes) -> SensorState:
-    """Read what `State.dump` wrote."""
-    try:
-        last_ms, bits, run_a, run_b = json.loads(blob)
-    except ValueError as error:
-        raise StateError("the stored detector state cannot be read") from error
-    return SensorState(last_ms, bits, run_a, run_b)
+def _tails(carry: Carry) -> list[Tail]:
+    return [
+        Tail(bits, timer, flat)
+        for bits, timer, flat in zip(
+            carry.bits.tolist(), carry.timer.tolist(), carry.flat.tolist(), strict=True
+        )
+    ]

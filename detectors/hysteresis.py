@@ -1,0 +1,139 @@
+"""The state machine of levels: the latest on or off event wins, scanned over many rows at once."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from detectors.arrays import NEVER, Bits, Bools, Index, Times
+
+
+@dataclass(frozen=True, eq=False)
+class Carry:
+    """State of T sensors between two rows.
+
+    Attributes
+    ----------
+    bits : uint16[T]
+        Bit k: lane k is on.
+    timer : int64[T, K]
+        When the run that may change the lane began: readings at or beyond `on` while it is off,
+        at or beyond `off` while it is on. NEVER: no such run.
+    flat : int64[T]
+        When the value last changed.
+    """
+
+    bits: Bits
+    timer: Times
+    flat: Times
+
+    def take(self, index: Index) -> "Carry":
+        """State of some of the sensors."""
+        return Carry(self.bits[index], self.timer[index], self.flat[index])
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """n rows of T sensors, each sensor's rows together and in order of time.
+
+    Attributes
+    ----------
+    owner : int64[n]
+        Which of the T sensors.
+    time_ms : int64[n]
+    reach, leave : uint16[n]
+        Bit k: the reading is at or beyond lane k's `on`; at or beyond its `off`. Never both.
+    broken : bool[n]
+        No reading within max_gap before this one: every run starts anew.
+    same : bool[n]
+        The value is that of the row before.
+    """
+
+    owner: Index
+    time_ms: Times
+    reach: Bits
+    leave: Bits
+    broken: Bools
+    same: Bools
+
+
+def scan(
+    rows: Rows, carry: Carry, delay_on_ms: Times, delay_off_ms: Times, at: Index
+) -> tuple[Bits, Times, Carry]:
+    """Run the state machine over the rows.
+
+    Parameters
+    ----------
+    rows : Rows
+    carry : Carry
+        State of the T sensors before their first row.
+    delay_on_ms, delay_off_ms : int64[T, K]
+    at : int64[m]
+        Rows after which the full state is wanted.
+
+    Returns
+    -------
+    bits : uint16[n]
+        Lanes that are on after each row.
+    flat : int64[n]
+        When the value last changed, as of each row.
+    carry : Carry
+        State of m sensors after the rows `at`.
+
+    Notes
+    -----
+    A run's start is found with ``maximum.accumulate`` over the indices at which runs start, and
+    the latest event in the same way. A lane keeps one timer: while it is off only a run at or
+    beyond `on` can change it, while it is on only a run at or beyond `off`; a run of the other
+    kind ends before it could matter, because no reading is beyond both.
+    """
+    n, lanes = len(rows.time_ms), carry.timer.shape[1]
+    index = np.arange(n)
+    first = np.empty(n, bool)
+    first[:1] = True
+    first[1:] = rows.owner[1:] != rows.owner[:-1]
+    heads = np.flatnonzero(first)
+    head_owner = rows.owner[heads]
+    unbroken = ~rows.broken
+    linked = unbroken.copy()
+    linked[heads] = False
+
+    bits = np.zeros(n, np.uint16)
+    timer = np.full((len(at), lanes), NEVER, np.int64)
+    any_reach = np.bitwise_or.reduce(rows.reach) if n else np.uint16(0)
+    any_on = np.bitwise_or.reduce(carry.bits[head_owner]) if n else np.uint16(0)
+    for lane in range(lanes):
+        shift = np.uint16(lane)
+        if not ((any_reach | any_on) >> shift) & 1:
+            continue  # off before, never reached: stays off, and no run is under way
+        reach = ((rows.reach >> shift) & 1).astype(bool)
+        leave = ((rows.leave >> shift) & 1).astype(bool)
+        was_on = ((carry.bits >> shift) & 1).astype(bool)
+        carried = carry.timer[head_owner, lane]
+        runs = unbroken[heads] & (carried != NEVER)
+        events, began = [], []
+        for meets, delay_ms, runs_on in (
+            (reach, delay_on_ms, runs & ~was_on[head_owner] & reach[heads]),
+            (leave, delay_off_ms, runs & was_on[head_owner] & leave[heads]),
+        ):
+            start = meets.copy()
+            start[1:] &= ~(meets[:-1] & linked[1:])
+            start_ms = rows.time_ms.copy()
+            start_ms[heads[runs_on]] = carried[runs_on]
+            run_ms = start_ms[np.maximum.accumulate(np.where(start, index, 0))]
+            began.append(run_ms)
+            events.append(meets & (rows.time_ms - run_ms >= delay_ms[rows.owner, lane]))
+        on_event, off_event = events
+        latest = np.maximum.accumulate(np.where(on_event | off_event | first, index, 0))
+        is_on = np.where(on_event[latest] | off_event[latest], on_event[latest], was_on[rows.owner])
+        bits |= is_on.astype(np.uint16) << shift
+        timer[:, lane] = np.where(
+            is_on[at],
+            np.where(leave[at], began[1][at], NEVER),
+            np.where(reach[at], began[0][at], NEVER),
+        )
+
+    change_ms = rows.time_ms.copy()
+    kept = heads[rows.same[heads]]
+    change_ms[kept] = carry.flat[rows.owner[kept]]
+    flat = change_ms[np.maximum.accumulate(np.where(first | ~rows.same, index, 0))]
+    return bits, flat, Carry(bits[at], timer, flat[at])

@@ -1,0 +1,130 @@
+"""A batch put in order: sorted, duplicates and conflicts found, late readings told apart."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from detectors.arrays import NEVER, RING, WINDOW, Bools, Floats, Index, Times
+from detectors.readings import Readings
+from detectors.state import Table
+
+
+@dataclass(frozen=True, eq=False)
+class Intake:
+    """A batch of n readings as the core takes it in.
+
+    Attributes
+    ----------
+    rows : int64[m]
+        Accepted rows of the batch, by sensor and time.
+    sensor : int64[m]
+    time_ms : int64[m]
+    value : float64[m]
+    reorders : bool[m]
+        The reading is older than one that its sensor had already decided on.
+    late, duplicate, conflict : bool[n]
+        In the batch's own order; see `Outcome`.
+    twin : int64[n]
+        Duplicates: the row of the batch they repeat, or -1.
+    """
+
+    rows: Index
+    sensor: Index
+    time_ms: Times
+    value: Floats
+    reorders: Bools
+    late: Bools
+    duplicate: Bools
+    conflict: Bools
+    twin: Index
+
+    @classmethod
+    def sort(cls, readings: Readings, table: Table) -> Self:
+        """Sort a batch against what the table knows."""
+        n = len(readings)
+        late, duplicate, conflict = (np.zeros(n, bool) for _ in range(3))
+        twin = np.full(n, -1, np.int64)
+        rows = _order(readings)
+        sensor, time = readings.sensor[rows].astype(np.int64), readings.time_ms[rows]
+        value = readings.value[rows]
+
+        again = np.zeros(n, bool)
+        again[1:] = (sensor[1:] == sensor[:-1]) & (time[1:] == time[:-1])
+        if again.any():
+            kept = np.maximum.accumulate(np.where(again, 0, np.arange(n)))
+            same = again & _equal(value, value[kept])
+            duplicate[rows[same]] = True
+            twin[rows[same]] = rows[kept[same]]
+            conflict[rows[again & ~same]] = True
+            rows, sensor, time, value = rows[~again], sensor[~again], time[~again], value[~again]
+
+        reorders = time <= table.newest_ms(sensor)
+        accept = np.ones(len(rows), bool)
+        old = np.flatnonzero(reorders)
+        if len(old):
+            accept[old] = _check_old(
+                table, (rows[old], sensor[old], time[old], value[old]), late, duplicate, conflict
+            )
+        return cls(
+            rows[accept],
+            sensor[accept],
+            time[accept],
+            value[accept],
+            reorders[accept],
+            late,
+            duplicate,
+            conflict,
+            twin,
+        )
+
+
+def _order(readings: Readings) -> Index:
+    """Rows by sensor and time; readings of one moment by value, so that arrival does not count."""
+    sensor, time = readings.sensor, readings.time_ms
+    ahead = (sensor[1:] > sensor[:-1]) | ((sensor[1:] == sensor[:-1]) & (time[1:] > time[:-1]))
+    if ahead.all():
+        return np.arange(len(sensor))
+    order = np.lexsort((time, sensor))
+    met = (sensor[order[1:]] == sensor[order[:-1]]) & (time[order[1:]] == time[order[:-1]])
+    if met.any():
+        order = np.lexsort((readings.value, time, sensor))
+    return order
+
+
+def _equal(a: Floats, b: Floats) -> Bools:
+    equal: Bools = (a == b) | (np.isnan(a) & np.isnan(b))
+    return equal
+
+
+def _check_old(
+    table: Table,
+    old: tuple[Index, Index, Times, Floats],
+    late: Bools,
+    duplicate: Bools,
+    conflict: Bools,
+) -> Bools:
+    """Which of the readings that are not newer than their sensor's newest can still be sorted in.
+
+    A reading is too late when it is older than the bound, or when the ring no longer holds the
+    window before it (unless nothing has left the ring yet, so that it holds all there is).
+    """
+    rows, sensor, time, value = old
+    slot = np.arange(RING)
+    behind = (table.next[sensor][:, None] - 1 - slot) % RING
+    held = slot < table.count[sensor][:, None]
+    ring_time = table.time_ms[sensor[:, None], behind]
+    hit = held & (ring_time == time[:, None])
+    known = hit.any(axis=1)
+    at = behind[np.arange(len(rows)), np.argmax(hit, axis=1)]
+    same = known & _equal(table.value[sensor, at], value)
+    duplicate[rows[same]] = True
+    conflict[rows[known & ~same]] = True
+
+    bound_ms = table.newest_ms(sensor) - table.lanes.lateness_ms[table.profile[sensor]]
+    before = np.count_nonzero(held & (ring_time < time[:, None]), axis=1)
+    whole = table.tail_ms[sensor] == NEVER
+    sortable = (time >= bound_ms) & (whole | (before >= WINDOW))
+    late[rows[~known & ~sortable]] = True
+    accept: Bools = ~known & sortable
+    return accept

@@ -1,0 +1,151 @@
+"""What came of some of a batch's readings, and how the pieces join into one outcome."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.arrays import Bits, Bools, Floats, Index, Times
+from detectors.outcome import Transitions, Verdicts, Windows
+from detectors.state import Table, Write
+from detectors.strip import TOLD, Strip
+
+# The ring's columns, as a strip names them too.
+RING_COLUMNS: Final = ("time_ms", "value", "reach", "leave", "mark", "flag", "evaluated")
+
+_Columns = TypeVar("_Columns", Transitions, Verdicts, Windows)
+
+
+@dataclass(frozen=True, eq=False)
+class Accepted:
+    """Accepted readings, by sensor and time.
+
+    Attributes
+    ----------
+    row : int64[m]
+        Their places in the batch.
+    sensor, time_ms, value : [m]
+    """
+
+    row: Index
+    sensor: Index
+    time_ms: Times
+    value: Floats
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def take(self, index: Bools | slice) -> "Accepted":
+        """Some of them, in the same order."""
+        return Accepted(self.row[index], self.sensor[index], self.time_ms[index], self.value[index])
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """The T sensors of m readings that are sorted by sensor.
+
+    Attributes
+    ----------
+    sensor : int64[T]
+    owner : int64[m]
+        Which of the T each reading is of.
+    first, count : int64[T]
+        Their first readings, and how many each has.
+    """
+
+    sensor: Index
+    owner: Index
+    first: Index
+    count: Index
+
+    @classmethod
+    def of(cls, sensor: Index) -> "Group":
+        """Find the sensors."""
+        begins = np.ones(len(sensor), bool)
+        begins[1:] = sensor[1:] != sensor[:-1]
+        first = np.flatnonzero(begins)
+        count = np.diff(np.append(first, len(sensor)))
+        return cls(sensor[first], np.cumsum(begins) - 1, first, count)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Pieces of an `Outcome`, for the readings `row` of the batch, and what is to be written."""
+
+    row: Index
+    flag: NDArray[np.uint8]
+    evaluated: NDArray[np.int16]
+    rate_per_h: Floats
+    touched: Index
+    transitions: Transitions
+    windows: Windows
+    verdicts: Verdicts
+    writes: list[Write]
+
+
+def transitions_of(
+    table: Table, sensor: Index, strip: Strip, rows: Index, before: Bits, after: Bits
+) -> Transitions:
+    """Changes of level at `rows`, given the lanes that were on before and after each."""
+    changed = np.flatnonzero(before != after)
+    rows, before, after = rows[changed], before[changed], after[changed]
+    owner = strip.owner[rows]
+    profile = table.profile[sensor[owner]]
+    pieces = []
+    for rule in range(table.lanes.rule_mask.shape[1]):
+        mask = table.lanes.rule_mask[profile, rule]
+        low, high = np.bitwise_count(before & mask), np.bitwise_count(after & mask)
+        at = np.flatnonzero(low != high)
+        tells = high[at] >= table.lanes.rule_tells[profile[at], rule]
+        pieces.append(
+            Transitions(
+                sensor[owner[at]].astype(np.int32),
+                np.full(len(at), rule, np.int32),
+                strip.time_ms[rows[at]],
+                low[at].astype(np.int16),
+                high[at].astype(np.int16),
+                strip.value[rows[at]],
+                tells & (high[at] > low[at]) & ((strip.mark[rows[at]] & TOLD) != 0),
+            )
+        )
+    return join(Transitions, pieces, no_transitions())
+
+
+def no_transitions() -> Transitions:
+    """Nothing changed."""
+    none = np.zeros(0, np.int32)
+    level = np.zeros(0, np.int16)
+    return Transitions(
+        none, none, np.zeros(0, np.int64), level, level, np.zeros(0), np.zeros(0, bool)
+    )
+
+
+def no_windows() -> Windows:
+    """Nothing was decided anew."""
+    return Windows(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.int64))
+
+
+def no_verdicts() -> Verdicts:
+    """No earlier flag changed."""
+    return Verdicts(
+        np.zeros(0, np.int32),
+        np.zeros(0, np.int64),
+        np.zeros(0, np.uint8),
+        np.zeros(0, np.int16),
+        np.zeros(0, bool),
+    )
+
+
+def join(kind: type[_Columns], pieces: Sequence[_Columns], empty: _Columns) -> _Columns:
+    """Concatenate structs of arrays and sort them by sensor, rule (if any) and time."""
+    pieces = [piece for piece in pieces if len(piece)]
+    if not pieces:
+        return empty
+    columns = {
+        f.name: np.concatenate([getattr(piece, f.name) for piece in pieces]) for f in fields(kind)
+    }
+    keys = [columns[name] for name in ("time_ms", "rule", "sensor") if name in columns]
+    order = np.lexsort(keys)
+    return kind(**{name: column[order] for name, column in columns.items()})

@@ -1,0 +1,227 @@
+"""A strip: the readings of several sensors laid out as [context | rows], and what they reach."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.arrays import WINDOW, Bits, Bools, Floats, Index, Marks, Times
+from detectors.checks import Checks, Verdict
+from detectors.hysteresis import Rows
+from detectors.lanes import Lanes
+from detectors.slope import guarded_slopes
+
+BROKEN: Final = np.uint8(1)  # no reading within max_gap before this one
+SAME: Final = np.uint8(2)  # the value of the reading before, without a gap between
+FAILED: Final = np.uint8(4)  # outside what the instrument can measure
+TOLD: Final = np.uint8(8)  # a step that is told although no second reading confirms it
+
+
+@dataclass(frozen=True, eq=False)
+class Strip:
+    """n readings of T sensors; each sensor's readings together, in order of time.
+
+    Attributes
+    ----------
+    owner : int64[n]
+        Which of the T sensors.
+    start : int64[T]
+        First reading of each sensor in the strip.
+    time_ms : int64[n]
+    value : float64[n]
+    reach, leave : uint16[n]
+        Lanes whose `on` (`off`) the reading, or the slope at it, is at or beyond.
+    mark : uint8[n]
+    flag : uint8[n]
+    evaluated : int16[n]
+        These five hold what was stored for context rows, and are filled in for the others.
+    rate_per_h : float64[n]
+    """
+
+    owner: Index
+    start: Index
+    time_ms: Times
+    value: Floats
+    reach: Bits
+    leave: Bits
+    mark: Marks
+    flag: NDArray[np.uint8]
+    evaluated: NDArray[np.int16]
+    rate_per_h: Floats
+
+    @classmethod
+    def blank(cls, owner: Index, start: Index, time_ms: Times, value: Floats) -> "Strip":
+        """Lay out readings about which nothing is decided yet."""
+        n = len(owner)
+        return cls(
+            owner,
+            start,
+            time_ms,
+            value,
+            np.zeros(n, np.uint16),
+            np.zeros(n, np.uint16),
+            np.zeros(n, np.uint8),
+            np.zeros(n, np.uint8),
+            np.zeros(n, np.int16),
+            np.full(n, np.nan),
+        )
+
+    def rows(self, index: Index, owner: Index) -> Rows:
+        """Rows for the state machine."""
+        return Rows(
+            owner,
+            self.time_ms[index],
+            self.reach[index],
+            self.leave[index],
+            (self.mark[index] & BROKEN) != 0,
+            (self.mark[index] & SAME) != 0,
+        )
+
+
+def compare(strip: Strip, lanes: Lanes, checks: Checks, profile: Index, rows: Index) -> Verdict:
+    """Fill in marks, reach, leave and slope of `rows`, and begin their verdict.
+
+    Parameters
+    ----------
+    strip : Strip
+        Written at `rows`.
+    lanes, checks
+    profile : int64[T]
+    rows : int64[m]
+        Ascending. The context before each must reach back as far as its windows do, or to the
+        sensor's very first reading.
+
+    Returns
+    -------
+    Verdict
+        Of gross range, climatology and rate of change; the other tests need more than the past.
+    """
+    kind = profile[strip.owner[rows]]
+    time, value = strip.time_ms[rows], strip.value[rows]
+    has_one = rows > strip.start[strip.owner[rows]]
+    prev = np.maximum(rows - 1, 0)
+    before = strip.value[prev]
+    dt_ms = time - strip.time_ms[prev]
+    broken = ~has_one | (dt_ms > lanes.max_gap_ms[kind])
+    linked = ~broken & np.isfinite(value) & np.isfinite(before)
+
+    verdict = Verdict.blank(len(rows))
+    failed = checks.alone(verdict, kind, time, value)
+    step = np.subtract(value, before, out=np.zeros(len(rows)), where=linked)
+    checks.step(verdict, kind, dt_ms / 1000.0, step, linked)
+
+    strip.mark[rows] = (broken * BROKEN | (linked & (step == 0.0)) * SAME | failed * FAILED).astype(
+        np.uint8
+    )
+    _compare_values(strip, lanes, kind, rows, dt_ms, before, linked)
+    if len(lanes.slope_lanes):
+        _compare_slopes(strip, lanes, kind, rows)
+    return verdict
+
+
+def _compare_values(
+    strip: Strip,
+    lanes: Lanes,
+    kind: Index,
+    rows: Index,
+    dt_ms: Times,
+    before: Floats,
+    linked: Bools,
+) -> None:
+    value = strip.value[rows]
+    finite = np.isfinite(value)
+    failed = (strip.mark[rows] & FAILED) != 0
+    sound = finite & ~failed
+    reach, leave = np.zeros(len(rows), np.uint16), np.zeros(len(rows), np.uint16)
+    told = np.zeros(len(rows), bool)
+    size = np.abs(np.subtract(value, before, out=np.zeros(len(rows)), where=linked))
+    may_jump = lanes.slack < np.inf
+    for lane in range(lanes.value_lanes):
+        sign = lanes.sign[kind, lane]
+        turned, on = sign * value, lanes.on[kind, lane]
+        reached = (turned >= on) & (sound | (finite & lanes.failed_raises[kind, lane]))
+        if may_jump[:, lane].any():
+            turned_before, tell_at = sign * before, lanes.tell_at[kind, lane]
+            jump = linked & reached & (turned_before < on)
+            jump &= size > lanes.ceiling_per_ms[kind, lane] * dt_ms + lanes.slack[kind, lane]
+            reached &= ~jump | (turned >= tell_at)
+            told |= jump & (turned >= tell_at) & (turned_before < tell_at)
+        left = (turned <= lanes.off[kind, lane]) & sound
+        reach |= reached.astype(np.uint16) << np.uint16(lane)
+        leave |= left.astype(np.uint16) << np.uint16(lane)
+    strip.reach[rows], strip.leave[rows] = reach, leave
+    strip.mark[rows[told]] |= TOLD
+
+
+def _compare_slopes(strip: Strip, lanes: Lanes, kind: Index, rows: Index) -> None:
+    """Slopes at `rows`, over at most WINDOW readings back, not across a gap or a failed one."""
+    sound = np.isfinite(strip.value) & ((strip.mark & FAILED) == 0)
+    wanted = np.flatnonzero((lanes.span_ms[kind] > 0) & sound[rows])
+    if not len(wanted):
+        return
+    rows, kind = rows[wanted], kind[wanted]
+    stretch = np.cumsum((strip.mark & BROKEN) != 0)
+    back = rows[:, None] - np.arange(WINDOW)
+    inside = back >= strip.start[strip.owner[rows]][:, None]
+    back = np.maximum(back, 0)
+    behind_ms = strip.time_ms[back] - strip.time_ms[rows][:, None]
+    usable = inside & sound[back] & (behind_ms >= -lanes.span_ms[kind][:, None])
+    usable &= stretch[back] == stretch[rows][:, None]
+    rise = np.where(usable, strip.value[back] - strip.value[rows][:, None], 0.0)
+
+    slope, error = np.full(len(rows), np.nan), np.zeros(len(rows))
+    moving = (rise != 0.0).any(axis=1)
+    # Most sensors of a dry town do not move: their slope is 0 without any fitting.
+    slope[~moving & (np.count_nonzero(usable, axis=1) >= 4)] = 0.0
+    at = np.flatnonzero(moving)
+    if len(at):
+        fit = guarded_slopes(
+            behind_ms[at] / 3.6e6,
+            rise[at],
+            usable[at],
+            lanes.noise[kind[at]],
+            lanes.inflation[kind[at]],
+        )
+        slope[at], error[at] = fit.per_h, fit.error
+    strip.rate_per_h[rows] = slope
+    for lane in lanes.slope_lanes:
+        turned = lanes.sign[kind, lane] * slope
+        sure = turned > lanes.significance[kind, lane] * error
+        reached = sure & (turned > lanes.on[kind, lane]) & lanes.present[kind, lane]
+        left = (turned <= lanes.off[kind, lane]) & lanes.present[kind, lane]
+        strip.reach[rows] |= reached.astype(np.uint16) << np.uint16(lane)
+        strip.leave[rows] |= left.astype(np.uint16) << np.uint16(lane)
+
+
+def judge(
+    strip: Strip, checks: Checks, profile: Index, rows: Index, flat_ms: Times, verdict: Verdict
+) -> None:
+    """Finish the verdict of `rows` with flat line and, where the successor is there, spike.
+
+    Parameters
+    ----------
+    flat_ms : int64[m]
+        When the value last changed, as of each row.
+    """
+    kind = profile[strip.owner[rows]]
+    missing = np.isnan(strip.value[rows])
+    same = (strip.mark & SAME) != 0
+    three = same[rows] & same[np.maximum(rows - 1, 0)]
+    checks.flat(verdict, kind, strip.time_ms[rows] - flat_ms, np.isfinite(strip.value[rows]), three)
+    checks.spike(verdict, kind, *spike_triples(strip, rows))
+    strip.flag[rows] = verdict.flag(missing)
+    strip.evaluated[rows] = verdict.evaluated
+
+
+def spike_triples(strip: Strip, rows: Index) -> tuple[Floats, Floats, Floats, Bools]:
+    """Values before, at and after `rows`, and where all three are there and no gap between."""
+    n = len(strip.owner)
+    prev, after = np.maximum(rows - 1, 0), np.minimum(rows + 1, n - 1)
+    owner = strip.owner[rows]
+    linked = (rows > prev) & (strip.owner[prev] == owner)
+    linked &= (after > rows) & (strip.owner[after] == owner)
+    linked &= ((strip.mark[rows] | strip.mark[after]) & BROKEN) == 0
+    x1, x0, x2 = strip.value[prev], strip.value[rows], strip.value[after]
+    linked &= np.isfinite(x1) & np.isfinite(x0) & np.isfinite(x2)
+    return x1, x0, x2, linked

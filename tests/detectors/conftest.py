@@ -1,0 +1,15 @@
+"""How many cases the properties generate: a few hundred, or ten thousand at night.
+
+`HYPOTHESIS_PROFILE=nightly pytest tests/detectors` takes an hour or so.
+"""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
+settings.register_profile("normal", max_examples=60, deadline=None, suppress_health_check=_SLOW)
+settings.register_profile(
+    "nightly", max_examples=10_000, deadline=None, suppress_health_check=_SLOW
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "normal"))
