@@ -1,0 +1,57 @@
+// What a screen reader is told when an alert changes: once, politely; the top levels at once.
+import { placeName } from "./rows.js";
+import { inLanguage, say } from "./words.js";
+import { writeValue } from "./quantity.js";
+
+const AT_ONCE_FROM = 3; // the levels at which somebody must act
+const SPOKEN_MS = 1_500; // alerts within this time are said together
+
+/** Says changes of alerts into two live regions. */
+export class Announcer {
+  constructor({ polite, assertive }) {
+    this.regions = { polite, assertive };
+    this.levels = new Map();
+    this.waiting = { polite: [], assertive: [] };
+  }
+
+  /** What stands already is not news. */
+  settle(town) {
+    this.levels = new Map([...town.alerts.values()].map((alert) => [alert.id, levelOf(alert)]));
+  }
+
+  /** Tell an alert if its level rose, or if it ended. */
+  tell(alert, town) {
+    const before = this.levels.get(alert.id) ?? 0;
+    const level = levelOf(alert);
+    this.levels.set(alert.id, level);
+    if (level === before || (level < before && level > 0)) return;
+    const device = town.devices.get(alert.device);
+    if (!device) return;
+    const place = placeName(device);
+    const value = device.datastreams.find((stream) => stream.id === alert.datastream)?.latest?.value;
+    const text = level === 0
+      ? say("announce.cleared", { place })
+      : say("announce.raised", {
+        place, label: inLanguage(alert.label), value: writeValue(alert.property, value, alert.unit) ?? "",
+      });
+    const training = alert.training || town.about.training;
+    this.queue(level >= AT_ONCE_FROM ? "assertive" : "polite", training ? say("announce.training", { text }) : text);
+  }
+
+  queue(manner, text) {
+    this.waiting[manner].push(text);
+    this.timer ??= setTimeout(() => this.speak(), SPOKEN_MS);
+  }
+
+  speak() {
+    this.timer = null;
+    for (const [manner, texts] of Object.entries(this.waiting)) {
+      if (texts.length) this.regions[manner].textContent = texts.join(". ");
+      this.waiting[manner] = [];
+    }
+  }
+}
+
+function levelOf(alert) {
+  return alert.clear || alert.withdrawn || alert.merged_into ? 0 : alert.level;
+}

@@ -1,0 +1,47 @@
+// Questions to the API. Errors come back as sentences (RFC 9457 problem details).
+
+const BASE = new URL("api/v1/", document.baseURI);
+
+/** An answer that was not the one asked for, in words. */
+export class ApiError extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** The address of an API route: `address("sakata/alerts", {state: "open"})`. */
+export function address(path, query = {}) {
+  const url = new URL(path, BASE);
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== null && value !== undefined) url.searchParams.set(name, value);
+  }
+  return url;
+}
+
+/** The JSON answer of a route. */
+export async function ask(path, query = {}, { signal } = {}) {
+  const response = await fetch(address(path, query), {
+    headers: { Accept: "application/json" },
+    cache: "no-store",
+    signal,
+  });
+  if (!response.ok) {
+    const problem = await response.json().catch(() => ({}));
+    const said = problem.detail ?? problem.title ?? response.statusText;
+    throw new ApiError(typeof said === "string" ? said : JSON.stringify(said), response.status);
+  }
+  return response.json();
+}
+
+/** Every item of a paged route, in order; stops at `most` items. */
+export async function askAll(path, query = {}, { signal, most = 100_000 } = {}) {
+  const items = [];
+  let cursor = null;
+  do {
+    const page = await ask(path, { ...query, cursor }, { signal });
+    items.push(...page.items);
+    cursor = page.next ?? null;
+  } while (cursor !== null && items.length < most);
+  return items;
+}

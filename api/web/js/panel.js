@@ -1,0 +1,305 @@
+// The panel of what is picked: how it stands, its charts, values, alerts and rules.
+import { address, ask } from "./api.js";
+import { Chart } from "./chart.js";
+import { el, setText } from "./element.js";
+import { mainStreams, quantityName, writeRate, writeValue } from "./quantity.js";
+import { placeName, plowMotion, plowWords, standingWords } from "./rows.js";
+import { ruleSentences, thresholdsOf } from "./ruletext.js";
+import { standingOf } from "./standing.js";
+import { lookOf, svgLook } from "./symbols.js";
+import { inLanguage, knows, say, writeAge, writeSpan, writeTime } from "./words.js";
+
+const RANGES_H = [3, 24, 168];
+const SHOWN_ALERTS_MS = 7 * 86_400_000;
+
+/** `open(town, code)`, `update()` after each change, `close()`; `onClose()` when a person closes. */
+export class Panel {
+  constructor(element, { onClose }) {
+    this.element = element;
+    this.onClose = onClose;
+    this.charts = [];
+    this.hours = null;
+    element.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") onClose();
+    });
+  }
+
+  /** Show a device; with `focus` the keyboard goes to the panel's title. */
+  open(town, code, { focus = false } = {}) {
+    const device = town.devices.get(code);
+    this.release();
+    if (!device) return this.hide();
+    this.town = town;
+    this.code = code;
+    this.hours ??= device.kind === "pond_probe" ? 24 : 3;
+    this.build(device);
+    this.element.hidden = false;
+    this.element.scrollTop = 0;
+    if (focus) this.title.focus({ preventScroll: true });
+    this.loadCharts();
+    this.loadAlerts();
+  }
+
+  build(device) {
+    this.mark = el("span", { class: "panel-mark" });
+    this.title = el("h2", { id: "panel-title", tabindex: "-1" }, placeName(device));
+    this.training = el("span", { class: "training-mark" }, say("training.mark"));
+    const site = device.site ? `${say(`site.${device.site.kind}`)} · ` : "";
+    this.state = el("p", { class: "panel-state" });
+    this.says = el("p", { class: "panel-says" });
+    this.values = el("tbody");
+    this.link = el("p", { class: "panel-link" });
+    this.alerts = el("div", { class: "panel-alerts" }, el("p", { class: "quiet" }, say("chart.loading")));
+    this.chartBox = el("div", { class: "panel-charts" });
+    this.element.replaceChildren(
+      el("header", { class: "panel-head" },
+        this.mark,
+        el("div", { class: "panel-titles" }, this.title, el("p", { class: "panel-kind" }, `${site}${say(`device.${device.kind}`)}`)),
+        el("button", { type: "button", class: "tool panel-close", "aria-label": say("panel.close"), onclick: () => this.onClose() }, "×")),
+      el("div", { class: "panel-now" }, this.training, this.state, this.says),
+      device.kind === "plow" ? this.wayPart() : this.chartPart(),
+      this.latestPart(device),
+      el("section", {}, el("h3", {}, say("panel.link")), this.link),
+      device.kind === "plow" ? "" : el("section", {}, el("h3", {}, say("panel.alerts")), this.alerts),
+      this.rulePart(device),
+      this.sitePart(device),
+    );
+    this.update();
+  }
+
+  chartPart() {
+    const choose = (hours) => {
+      this.hours = hours;
+      for (const button of this.ranges.children) {
+        button.setAttribute("aria-pressed", String(Number(button.dataset.hours) === hours));
+      }
+      this.loadCharts();
+    };
+    this.ranges = el("div", { class: "ranges", role: "group", "aria-label": say("panel.range") },
+      RANGES_H.map((hours) => el("button", {
+        type: "button", "data-hours": hours, "aria-pressed": String(hours === this.hours),
+        onclick: () => choose(hours),
+      }, say(`panel.range_${hours}`))));
+    this.signs = el("p", { class: "chart-signs" });
+    this.csv = el("p", { class: "csv" });
+    return el("section", { class: "panel-chart" }, this.ranges, this.chartBox, this.signs, this.csv);
+  }
+
+  latestPart(device) {
+    if (!device.datastreams.length) return "";
+    const head = ["quantity", "value", "at", "flag"].map((key) => el("th", { scope: "col" }, say(`panel.${key}`)));
+    return el("section", {},
+      el("table", {}, el("caption", {}, say("panel.latest")), el("thead", {}, el("tr", {}, head)), this.values));
+  }
+
+  rulePart(device) {
+    const sentences = ruleSentences(device, this.town.rules);
+    const body = sentences.length
+      ? el("ul", { class: "rules" }, sentences.map((text) => el("li", {}, text)))
+      : el("p", { class: "quiet" }, say("panel.rules_none"));
+    return el("details", { class: "panel-rules" }, el("summary", {}, el("h3", {}, say("panel.rules"))), body);
+  }
+
+  sitePart(device) {
+    const facts = [];
+    const { site } = device;
+    if (site && site.close_at_m !== null && site.close_at_m !== undefined) {
+      facts.push(say("panel.close_at", { value: writeValue("depth_m", site.close_at_m) }));
+    }
+    if (site?.crew_minutes) facts.push(say("panel.crew", { n: site.crew_minutes }));
+    facts.push(say("panel.interval", { n: writeSpan(device.expected_interval_s) }));
+    facts.push(say("panel.code", { code: device.code }));
+    return el("section", {}, el("h3", {}, say("panel.site")), el("p", { class: "quiet" }, facts.join(" · ")));
+  }
+
+  wayPart() {
+    this.way = el("tbody");
+    this.wayNone = el("p", { class: "quiet" }, say("panel.no_track"));
+    const head = ["at", "duration", "blade"].map((key) => el("th", { scope: "col" }, say(`panel.${key}`)));
+    this.wayTable = el("table", {}, el("caption", {}, say("panel.blade_track")), el("thead", {}, el("tr", {}, head)), this.way);
+    return el("section", {}, this.wayTable, this.wayNone);
+  }
+
+  /** The town changed: bring the words and values up to date. */
+  update() {
+    if (this.element.hidden && !this.title) return;
+    const device = this.town?.devices.get(this.code);
+    if (!device) return;
+    const { town } = this;
+    const standing = standingOf(device, town);
+    const fix = town.plows.get(device.code);
+    this.mark.replaceChildren(svgLook(lookOf(standing, fix), 34));
+    this.training.hidden = !(town.about.training || standing.alert?.training);
+    this.element.dataset.state = standing.state;
+    this.element.style.setProperty("--level", standing.alert?.colour ?? "transparent");
+    setText(this.state, device.kind === "plow" && standing.state === "calm" ? plowWords(fix) : standingWords(standing));
+    setText(this.says, this.explain(standing, fix));
+    this.showValues(device, standing);
+    this.showLink(device);
+    if (device.kind === "plow") this.showWay(device);
+  }
+
+  explain(standing, fix) {
+    const { device, state, stream, value, rate, blind, reason, alert } = standing;
+    const parts = [];
+    if (blind) parts.push(say("state.alert_unknown"));
+    else if (state === "unknown" && knows(`unknown.${reason}`)) parts.push(say(`unknown.${reason}`));
+    if (device.kind === "plow") {
+      if (state !== "unknown") parts.push(plowMotion(fix));
+      return parts.join(" · ");
+    }
+    const now = stream && !reason && writeValue(stream.property, value, stream.unit);
+    if (now) parts.push(`${quantityName(stream.property)} ${now}`);
+    if (now && alert && device.kind !== "pond_probe") {
+      const speed = writeRate(stream.property, rate, stream.unit);
+      parts.push(speed ? say("alert.rate", { rate: speed }) : say("alert.no_rate"));
+    }
+    if (alert) {
+      const onset = Date.parse(alert.onset);
+      parts.push(say("alert.onset", { time: writeTime(onset, this.town.now()), age: writeAge(this.town.now() - onset) }));
+    }
+    return parts.join(" · ");
+  }
+
+  showValues(device) {
+    this.values.replaceChildren(...device.datastreams.map(({ property, unit, latest }) => el("tr", {},
+      el("th", { scope: "row" }, quantityName(property)),
+      el("td", { class: "number" }, (latest && writeValue(property, latest.value, unit)) ?? say("panel.no_value")),
+      el("td", {}, latest ? writeTime(Date.parse(latest.time), this.town.now()) : "—"),
+      el("td", { "data-flag": latest?.flag }, latest ? say(`flag.${latest.flag}`) : "—"))));
+  }
+
+  showLink({ link, unknown_after_s: bound }) {
+    const now = this.town.now();
+    const parts = [link?.since
+      ? say("panel.link_since", { state: say(`link.${link.state}`), time: writeTime(Date.parse(link.since), now) })
+      : say("link.unknown")];
+    parts.push(link?.last_received
+      ? say("panel.received", { time: writeTime(Date.parse(link.last_received), now), age: writeAge(now - Date.parse(link.last_received)) })
+      : say("panel.received_never"));
+    if (bound) parts.push(say("rule.silence", { duration: writeSpan(bound) }));
+    setText(this.link, parts.join(" · "));
+  }
+
+  showWay(device) {
+    const parts = [...(this.town.tracks.get(device.code) ?? [])].reverse().filter((part) => part.points.length > 1);
+    this.wayTable.hidden = !parts.length;
+    this.wayNone.hidden = parts.length > 0;
+    this.way.replaceChildren(...parts.slice(0, 12).map((part) => el("tr", {},
+      el("td", {}, `${writeTime(part.from, this.town.now())}–${writeTime(part.to, this.town.now())}`),
+      el("td", { class: "number" }, writeSpan(Math.max(1, (part.to - part.from) / 1_000))),
+      el("td", {}, say(`blade.${part.blade === true ? "down" : part.blade === false ? "up" : "unknown"}`)))));
+  }
+
+  async loadCharts() {
+    const device = this.town.devices.get(this.code);
+    if (!device || device.kind === "plow") return;
+    this.stopCharts();
+    const streams = mainStreams(device);
+    this.abort = new AbortController();
+    const { signal } = this.abort;
+    this.charts = streams.map((stream) => {
+      const box = el("div", { class: "chart" });
+      const note = el("p", { class: "quiet chart-note" }, say("chart.loading"));
+      this.chartBox.append(el("figure", {}, el("figcaption", {}, quantityName(stream.property)), box, note));
+      const chart = new Chart(box, {
+        town: this.town, device, stream,
+        thresholds: thresholdsOf(device, stream, this.town.rules),
+        height: streams.length > 1 ? 168 : 250,
+        label: say("chart.label", { place: placeName(device), quantity: quantityName(stream.property) }),
+      });
+      chart.note = note;
+      return chart;
+    });
+    this.showCsv(device, streams);
+    await Promise.all(this.charts.map(async (chart) => {
+      try {
+        const n = await chart.load(this.hours, signal);
+        setText(chart.note, n ? "" : say("chart.nothing"));
+        chart.note.hidden = n > 0;
+      } catch (error) {
+        if (!signal.aborted) setText(chart.note, say("chart.problem", { reason: error.message }));
+      }
+    }));
+    if (!signal.aborted) this.showSigns();
+  }
+
+  showSigns() {
+    const signs = this.charts.map((chart) => chart.signs());
+    const some = (name) => signs.some((sign) => sign[name]);
+    const words = [
+      some("threshold") && `┄ ${say("chart.threshold")}`,
+      some("suspect") && `△ ${say("chart.suspect")}`,
+      some("failed") && `× ${say("chart.failed")}`,
+      some("band") && say("chart.band"),
+      say("chart.gap"),
+    ];
+    setText(this.signs, words.filter(Boolean).join("　"));
+  }
+
+  showCsv(device, streams) {
+    const now = this.town.now();
+    const from = new Date(now - this.hours * 3_600_000).toISOString();
+    this.csv.replaceChildren(say("panel.csv"), "：", ...streams.flatMap((stream, i) => [
+      i ? " / " : "",
+      el("a", {
+        href: address(`${this.town.about.code}/datastreams/${stream.id}/observations`, {
+          from, to: new Date(now).toISOString(), format: "csv",
+        }),
+        download: `${device.code}-${stream.property}.csv`,
+      }, quantityName(stream.property)),
+    ]));
+  }
+
+  /** A live reading: the chart that shows its datastream grows. */
+  append(reading) {
+    for (const chart of this.charts) if (chart.stream.id === reading.datastream) chart.append(reading);
+  }
+
+  /** The course of the device's alerts, newest first. */
+  async loadAlerts() {
+    const { town, code } = this;
+    const recent = town.alertsOf(code).filter(
+      (alert) => !alert.clear || Date.parse(alert.clear) > town.now() - SHOWN_ALERTS_MS);
+    try {
+      const full = await Promise.all(recent.slice(0, 5).map((alert) => ask(`${town.about.code}/alerts/${alert.id}`)));
+      if (this.code !== code) return;
+      this.alerts.replaceChildren(...(full.length ? full.map((alert) => this.alertTable(alert)) : [el("p", { class: "quiet" }, say("panel.no_alert"))]));
+    } catch (error) {
+      if (this.code === code) this.alerts.replaceChildren(el("p", { class: "quiet" }, say("chart.problem", { reason: error.message })));
+    }
+  }
+
+  alertTable(alert) {
+    const now = this.town.now();
+    const mark = alert.training ? `【${say("training.mark")}】` : "";
+    const head = ["at", "change", "value_at"].map((key) => el("th", { scope: "col" }, say(`panel.${key}`)));
+    const rows = [...alert.transitions].reverse().map((step) => el("tr", {},
+      el("td", {}, writeTime(Date.parse(step.time), now)),
+      el("td", {}, step.to_level === 0 ? say("transition.cleared") : inLanguage(step.label)),
+      el("td", { class: "number" }, writeValue(alert.property, step.value, alert.unit) ?? "—")));
+    return el("table", {},
+      el("caption", {}, `${mark}${quantityName(alert.property)} · ${alert.rule} ${say("rule.version", { n: alert.rule_version })}`),
+      el("thead", {}, el("tr", {}, head)), el("tbody", {}, rows));
+  }
+
+  stopCharts() {
+    this.abort?.abort();
+    for (const chart of this.charts) chart.destroy();
+    this.charts = [];
+    this.chartBox?.replaceChildren();
+  }
+
+  release() {
+    this.stopCharts();
+    this.code = null;
+  }
+
+  hide() {
+    this.release();
+    this.title = null;
+    this.hours = null;
+    this.element.hidden = true;
+    this.element.replaceChildren();
+  }
+}

@@ -1,0 +1,137 @@
+// How each device stands now: alert, unknown, calm or idle. One rule for list, map and panel.
+// Unknown is never shown as calm, and an alert whose sensor fell silent stays an alert.
+import { byForemost, mainStreams } from "./quantity.js";
+
+// The API decides by the same rule (api/standing.py); the page needs it as well, because it must go
+// on judging while the API cannot be reached: what it shows grows old by itself.
+
+const NOT_EVALUATED = 2;
+const FAILED = 4;
+const MISSING = 9;
+const MOVING_KMH = 3.6; // 1 m/s: slower is a stop
+const WATCHING = ["threshold", "rate_of_rise"]; // kinds of rules that raise alerts
+
+const found = new WeakMap(); // the rules of each device, as long as the snapshot lives
+
+/** The rules that apply to a device: of each code the narrowest scope, unless it is switched off. */
+export function rulesFor(device, rules) {
+  const known = found.get(device);
+  if (known?.rules === rules) return known.own;
+  const byCode = new Map();
+  for (const rule of rules) {
+    const covers =
+      (!rule.device || rule.device === device.code) &&
+      (!rule.site || rule.site === device.site?.code) &&
+      (!rule.device_kind || rule.device_kind === device.kind) &&
+      (!rule.site_kinds || rule.site_kinds.includes(device.site?.kind)) &&
+      (rule.property === "link" || device.datastreams.some((stream) => stream.property === rule.property));
+    const other = byCode.get(rule.code);
+    if (covers && (!other || narrowness(rule) > narrowness(other))) byCode.set(rule.code, rule);
+  }
+  const own = [...byCode.values()].filter((rule) => rule.enabled !== false);
+  found.set(device, { rules, own });
+  return own;
+}
+
+function narrowness(rule) {
+  return rule.device ? 2 : rule.site ? 1 : 0;
+}
+
+/** Datastreams of a device that a rule watches, the foremost first. */
+export function watchedStreams(device, rules) {
+  const properties = new Set(
+    rulesFor(device, rules).filter((rule) => WATCHING.includes(rule.kind)).map((rule) => rule.property),
+  );
+  return byForemost(device.datastreams.filter((stream) => properties.has(stream.property)));
+}
+
+/**
+ * The standing of a device.
+ *
+ * `{device, state, blind, reason, level, alert, alerts, stream, value, rate, time}`; `state` is
+ * "alert", "unknown", "calm" or "idle"; `blind` is an alert whose sensor says nothing about now;
+ * `reason` says why (a key of words, after "unknown.").
+ */
+export function standingOf(device, town) {
+  const alerts = town.alertsOf(device.code).filter((alert) => !alert.clear);
+  const alert = gravest(alerts);
+  const watched = watchedStreams(device, town.rules);
+  const stream = device.datastreams.find((one) => one.id === alert?.datastream)
+    ?? watched[0] ?? mainStreams(device)[0];
+  const reason = whyUnknown(device, watched, town);
+  const idle = ["maintenance", "out_of_season"].includes(device.state);
+  return {
+    device, alert, alerts, reason, stream,
+    state: idle ? "idle" : alert ? "alert" : reason ? "unknown" : "calm",
+    blind: Boolean(alert && reason),
+    level: alert?.level ?? 0,
+    value: stream?.latest?.value ?? null,
+    rate: stream?.latest?.rate_per_h ?? null,
+    time: stream?.latest?.time ?? town.plows.get(device.code)?.time ?? null,
+  };
+}
+
+// The highest level; the water before its rate.
+function gravest(alerts) {
+  const rates = (alert) => Number(alert.rule_kind === "rate_of_rise");
+  return [...alerts].sort((a, b) => b.level - a.level || rates(a) - rates(b) || a.id - b.id)[0] ?? null;
+}
+
+function whyUnknown(device, watched, town) {
+  if (device.state === "quarantined") return "quarantined";
+  const link = device.link?.state;
+  if (link === "silent" || link === "offline") return link;
+  if (link !== "online") return "never_heard";
+  if (device.kind === "plow") {
+    const fix = town.plows.get(device.code);
+    return whyDoubted(fix && { ...fix, value: 0, flag: fix.flag ?? 1 }, device, town.now());
+  }
+  if (!watched.length) return "no_rule";
+  for (const stream of watched) {
+    const doubt = whyDoubted(stream.latest, device, town.now());
+    if (doubt) return doubt;
+  }
+  return null;
+}
+
+/** Why a newest reading says nothing about now, or null. */
+export function whyDoubted(latest, device, now) {
+  if (!latest) return "never_seen";
+  const { value, flag, time, received } = latest;
+  if (flag === MISSING || value === null || value === undefined) return "missing";
+  if (flag === FAILED) return "failed";
+  if (flag === NOT_EVALUATED) return "not_evaluated";
+  // A clock that runs ahead must not make an old reading look fresh.
+  const seen = Math.min(Date.parse(time), received ? Date.parse(received) : Infinity);
+  return now - seen > device.unknown_after_s * 1_000 ? "stale" : null;
+}
+
+/** "working" (blade down and moving), "deadhead", or "stopped". */
+export function plowDoes(fix) {
+  if (!fix || !(fix.speed_kmh >= MOVING_KMH)) return "stopped";
+  return fix.blade === true ? "working" : "deadhead";
+}
+
+/** What needs a person first: highest level, then what rises fastest, then what is oldest. */
+export function byNeed(a, b) {
+  return (
+    b.level - a.level ||
+    (b.rate ?? 0) - (a.rate ?? 0) ||
+    Date.parse(a.alert?.onset ?? 0) - Date.parse(b.alert?.onset ?? 0)
+  );
+}
+
+const KINDS = {
+  flood: ["flood_contact", "flood_level"],
+  ponds: ["pond_probe"],
+  snow: ["plow"],
+  all: ["flood_contact", "flood_level", "pond_probe", "plow"],
+};
+
+/** The standings of one desk's devices. */
+export function standingsOf(desk, town) {
+  const kinds = KINDS[desk];
+  return [...town.devices.values()]
+    .filter((device) => kinds.includes(device.kind))
+    .map((device) => standingOf(device, town));
+}
