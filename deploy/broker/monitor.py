@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from deploy.broker.errors import BrokerUnreachableError
@@ -15,11 +16,11 @@ _TIMEOUT_S = 5.0
 class ServerState:
     """What the server says of itself.
 
-    `config_digest` is the SHA-256 of the configuration it runs with, as hexadecimal digits.
+    `config_loaded_at` is when it last read its configuration and took it.
     """
 
     version: str
-    config_digest: str
+    config_loaded_at: datetime
     sync_always: bool
     store_bytes: int
     stored_bytes: int
@@ -43,7 +44,7 @@ class Monitor:
         jetstream = page.get("jetstream", {})
         return ServerState(
             version=str(page.get("version", "")),
-            config_digest=str(page.get("config_digest", "")).removeprefix("sha256:"),
+            config_loaded_at=datetime.fromisoformat(str(page["config_load_time"])),
             sync_always=bool(jetstream.get("config", {}).get("sync_always", False)),
             store_bytes=int(jetstream.get("config", {}).get("max_storage", 0)),
             stored_bytes=int(jetstream.get("stats", {}).get("storage", 0)),
