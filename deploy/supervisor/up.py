@@ -106,7 +106,6 @@ class Supervisor:
             bring_up_schema(settings)
         if embedded.nats is not None:
             keeper = BrokerKeeper(settings, embedded.nats, self._console.say)
-            self._undo.callback(keeper.close)
             self._start_broker(keeper)
         gateway = self._service("gateway", lifeline)
         with self._step("Starting the gateway"):
@@ -159,6 +158,7 @@ class Supervisor:
     def _start_broker(self, keeper: BrokerKeeper) -> None:
         server = keeper.server
         self._undo.callback(self._stopping, "broker", server.stop)
+        self._undo.callback(keeper.close)
         with self._step("Starting the broker"):
             keeper.start()
         self._watched.append(self._watch_embedded("The broker", server, keeper.start_server))
@@ -251,7 +251,7 @@ def _answers(settings: Settings) -> bool:
     connection = http.client.HTTPConnection(host or "", settings.api.port, timeout=5)
     with closing(connection):
         try:
-            connection.request("GET", "/api/v1/health")
+            connection.request("GET", "/health")
             return connection.getresponse().status == http.client.OK
         except (OSError, http.client.HTTPException):
             return False

@@ -1,0 +1,41 @@
+"""Put gateway, API and jobs together from the settings, and run one of them."""
+
+import socket
+
+import uvicorn
+
+from api.app import create_app
+from deploy.compose_database import open_database
+from deploy.settings import Settings
+from deploy.structured_log import configure_log
+
+BROKER_WITHIN_S = 2.0
+
+
+def run_api(settings: Settings) -> None:
+    """Serve API and console until SIGINT or SIGTERM; open live feeds get a moment to end."""
+    configure_log(settings.log, "api")
+    api = settings.api
+    # Each request thread may hold a connection; the rest is the live feed's and the checks'.
+    with open_database(settings, "api", name="mizumori-api", max_size=api.threads) as database:
+        app = create_app(api, database, checks={"broker": lambda: _broker_problem(settings)})
+        config = uvicorn.Config(
+            app,
+            host=api.host,
+            port=api.port,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=round(api.graceful_stop_s),
+            server_header=False,
+        )
+        uvicorn.Server(config).run()
+
+
+def _broker_problem(settings: Settings) -> str | None:
+    """Say what is wrong with the broker, for the API's /ready; None if it answers."""
+    where = (settings.broker.host or "127.0.0.1", settings.broker.port)
+    try:
+        socket.create_connection(where, timeout=BROKER_WITHIN_S).close()
+    except OSError as error:
+        return f"The MQTT broker at {where[0]}:{where[1]} does not answer: {error}."
+    return None
