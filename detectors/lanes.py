@@ -109,7 +109,7 @@ class Lanes:
     @property
     def count(self) -> int:
         """Number of lanes."""
-        return self.on.shape[1]
+        return len(self.on.T)
 
     @property
     def slope_lanes(self) -> range:

@@ -10,6 +10,9 @@ from hypothesis import HealthCheck, settings
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 settings.register_profile("normal", max_examples=60, deadline=None, suppress_health_check=_SLOW)
 settings.register_profile(
-    "nightly", max_examples=10_000, deadline=None, suppress_health_check=_SLOW
+    "nightly",
+    max_examples=int(os.environ.get("HYPOTHESIS_CASES", "10000")),
+    deadline=None,
+    suppress_health_check=_SLOW,
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "normal"))

@@ -1,5 +1,7 @@
 """The streaming core against the plain loops, however the data were cut, shuffled or delayed."""
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,7 +47,7 @@ def run(fleet, batches, state=None):
 
 def cut(readings, places):
     edges = [0, *places, len(readings)]
-    return [readings.take(np.arange(a, b)) for a, b in zip(edges, edges[1:], strict=False)]
+    return [readings.take(np.arange(a, b)) for a, b in pairwise(edges)]
 
 
 @given(st.data())

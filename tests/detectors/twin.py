@@ -55,7 +55,9 @@ def linked(profile: Profile, times: list[int], i: int) -> bool:
     return i > 0 and times[i] - times[i - 1] <= math.ceil(profile.max_gap_s * 1000)
 
 
-def flag_at(profile: Profile, times: list[int], values: list[float], i: int) -> tuple[int, int]:
+def flag_at(  # noqa: C901, PLR0912 (one branch a test: that is how it can be read)
+    profile: Profile, times: list[int], values: list[float], i: int
+) -> tuple[int, int]:
     x = values[i]
     if math.isnan(x):
         return Flag.MISSING, 0
