@@ -64,6 +64,14 @@ class GatewaySettings(BaseModel):
         le=65535,
         description="Port on loopback that serves the gateway's Prometheus metrics. 0: none.",
     )
+    sequence_horizon_s: float = Field(
+        default=7 * 86_400.0,
+        gt=0,
+        description=(
+            "A reading without a device time is told from a repeated one by its sequence number; "
+            "a number that comes again after so many seconds is a device that began anew."
+        ),
+    )
     max_future_s: float = Field(
         default=600.0,
         ge=0,

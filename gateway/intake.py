@@ -1,0 +1,431 @@
+"""One intake: one MQTT session with one subscription, from which the worker takes messages."""
+
+import select
+import socket
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from gateway import metrics
+
+log = structlog.get_logger(__name__)
+
+# A broker that is away is asked again after this long, doubling up to the second figure.
+RETRY_S = (0.25, 5.0)
+CONNECT_WITHIN_S = 5.0
+# MQTT 5: the broker keeps the session for so long after we went away. The longest it can say:
+# an expired session loses what devices were told is safe.
+SESSION_EXPIRY_S = 0xFFFFFFFF
+# Packet ids start at 1; a message of quality of service 0 has none and needs no acknowledgement.
+_QOS_0 = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as the broker handed it over, not yet acknowledged."""
+
+    intake: "Intake"
+    generation: int
+    mid: int
+    topic: bytes
+    payload: bytes
+    received_ms: int
+    retained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What an intake connects to. Its text form holds no secrets.
+
+    `partition_no` is None on a broker without partitions. `window_messages` is the most that may
+    be unacknowledged; on NATS the server's own setting rules, on MQTT 5 we ask for it.
+    """
+
+    name: str
+    tenant_id: int
+    partition_no: int | None
+    partitions: int
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    client_id: str = field(repr=False)
+    topic_filter: str
+    window_messages: int
+    mqtt5: bool
+    keepalive_s: int
+    tls_ca: Path | None = None
+
+
+class Intake:
+    """A paho client in a thread of its own, which only enqueues and acknowledges.
+
+    The thread alone touches the client. So an acknowledgement can be checked against the
+    connection it belongs to and be sent without a reconnect in between: after a reconnect packet
+    ids start again, and a late acknowledgement would make the broker forget a new message.
+
+    The broker's window bounds the queue. A broker that exceeds it (Mosquitto 2.0.11 does) is
+    disconnected when `queue_messages` wait, and comes back when the worker has drained them:
+    the client never stops reading, so that keepalive goes on, and nothing is dropped that the
+    broker would not send again.
+
+    Parameters
+    ----------
+    session
+        Where to connect and what to subscribe to.
+    queue_messages
+        Most messages that wait for the worker.
+    arrived
+        Called after something was enqueued, from the intake's thread; must not block.
+    changed
+        Called when the subscription has come or gone, from the intake's thread; must not block.
+    expect_session
+        Whether the broker should still know the session: if it does not, messages that devices
+        were told are safe may be lost, and that is an alarm.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        queue_messages: int,
+        arrived: Callable[[], None],
+        changed: Callable[[], None],
+        expect_session: bool,
+    ) -> None:
+        self.session = session
+        self.name = session.name
+        self.tenant_id = session.tenant_id
+        self.partition_no = session.partition_no
+        self.partitions = session.partitions
+        self._queue_messages = queue_messages
+        self._arrived = arrived
+        self._changed = changed
+        self._expect_session = expect_session
+        self._log = log.bind(intake=session.name)
+        self._lock = threading.Lock()
+        self._waiting: deque[Message] = deque()
+        self._acknowledged: deque[tuple[int, int]] = deque()
+        self._outstanding: set[int] = set()
+        self._generation = 0
+        self._paused = False
+        self._overflowed = False
+        self._stopping = False
+        self._subscribed = threading.Event()
+        self._subscribed_at: datetime | None = None
+        self._refusal = ""
+        self._outage_since: float | None = None
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._wake_read.setblocking(False)
+        self._wake_write.setblocking(False)
+        self._client = self._build_client()
+        self._thread = threading.Thread(
+            target=self._run, name=f"intake {session.name}", daemon=True
+        )
+
+    # --- what the worker and the service call -------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to connect; returns at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Send the acknowledgements that are due, disconnect and keep the session."""
+        self._stopping = True
+        self._wake()
+
+    def join(self, timeout_s: float = 5.0) -> None:
+        """Wait for the end that `stop` asked for."""
+        self._thread.join(timeout_s)
+
+    def pause(self) -> None:
+        """Disconnect, keeping the session; what waits is forgotten, the broker sends it again."""
+        self._paused = True
+        self._wake()
+
+    def resume(self) -> None:
+        """Connect again after `pause`."""
+        self._paused = False
+        self._wake()
+
+    @property
+    def subscribed_since(self) -> datetime | None:
+        """When the broker confirmed the subscription; None while it is not connected."""
+        return self._subscribed_at
+
+    @property
+    def refusal(self) -> str:
+        """Why the broker does not let us in, in words; empty when it does."""
+        return self._refusal
+
+    def wait_subscribed(self, timeout_s: float) -> bool:
+        """Wait until the subscription is confirmed."""
+        return self._subscribed.wait(timeout_s)
+
+    def waiting(self) -> int:
+        """Messages that wait for the worker."""
+        return len(self._waiting)
+
+    def take(self, most: int) -> list[Message]:
+        """Take up to `most` messages, oldest first."""
+        taken: list[Message] = []
+        with self._lock:
+            while self._waiting and len(taken) < most:
+                taken.append(self._waiting.popleft())
+            drained = self._overflowed and not self._waiting
+        if drained:
+            self._wake()
+        return taken
+
+    def acknowledge(self, messages: Iterable[Message]) -> None:
+        """Acknowledge messages of this intake, in this order; those of older connections are not.
+
+        Call it only after their readings are committed.
+        """
+        self._acknowledged.extend((m.generation, m.mid) for m in messages if m.mid != _QOS_0)
+        self._wake()
+
+    # --- the intake's thread ------------------------------------------------------------------
+
+    def _wake(self) -> None:
+        try:
+            self._wake_write.send(b"\0")
+        except OSError:
+            pass  # full: it is awake already; closed: it has ended
+
+    def _build_client(self) -> Client:
+        session = self.session
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=session.client_id,
+            clean_session=None if session.mqtt5 else False,
+            protocol=MQTTProtocolVersion.MQTTv5 if session.mqtt5 else MQTTProtocolVersion.MQTTv311,
+            manual_ack=True,
+        )
+        client.username_pw_set(session.user, session.password)
+        client.connect_timeout = CONNECT_WITHIN_S
+        if session.tls_ca is not None:
+            client.tls_set(ca_certs=str(session.tls_ca), cert_reqs=ssl.CERT_REQUIRED)
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        # With it set, paho leaves every write to our loop: acknowledgements go out together.
+        client.on_socket_register_write = lambda *_: None
+        return client
+
+    def _connect(self) -> None:
+        properties: Properties | None = None
+        if self.session.mqtt5:
+            properties = Properties(PacketTypes.CONNECT)
+            properties.SessionExpiryInterval = SESSION_EXPIRY_S
+            properties.ReceiveMaximum = self.session.window_messages
+        self._client.connect(
+            self.session.host,
+            self.session.port,
+            keepalive=self.session.keepalive_s,
+            clean_start=False if self.session.mqtt5 else 3,  # 3: paho's "not MQTT 5"
+            properties=properties,
+        )
+
+    def _run(self) -> None:
+        delay = RETRY_S[0]
+        while not self._stopping:
+            if self._paused or (self._overflowed and self._waiting):
+                self._idle(1.0)
+                continue
+            self._overflowed = False
+            started = time.monotonic()
+            self._new_generation()
+            error: Exception | None = None
+            try:
+                self._connect()
+                error = self._converse()
+            except (OSError, ValueError) as caught:
+                error = caught
+            finally:
+                self._set_subscribed(None)
+            if self._stopping or self._paused or self._overflowed:
+                continue
+            self._note_outage(error)
+            if time.monotonic() - started > RETRY_S[1]:
+                delay = RETRY_S[0]
+            self._idle(delay)
+            delay = min(2 * delay, RETRY_S[1])
+        self._wake_read.close()
+        self._wake_write.close()
+
+    def _new_generation(self) -> None:
+        with self._lock:
+            self._generation += 1
+            # The broker sends again whatever was not acknowledged on the last connection.
+            self._waiting.clear()
+            self._acknowledged.clear()
+            self._outstanding.clear()
+
+    def _converse(self) -> Exception | None:
+        """Read and write until the connection ends; return why, None when we ended it."""
+        client = self._client
+        poller = select.poll()
+        sock = client.socket()
+        if sock is None:
+            return ConnectionError("the connection ended at once")
+        poller.register(self._wake_read, select.POLLIN)
+        deadline = time.monotonic() + 2 * CONNECT_WITHIN_S
+        # TLS may hold decrypted bytes that poll does not see.
+        held = getattr(sock, "pending", lambda: 0)
+        while True:
+            if self._stopping or self._paused or self._overflowed:
+                self._end()
+                return None
+            if not self._subscribed.is_set() and time.monotonic() > deadline:
+                self._end()
+                return ConnectionError(self._refusal or "no answer to CONNECT and SUBSCRIBE")
+            mask = select.POLLIN | (select.POLLOUT if client.want_write() else 0)
+            poller.register(sock, mask)
+            events = dict(poller.poll(0 if held() else 1000))
+            if self._wake_read.fileno() in events:
+                self._drain_wakes()
+            status = MQTTErrorCode.MQTT_ERR_SUCCESS
+            if events.get(sock.fileno(), 0) & ~select.POLLOUT or held():
+                status = client.loop_read()
+            self._send_acknowledgements()
+            if status == MQTTErrorCode.MQTT_ERR_SUCCESS and client.want_write():
+                status = client.loop_write()
+            if status == MQTTErrorCode.MQTT_ERR_SUCCESS:
+                status = client.loop_misc()
+            if status != MQTTErrorCode.MQTT_ERR_SUCCESS or client.socket() is not sock:
+                return ConnectionError(self._refusal or "the broker closed the connection")
+
+    def _end(self) -> None:
+        """Disconnect in order: the broker keeps a session that was opened to be kept."""
+        client = self._client
+        self._send_acknowledgements()
+        if self.session.mqtt5:
+            properties = Properties(PacketTypes.DISCONNECT)
+            properties.SessionExpiryInterval = SESSION_EXPIRY_S
+            client.disconnect(properties=properties)
+        else:
+            client.disconnect()
+        give_up = time.monotonic() + 1.0
+        while client.want_write() and client.socket() and time.monotonic() < give_up:
+            client.loop_write()
+            time.sleep(0.001)
+
+    def _idle(self, seconds: float) -> None:
+        select.select([self._wake_read], [], [], seconds)
+        self._drain_wakes()
+
+    def _drain_wakes(self) -> None:
+        try:
+            while self._wake_read.recv(4096):
+                pass
+        except BlockingIOError:
+            pass
+
+    def _send_acknowledgements(self) -> None:
+        while self._acknowledged:
+            generation, mid = self._acknowledged.popleft()
+            if generation != self._generation:
+                metrics.STALE_ACKNOWLEDGEMENTS.inc()
+                continue
+            self._outstanding.discard(mid)
+            self._client.ack(mid, 1)
+
+    # --- paho's callbacks, in the same thread -------------------------------------------------
+
+    def _on_connect(
+        self, client: Client, _data: Any, flags: Any, reason: Any, _properties: Any
+    ) -> None:
+        if reason.is_failure:
+            self._refusal = (
+                f"the broker does not let {self.session.user!r} in: {reason}. Is the town's "
+                "account known to the broker (`mizumori doctor` tells)?"
+            )
+            return
+        if self._expect_session and not flags.session_present:
+            metrics.SESSIONS_LOST.labels(self.name).inc()
+            self._log.error(
+                "session_lost",
+                hint="The broker no longer knew this intake's session. Readings that it had "
+                "already confirmed to devices may be lost: was the broker's store deleted?",
+            )
+        client.subscribe(self.session.topic_filter, qos=1)
+
+    def _on_subscribe(
+        self, client: Client, _data: Any, _mid: int, reasons: Any, _properties: Any
+    ) -> None:
+        if any(reason.is_failure for reason in reasons):
+            self._refusal = (
+                f"the broker refuses the subscription to {self.session.topic_filter!r}: "
+                f"{', '.join(str(reason) for reason in reasons)}"
+            )
+            client.disconnect()
+            return
+        self._refusal = ""
+        self._expect_session = True
+        self._set_subscribed(datetime.now(UTC))
+        if self._outage_since is None:
+            self._log.info("intake_connected")
+        else:
+            seconds = round(time.monotonic() - self._outage_since, 1)
+            self._log.info("broker_back", away_s=seconds)
+            self._outage_since = None
+
+    def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        mid = message.mid
+        if message.qos and mid in self._outstanding:
+            # Sent again while the first is still with the worker: one acknowledgement is enough.
+            metrics.DUPLICATES_OUTSTANDING.inc()
+            return
+        try:
+            topic = message.topic.encode()
+        except UnicodeDecodeError:
+            topic = b"\xff"  # quarantined as a bad topic
+        with self._lock:
+            if len(self._waiting) >= self._queue_messages:
+                self._overflowed = True
+                return
+            if message.qos:
+                self._outstanding.add(mid)
+            self._waiting.append(
+                Message(
+                    self,
+                    self._generation,
+                    mid if message.qos else _QOS_0,
+                    topic,
+                    message.payload,
+                    time.time_ns() // 1_000_000,
+                    message.retain,
+                )
+            )
+        self._arrived()
+
+    def _set_subscribed(self, since: datetime | None) -> None:
+        self._subscribed_at = since
+        if since is None:
+            self._subscribed.clear()
+        else:
+            self._subscribed.set()
+        metrics.CONNECTED.labels(self.name).set(since is not None)
+        self._changed()
+
+    def _note_outage(self, error: Exception | None) -> None:
+        if self._outage_since is None:
+            self._outage_since = time.monotonic()
+            self._log.error(
+                "broker_away",
+                broker=f"{self.session.host}:{self.session.port}",
+                error=self._refusal or str(error),
+            )

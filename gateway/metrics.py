@@ -1,0 +1,36 @@
+"""What the gateway counts, for Prometheus."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+MESSAGES = Counter("mizumori_gateway_messages", "Messages taken in and acknowledged.")
+READINGS = Counter("mizumori_gateway_readings", "Readings stored.")
+POSITIONS = Counter("mizumori_gateway_positions", "Positions stored.")
+DUPLICATES = Counter("mizumori_gateway_duplicates", "Readings that were already stored.")
+CONFLICTS = Counter(
+    "mizumori_gateway_conflicts", "Readings with another value than the stored one at that time."
+)
+LATE = Counter("mizumori_gateway_late", "Readings that were too late to be decided on live.")
+QUARANTINED = Counter("mizumori_gateway_quarantined", "Messages in quarantine.", ["reason"])
+TRANSITIONS = Counter("mizumori_gateway_transitions", "Alert transitions written to the ledger.")
+BATCH_SECONDS = Histogram(
+    "mizumori_gateway_batch_seconds",
+    "From taking a batch to its commit.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+DATABASE_OUTAGES = Counter("mizumori_gateway_database_outages", "Times the database was away.")
+CONNECTED = Gauge(
+    "mizumori_gateway_connected", "Whether an intake is subscribed at the broker.", ["intake"]
+)
+SESSIONS_LOST = Counter(
+    "mizumori_gateway_sessions_lost",
+    "Times the broker had forgotten an intake's session: confirmed readings may be lost.",
+    ["intake"],
+)
+STALE_ACKNOWLEDGEMENTS = Counter(
+    "mizumori_gateway_stale_acknowledgements",
+    "Acknowledgements that were not sent because their connection had ended.",
+)
+DUPLICATES_OUTSTANDING = Counter(
+    "mizumori_gateway_duplicates_outstanding",
+    "Messages the broker sent again while the first was still being worked on.",
+)

@@ -1,0 +1,36 @@
+"""Why a message went to quarantine. The column ``quarantine.reason`` holds these words."""
+
+import enum
+
+
+class Reason(enum.StrEnum):
+    """One reason per message: the first that was found."""
+
+    BAD_TOPIC = "bad_topic"
+    """The topic is not one of ours, or not text."""
+    WRONG_PARTITION = "wrong_partition"
+    """It came on a partition that is not its device's."""
+    UNKNOWN_DEVICE = "unknown_device"
+    """The town has no device of this code."""
+    DEVICE_QUARANTINED = "device_quarantined"
+    """The device is set to `quarantined`: what it sends is kept, but not believed."""
+    DEVICE_RETIRED = "device_retired"
+    """The device is set to `retired` and still sends."""
+    UNKNOWN_CODEC = "unknown_codec"
+    """The device is set to a payload format that this version does not know."""
+    TOO_LARGE = "too_large"
+    """More bytes than `gateway.max_message_bytes`."""
+    TOO_MANY_READINGS = "too_many_readings"
+    """More readings than `gateway.max_message_readings`."""
+    BAD_PAYLOAD = "bad_payload"
+    """Not the format that the device is set to."""
+    EMPTY = "empty"
+    """Well-formed, but without a single reading."""
+    UNKNOWN_PROPERTY = "unknown_property"
+    """The device has no datastream for this property."""
+    TIME_TOO_EARLY = "time_too_early"
+    """Before `gateway.earliest_time`: the device's clock is not set."""
+    TIME_IN_FUTURE = "time_in_future"
+    """Further ahead of ours than `gateway.max_future_s`."""
+    REFUSED_BY_STORE = "refused_by_store"
+    """Decoded, but neither the rules nor the database could take it."""

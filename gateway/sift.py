@@ -1,0 +1,142 @@
+"""Which rows of a batch are new: duplicates are dropped, other values for one time set aside."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.batch import NO_SEQUENCE, Rows
+from gateway.ledger import moment
+from gateway.recent import Recent
+from gateway.registry import Registry
+from store import ingest
+from store.conflicts import payload_hash
+from store.database import Connection
+from store.ingest import ConflictRow
+from store.marks import Mark
+
+
+@dataclass
+class Sifted:
+    """The rows that are left, what was set aside, and how many were known already."""
+
+    rows: Rows
+    datastream_id: NDArray[np.int32]
+    registry: Registry
+    conflicts: list[ConflictRow] = field(default_factory=list)
+    duplicates: int = 0
+
+    def drop(self, duplicate: NDArray[np.bool_], conflict: NDArray[np.bool_]) -> None:
+        """Drop duplicates and set conflicts aside."""
+        if not (duplicate.any() or conflict.any()):
+            return
+        self.duplicates += int(np.count_nonzero(duplicate & ~conflict))
+        self._set_aside(np.flatnonzero(conflict))
+        self._keep(~(duplicate | conflict))
+
+    def _keep(self, mask: NDArray[np.bool_]) -> None:
+        self.rows = self.rows.take(mask)
+        self.datastream_id = self.datastream_id[mask]
+
+    def _set_aside(self, places: NDArray[np.intp]) -> None:
+        rows = self.rows
+        for i in places.tolist():
+            value, seq = float(rows.value[i]), int(rows.seq[i])
+            number = None if seq == NO_SEQUENCE else seq
+            self.conflicts.append(
+                ConflictRow(
+                    int(self.registry.tenant_id[rows.sensor[i]]),
+                    int(self.datastream_id[i]),
+                    moment(int(rows.time_ms[i])),
+                    moment(int(rows.received_ms[i])),
+                    value,
+                    number,
+                    payload_hash(value, number),
+                )
+            )
+
+
+def sift(
+    conn: Connection,
+    registry: Registry,
+    rows: Rows,
+    recent: Recent,
+    *,
+    sequence_horizon_s: float,
+    ask_store: bool,
+) -> Sifted:
+    """Find the new rows.
+
+    Parameters
+    ----------
+    conn
+        The batch's transaction.
+    recent
+        What was stored a moment ago.
+    sequence_horizon_s
+        For readings without a device time; see `store.ingest.claim_sequences`.
+    ask_store
+        Also ask the database which rows it has: after a COPY that met one of them.
+    """
+    sifted = Sifted(rows, registry.datastream_id[rows.sensor], registry)
+    _claim(conn, sifted, sequence_horizon_s)
+    _within(sifted)
+    known = recent.look(sifted.datastream_id, sifted.rows.time_ms, sifted.rows.value)
+    sifted.drop(known.same, known.other)
+    if ask_store and len(sifted.rows):
+        places, stored = ingest.known_values(conn, sifted.datastream_id, sifted.rows.time_ms)
+        same, other = np.zeros((2, len(sifted.rows)), np.bool_)
+        equal = _equal(sifted.rows.value[places], stored)
+        same[places[equal]] = True
+        other[places[~equal]] = True
+        sifted.drop(same, other)
+    return sifted
+
+
+def _claim(conn: Connection, sifted: Sifted, horizon_s: float) -> None:
+    """Keep readings without a device time only if their sequence number is new."""
+    rows = sifted.rows
+    unclocked = (rows.marks & Mark.NO_DEVICE_TIME != 0) & (rows.seq != NO_SEQUENCE)
+    if not unclocked.any():
+        return
+    places = np.flatnonzero(unclocked)
+    device = sifted.registry.device_id[rows.sensor[places]]
+    # A message's readings share device, number and time; another message's with the same number
+    # has another time. The first of each number claims it for all of its own time.
+    times: dict[tuple[int, int], int] = {}
+    pairs = list(zip(device.tolist(), rows.seq[places].tolist(), strict=True))
+    for pair, time_ms in zip(pairs, rows.time_ms[places].tolist(), strict=True):
+        times.setdefault(pair, time_ms)
+    keys = np.array(list(times), np.int64)
+    claimed = ingest.claim_sequences(
+        conn, keys[:, 0].astype(np.int32), keys[:, 1], np.array(list(times.values())), horizon_s
+    )
+    duplicate = np.zeros(len(rows), np.bool_)
+    duplicate[places] = [
+        pair not in claimed or times[pair] != time_ms
+        for pair, time_ms in zip(pairs, rows.time_ms[places].tolist(), strict=True)
+    ]
+    sifted.drop(duplicate, np.zeros(len(rows), np.bool_))
+
+
+def _within(sifted: Sifted) -> None:
+    """Compare the rows of the batch with each other: the first that came is the one accepted."""
+    rows = sifted.rows
+    if len(rows) < 2:
+        return
+    order = np.lexsort((rows.time_ms, rows.sensor))  # stable: ties stay in the order they came
+    sensor, time_ms, value = rows.sensor[order], rows.time_ms[order], rows.value[order]
+    again = np.zeros(len(rows), np.bool_)
+    again[1:] = (sensor[1:] == sensor[:-1]) & (time_ms[1:] == time_ms[:-1])
+    if not again.any():
+        return
+    first = np.maximum.accumulate(np.where(again, 0, np.arange(len(rows))))
+    equal = _equal(value, value[first])
+    same, other = np.zeros((2, len(rows)), np.bool_)
+    same[order] = again & equal
+    other[order] = again & ~equal
+    sifted.drop(same, other)
+
+
+def _equal(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return (a == b) | (np.isnan(a) & np.isnan(b))

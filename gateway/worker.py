@@ -1,0 +1,304 @@
+"""The worker: drains the intakes, commits, and only then acknowledges."""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+import psycopg
+import structlog
+
+from detectors.errors import DetectorError
+from gateway import metrics
+from gateway.batch import Batch, Refused
+from gateway.commit import Committer, Standing, write_refused
+from gateway.decoder import Decoder
+from gateway.intake import Intake, Message
+from gateway.links import Links
+from gateway.reasons import Reason
+from gateway.registry import Registry, load
+from gateway.settings import GatewaySettings
+from store.database import Database
+from store.errors import DatabaseAwayError
+from store.ingest import AlreadyStoredError
+from store.intake_lease import Lease, fence
+
+log = structlog.get_logger(__name__)
+
+# A database that is away is asked again after this long, doubling up to the second figure.
+RETRY_S = (0.2, 5.0)
+# An unknown device may be one that was added a moment ago and whose notification is on its way;
+# devices that nobody knows must not make us read the registry all the time.
+STALE_REGISTRY_S = 5.0
+# Of an intake's window, so that the broker sends the next half while this one is committed.
+SHARE_OF_WINDOW = 0.5
+IDLE_S = 1.0
+# Deadlocks and rows that somebody else stored in between: the same work succeeds soon after.
+ATTEMPTS = 5
+
+_OF_THE_DATA = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    DetectorError,
+    ValueError,
+    ArithmeticError,
+)
+
+
+class Worker:
+    """One thread's work for all intakes of a gateway.
+
+    Parameters
+    ----------
+    database
+        As the role `mizumori_gateway`.
+    settings
+        Section ``[gateway]``.
+    town_changed
+        Called in the worker's thread after the registry was loaded anew, when towns or their
+        accounts may have changed.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: GatewaySettings,
+        town_changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._town_changed = town_changed
+        self._links = Links()
+        self._decoder = Decoder(settings)
+        self._committer = Committer(database, self._links, settings.sequence_horizon_s)
+        self._arrived = threading.Event()
+        self._stale = threading.Event()
+        self._intakes: list[Intake] = []
+        self._status: list[Intake] = []
+        self._leases: list[Lease] = []
+        self._standing: Standing | None = None
+        self._reloaded_at = 0.0
+        self._first = 0
+
+    # --- called from other threads ------------------------------------------------------------
+
+    def arrived(self) -> None:
+        """Wake the worker: a message waits."""
+        self._arrived.set()
+
+    def reload(self) -> None:
+        """Let the worker read the registry anew before its next batch."""
+        self._stale.set()
+        self._arrived.set()
+
+    # --- called before `run`, or from `town_changed` --------------------------------------------
+
+    def add(self, intakes: Collection[Intake], status: Collection[Intake]) -> None:
+        """Drain these too."""
+        self._intakes += intakes
+        self._status += status
+
+    def hold(self, leases: Collection[Lease]) -> None:
+        """Write under these leases too."""
+        self._leases += leases
+
+    @property
+    def leases(self) -> list[Lease]:
+        """What we may write."""
+        return list(self._leases)
+
+    # --- the worker's thread ------------------------------------------------------------------
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set; what was taken by then is committed and acknowledged.
+
+        Raises
+        ------
+        LeaseLostError
+            Another gateway has taken over.
+        """
+        if self._standing is None:
+            self._recover(stop)
+        while not stop.is_set():
+            try:
+                if self._stale.is_set() or self._rule_due():
+                    self._stale.clear()
+                    self._load()
+                    self._town_changed()
+                if not self._round():
+                    self._arrived.wait(IDLE_S)
+                    self._arrived.clear()
+            except (DatabaseAwayError, psycopg.Error) as error:
+                self._outage(error, stop)
+                self._stale.set()  # what was announced while the database was away went unheard
+
+    def _round(self) -> bool:
+        """Take and commit one batch; return whether there was any."""
+        status = [message for intake in self._status for message in intake.take(1000)]
+        messages = self._gather()
+        if messages:
+            started = time.monotonic()
+            self._handle(messages)
+            metrics.BATCH_SECONDS.observe(time.monotonic() - started)
+            self._acknowledge(messages)
+        if status:
+            self._handle_status(status)
+            self._acknowledge(status)
+        return bool(messages or status)
+
+    def _gather(self) -> list[Message]:
+        """Take up to a batch, each intake its share, a different one first each time."""
+        most = self._settings.batch_readings
+        taken: list[Message] = []
+        self._first += 1
+        for i in range(len(self._intakes)):
+            intake = self._intakes[(self._first + i) % len(self._intakes)]
+            share = max(1, int(intake.session.window_messages * SHARE_OF_WINDOW))
+            taken += intake.take(min(share, most - len(taken)))
+            if len(taken) >= most:
+                break
+        return taken
+
+    @staticmethod
+    def _acknowledge(messages: Sequence[Message]) -> None:
+        by_intake: dict[int, list[Message]] = {}
+        for message in messages:
+            by_intake.setdefault(id(message.intake), []).append(message)
+        for own in by_intake.values():
+            own[0].intake.acknowledge(own)
+        metrics.MESSAGES.inc(len(messages))
+
+    def _handle(self, messages: Sequence[Message]) -> None:
+        standing = self._present()
+        batch = self._decoder.decode(messages, standing.registry)
+        if self._may_be_stale(batch):
+            self._load()
+            standing = self._present()
+            batch = self._decoder.decode(messages, standing.registry)
+        for part in self._parts(batch, standing.registry):
+            self._standing = self._commit(part, self._present())
+
+    def _parts(self, batch: Batch, registry: Registry) -> Iterator[Batch]:
+        """Cut a batch whose messages hold more readings than one transaction should."""
+        size, most = len(batch.rows), self._settings.batch_readings
+        if size <= most or len(batch.messages) == 1:
+            yield batch
+            return
+        step = max(1, len(batch.messages) * most // size)
+        for start in range(0, len(batch.messages), step):
+            yield self._decoder.decode(batch.messages[start : start + step], registry)
+
+    def _commit(self, batch: Batch, standing: Standing) -> Standing:
+        """Commit a batch; what the database or the rules cannot take goes to quarantine."""
+        copy = True
+        for _ in range(ATTEMPTS):
+            try:
+                return self._committer.commit(batch, standing, self._leases, copy=copy)
+            except (psycopg.errors.UniqueViolation, AlreadyStoredError):
+                copy = False
+            except psycopg.errors.OperationalError as error:
+                if not (error.sqlstate or "").startswith("40"):
+                    raise
+                time.sleep(0.01)  # deadlock or serialization: certainly rolled back
+            except _OF_THE_DATA as error:
+                return self._bisect(batch, standing, error)
+        raise DatabaseAwayError(f"a batch could not be written in {ATTEMPTS} attempts")
+
+    def _bisect(self, batch: Batch, standing: Standing, error: Exception) -> Standing:
+        """Commit the halves, down to the message that is to blame."""
+        messages = batch.messages
+        if len(messages) == 1:
+            detail = f"{type(error).__name__}: {error}".splitlines()[0][:500]
+            log.error(
+                "message_refused_by_store",
+                device=standing.registry.code_in(messages[0]),
+                error=detail,
+            )
+            refused = Refused(
+                messages[0],
+                messages[0].intake.tenant_id,
+                standing.registry.code_in(messages[0]),
+                Reason.REFUSED_BY_STORE,
+                detail,
+            )
+            with self._database.transaction() as conn:
+                fence(conn, self._leases)
+                write_refused(conn, [refused])
+            metrics.QUARANTINED.labels(Reason.REFUSED_BY_STORE).inc()
+            return standing
+        middle = len(messages) // 2
+        for half in (messages[:middle], messages[middle:]):
+            part = self._decoder.decode(half, standing.registry)
+            standing = self._commit(part, standing)
+        return standing
+
+    def _handle_status(self, messages: Sequence[Message]) -> None:
+        registry = self._present().registry
+        with self._database.transaction() as conn:
+            fence(conn, self._leases)
+            refused = self._links.apply(conn, messages, registry)
+            write_refused(conn, refused)
+        for one in refused:
+            metrics.QUARANTINED.labels(one.reason).inc()
+
+    def _may_be_stale(self, batch: Batch) -> bool:
+        unknown = {Reason.UNKNOWN_DEVICE, Reason.UNKNOWN_PROPERTY}
+        return (
+            any(one.reason in unknown for one in batch.refused)
+            and time.monotonic() - self._reloaded_at > STALE_REGISTRY_S
+        )
+
+    def _rule_due(self) -> bool:
+        """Whether a version of a rule has come into force since the registry was loaded."""
+        change = self._present().registry.next_rule_change
+        return change is not None and change.timestamp() <= time.time()
+
+    def _present(self) -> Standing:
+        assert self._standing is not None, "no batch is taken before the registry is there"
+        return self._standing
+
+    def _load(self) -> None:
+        with self._database.transaction() as conn:
+            fence(conn, self._leases)
+            registry = load(conn)
+            self._standing = Standing.load(conn, registry)
+        self._reloaded_at = time.monotonic()
+        log.info(
+            "registry_loaded",
+            devices=len(registry.devices),
+            datastreams=len(registry.datastream_id),
+            towns=len(registry.towns),
+        )
+
+    def _outage(self, error: Exception, stop: threading.Event) -> None:
+        """Wait for the database with the intakes disconnected, then go on from what it says.
+
+        Staying connected without acknowledging makes the broker send the same messages over and
+        over. Whether the last commit took place is unknown: state and registry come from the
+        store again, and what the broker sends again is compared with it.
+        """
+        metrics.DATABASE_OUTAGES.inc()
+        log.error("database_away", error=str(error).strip())
+        for intake in (*self._intakes, *self._status):
+            intake.pause()
+        self._standing = None
+        self._recover(stop)
+        for intake in (*self._intakes, *self._status):
+            intake.resume()
+        if self._standing is not None:
+            log.info("database_back")
+
+    def _recover(self, stop: threading.Event) -> None:
+        """Load registry and state, however long the database takes."""
+        self._committer.forget()
+        delay, told = RETRY_S[0], False
+        while not stop.is_set():
+            try:
+                self._load()
+            except (DatabaseAwayError, psycopg.Error) as error:
+                if not told and not isinstance(error, DatabaseAwayError):
+                    log.error("registry_not_loaded", error=str(error).strip())  # noqa: TRY400 - a sentence, no traceback
+                    told = True
+                stop.wait(delay)
+                delay = min(2 * delay, RETRY_S[1])
+            else:
+                return

@@ -1,0 +1,137 @@
+"""NumPy columns in PostgreSQL's binary formats, for COPY and for array parameters.
+
+No Python object per value: 100,000 rows of eight columns take a few milliseconds.
+"""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg import pq
+from psycopg.adapt import Buffer, Dumper, PyFormat
+
+from store.database import Connection
+
+# PostgreSQL counts microseconds from 2000-01-01; our arrays milliseconds from 1970-01-01.
+_EPOCH_SHIFT_MS: Final = 946_684_800_000
+_COPY_HEADER: Final = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)
+_COPY_TRAILER: Final = struct.pack("!h", -1)
+
+
+@dataclass(frozen=True, slots=True)
+class PgType:
+    """A type of PostgreSQL: its oids (pg_type.dat, fixed for ever) and its bytes on the wire."""
+
+    oid: int
+    array_oid: int
+    wire: str
+
+
+BOOL: Final = PgType(16, 1000, "u1")
+INT2: Final = PgType(21, 1005, ">i2")
+INT4: Final = PgType(23, 1007, ">i4")
+INT8: Final = PgType(20, 1016, ">i8")
+FLOAT4: Final = PgType(700, 1021, ">f4")
+FLOAT8: Final = PgType(701, 1022, ">f8")
+TIMESTAMPTZ: Final = PgType(1184, 1185, ">i8")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Column:
+    """n values of one type.
+
+    Parameters
+    ----------
+    kind
+        Type in the database.
+    values : array[n]
+        Of a dtype that casts to it; `TIMESTAMPTZ` takes int64 milliseconds since 1970 UTC.
+    null : bool[n], optional
+        Where the value is null.
+    """
+
+    kind: PgType
+    values: NDArray[Any]
+    null: NDArray[np.bool_] | None = None
+
+    def wire(self) -> NDArray[Any]:
+        """Return the values as they go over the wire."""
+        values = self.values
+        if self.kind is TIMESTAMPTZ:
+            values = (values.astype(np.int64) - _EPOCH_SHIFT_MS) * 1000
+        return values.astype(self.kind.wire)
+
+
+def copy_rows(columns: Sequence[Column]) -> bytes:
+    """Write rows for ``copy … from stdin (format binary)``.
+
+    Parameters
+    ----------
+    columns
+        All of one length, in the order of the statement's column list.
+    """
+    fields: list[tuple[str, str]] = [("count", ">i2")]
+    for i, column in enumerate(columns):
+        fields += [(f"size{i}", ">i4"), (f"value{i}", column.kind.wire)]
+    rows = np.empty(len(columns[0].values), np.dtype(fields))
+    rows["count"] = len(columns)
+    keep: NDArray[np.bool_] | None = None
+    for i, column in enumerate(columns):
+        rows[f"size{i}"] = rows.dtype[f"value{i}"].itemsize
+        rows[f"value{i}"] = column.wire()
+        if column.null is not None and column.null.any():
+            rows[f"size{i}"][column.null] = -1
+            if keep is None:
+                keep = np.ones((len(rows), rows.dtype.itemsize), np.bool_)
+            keep[column.null, _extent(rows.dtype, f"value{i}")] = False
+    return _COPY_HEADER + _bytes(rows, keep) + _COPY_TRAILER
+
+
+def use_columns(conn: Connection) -> None:
+    """Let `Column` be a parameter of this connection's statements: an array of its type."""
+    conn.adapters.register_dumper(Column, _ColumnDumper)
+
+
+class _ColumnDumper(Dumper):
+    """Writes a `Column` as a binary array; each type of column has its own oid."""
+
+    format = pq.Format.BINARY
+
+    def get_key(self, obj: Column, _format: PyFormat) -> Any:
+        return (Column, obj.kind.array_oid)
+
+    def upgrade(self, obj: Column, _format: PyFormat) -> Dumper:
+        dumper = _ColumnDumper(type(obj))
+        dumper.oid = obj.kind.array_oid
+        return dumper
+
+    def dump(self, obj: Column) -> Buffer:
+        items = np.empty(len(obj.values), np.dtype([("size", ">i4"), ("value", obj.kind.wire)]))
+        items["size"] = items.dtype["value"].itemsize
+        items["value"] = obj.wire()
+        keep = None
+        if obj.null is not None and obj.null.any():
+            items["size"][obj.null] = -1
+            keep = np.ones((len(items), items.dtype.itemsize), np.bool_)
+            keep[obj.null, _extent(items.dtype, "value")] = False
+        has_null = 0 if keep is None else 1
+        if not len(items):
+            return struct.pack("!iii", 0, 0, obj.kind.oid)
+        header = struct.pack("!iiiii", 1, has_null, obj.kind.oid, len(items), 1)
+        return header + _bytes(items, keep)
+
+
+def _extent(dtype: np.dtype[Any], name: str) -> slice:
+    fields = dtype.fields
+    assert fields is not None
+    part, start = fields[name][:2]
+    return slice(start, start + part.itemsize)
+
+
+def _bytes(rows: NDArray[Any], keep: NDArray[np.bool_] | None) -> bytes:
+    if keep is None:
+        return rows.tobytes()
+    return rows.view(np.uint8).reshape(keep.shape)[keep].tobytes()

@@ -1,0 +1,113 @@
+"""Towns, devices, datastreams, rules and detector state, as a gateway loads them."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg.rows import class_row
+
+from detectors.readings import Readings
+from store import queries, rules
+from store.database import Connection
+from store.marks import Mark
+from store.rules import RuleInForce
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class TownRow:
+    """A town."""
+
+    tenant_id: int
+    code: str
+    training: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRow:
+    """A device."""
+
+    device_id: int
+    tenant_id: int
+    site_id: int | None
+    code: str
+    kind: str
+    state: str
+    codec: str
+    expected_interval_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class DatastreamRow:
+    """One observed property of a device."""
+
+    datastream_id: int
+    tenant_id: int
+    device_id: int
+    property: str
+
+
+@dataclass(frozen=True, slots=True)
+class FleetRows:
+    """Everything of one moment."""
+
+    towns: list[TownRow]
+    devices: list[DeviceRow]
+    datastreams: list[DatastreamRow]
+    rules: list[RuleInForce]
+    next_rule_change: datetime | None
+
+
+def load(conn: Connection, at: datetime) -> FleetRows:
+    """Read towns, devices, datastreams and the rules in force, each in the order of its key."""
+    return FleetRows(
+        _rows(conn, "towns", TownRow),
+        _rows(conn, "devices", DeviceRow),
+        _rows(conn, "datastreams", DatastreamRow),
+        rules.in_force(conn, at),
+        rules.next_change(conn, at),
+    )
+
+
+def states(conn: Connection, datastream_ids: Collection[int]) -> dict[int, bytes]:
+    """Read the stored detector state by datastream; absent where there is none yet."""
+    statement = queries.load("fleet")["states"]
+    found = conn.execute(statement, {"datastream_ids": list(datastream_ids)}, binary=True)
+    return {int(datastream): bytes(state) for datastream, state in found}
+
+
+def context(conn: Connection, datastream_ids: NDArray[np.int32], rows: int) -> Readings:
+    """Read the newest `rows` readings of each datastream that were decided on.
+
+    Returns
+    -------
+    Readings
+        `sensor` counts positions in `datastream_ids`; ordered by sensor and time.
+    """
+    statement = queries.load("fleet")["context"]
+    found = conn.execute(
+        statement,
+        {"datastream_ids": datastream_ids.tolist(), "rows": rows, "late": int(Mark.LATE)},
+        binary=True,
+    ).fetchall()
+    place = {datastream: i for i, datastream in enumerate(datastream_ids.tolist())}
+    return Readings.of(
+        np.array([place[row[0]] for row in found], np.int32),
+        np.array([milliseconds(row[1]) for row in found], np.int64),
+        np.array([row[2] for row in found], np.float64),
+    )
+
+
+def milliseconds(moment: datetime) -> int:
+    """Return a time as milliseconds since 1970 UTC, exactly."""
+    utc = moment.astimezone(UTC).replace(tzinfo=None)
+    return int(np.datetime64(utc, "ms").astype(np.int64))
+
+
+def _rows(conn: Connection, name: str, row: type[T]) -> list[T]:
+    with conn.cursor(row_factory=class_row(row)) as cursor:
+        return cursor.execute(queries.load("fleet")[name]).fetchall()

@@ -1,0 +1,28 @@
+-- What a gateway knows about towns, devices and rules, and the detectors' state.
+
+-- name: towns
+select tenant_id, code, training from tenant order by tenant_id;
+
+-- name: devices
+select device_id, tenant_id, site_id, code, kind, state, codec, expected_interval_s
+from device order by device_id;
+
+-- name: datastreams
+select datastream_id, tenant_id, device_id, property from datastream order by datastream_id;
+
+-- name: states
+select datastream_id, state from detector_state where datastream_id = any(%(datastream_ids)s)
+order by datastream_id;
+
+-- name: context
+-- The newest readings of each datastream that were decided on, oldest first.
+select s.datastream_id, o.phenomenon_time, o.value
+from unnest(%(datastream_ids)s) as s (datastream_id)
+cross join lateral (
+    select phenomenon_time, value
+    from observation
+    where datastream_id = s.datastream_id and marks & %(late)s = 0
+    order by phenomenon_time desc
+    limit %(rows)s
+) as o
+order by s.datastream_id, o.phenomenon_time;
