@@ -1,5 +1,7 @@
 """`mizumori config`: a commented settings file to start from."""
 
+from typing import Annotated
+
 import typer
 
 
@@ -8,11 +10,16 @@ def register(app: typer.Typer) -> None:
     app.command("config")(config)
 
 
-def config() -> None:
+def config(
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Print docs/settings.md instead.")
+    ] = False,
+) -> None:
     """Print every setting with its default and what it does.
 
     `mizumori config > mizumori.toml` makes a file to edit: each line is commented out.
     """
-    from deploy.settings_text import default_toml
+    from deploy import settings_text
 
-    typer.echo(default_toml(), nl=False)
+    text = settings_text.reference() if reference else settings_text.default_toml()
+    typer.echo(text, nl=False)

@@ -47,6 +47,10 @@ class GrafanaSettings(BaseModel):
     token: SecretStr = Field(
         default=SecretStr(""), description="Token of a Grafana service account with the role Admin."
     )
+    database_address: str = Field(
+        default="",
+        description="host:port of the database as Grafana sees it. Empty: as in database.dsn.",
+    )
 
 
 class LogSettings(BaseModel):
@@ -252,8 +256,15 @@ def _build(layer: Mapping[str, Any], source: str) -> Settings:
         problem = error.errors(include_url=False, include_input=False)[0]
         key = ".".join(str(part) for part in problem["loc"])
         what = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "string_pattern_mismatch":
+            what = f"not as it must be; {_description(problem['loc'])}".rstrip(".")
         where = _where(problem["loc"], source)
         raise SettingsError(f"{where}{key + ': ' if key else ''}{what}.") from error
+
+
+def _description(loc: tuple[int | str, ...]) -> str:
+    field = sections().get(str(loc[0]), {}).get(str(loc[1])) if len(loc) > 1 else None
+    return (field.description or "") if field else ""
 
 
 def _where(loc: tuple[int | str, ...], source: str) -> str:
