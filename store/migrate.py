@@ -15,6 +15,7 @@ import psycopg
 
 from store.database import Connection, describe
 from store.errors import DatabaseAwayError, MigrationError
+from store.worker_schema import ensure_worker_schema
 
 FOLDER = Path(__file__).parent / "migrations"
 OLDEST_POSTGRESQL = 150000
@@ -146,6 +147,7 @@ def _migrate(conn: Connection, dsn: str, asked: Engine | None, folder: Path) -> 
             )
     for step in steps[len(done) :]:
         _apply(conn, step, engine)
+    ensure_worker_schema(conn)
     names = tuple(f"{step.version:04}_{step.name}" for step in steps[len(done) :])
     return Migrated(engine, len(steps), names, remark)
 

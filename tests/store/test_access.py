@@ -74,7 +74,8 @@ ROWS = [
         " rule_version, onset_time, level, peak_level, revision_id) select %(tenant)s, %(stream)s,"
         " 'c', 1, now(), 1, 1, revision_id from r returning alert_id, revision_id)"
         " insert into alert_transition (alert_id, phenomenon_time, from_level, to_level,"
-        " rule_version, evidence, revision_id) select alert_id, now(), 0, 1, 1, '{}', revision_id from a"
+        " rule_version, evidence, revision_id)"
+        " select alert_id, now(), 0, 1, 1, '{}', revision_id from a"
     ),
 ]
 

@@ -1,0 +1,19 @@
+"""What the jobs count, for Prometheus."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+outbox_sent = Counter("mizumori_outbox_sent", "Messages that the broker acknowledged.")
+outbox_waiting = Gauge("mizumori_outbox_waiting", "Messages that wait to be sent.")
+outbox_age_s = Gauge("mizumori_outbox_age_seconds", "Age of the oldest message that waits.")
+outbox_delay_s = Histogram(
+    "mizumori_outbox_delay_seconds",
+    "From the commit that wrote a message to the broker's acknowledgement.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300),
+)
+rollup_hours = Counter("mizumori_rollup_hours", "Hours whose rollup was renewed.")
+rollup_waiting = Gauge("mizumori_rollup_waiting", "Hours whose rollup is out of date.")
+conflicts_settled = Counter(
+    "mizumori_conflicts_settled", "Conflicts that were settled.", ["changed"]
+)
+links_changed = Counter("mizumori_links_changed", "Links that the watch changed.", ["state"])
+task_failures = Counter("mizumori_task_failures", "Tasks that failed.", ["task"])

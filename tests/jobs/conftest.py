@@ -1,0 +1,41 @@
+"""A town whose account is that of the test's broker."""
+
+import pytest
+
+from store import broker_accounts
+from store.database import Database
+from tests.store.conftest import add_town
+
+
+@pytest.fixture
+def jobs_database(database_dsn):
+    with Database(database_dsn.jobs, name="test-jobs", max_size=8) as database:
+        yield database
+
+
+@pytest.fixture
+def owner(database_dsn):
+    with Database(database_dsn.owner, name="test-owner") as database:
+        yield database
+
+
+@pytest.fixture
+def quiet_town(owner):
+    """A town without a broker."""
+    return add_town(owner, "kawabe")
+
+
+@pytest.fixture
+def kawabe(quiet_town, owner, nats):
+    """The town of the running NATS server, with its account."""
+    account = nats.account
+    assert account.tenant_code == quiet_town.code
+    with owner.transaction() as conn:
+        broker_accounts.add_account(
+            conn, type(account)(**{**vars_of(account), "tenant_id": quiet_town.tenant_id})
+        )
+    return quiet_town
+
+
+def vars_of(account):
+    return {name: getattr(account, name) for name in account.__slots__}

@@ -1,0 +1,178 @@
+"""The outbox against a real broker: prompt, in order, at least once, through every outage."""
+
+import json
+import threading
+import time
+
+import paho.mqtt.client as mqtt
+import psycopg
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from jobs.outbox import OutboxPublisher
+from jobs.town_publisher import BrokerAddress
+from store import outbox
+from tests.store.write import write_outbox
+
+TOPIC = "mz/v1/kawabe/a/f1/street-depth"
+
+
+def wait_until(condition, timeout_s=15.0):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.005)
+
+
+class Desk:
+    """A subscriber in the town's account, which collects what it gets."""
+
+    def __init__(self, broker):
+        self.got = []  # (monotonic time, topic, payload, retain)
+        self.client = mqtt.Client(CallbackAPIVersion.VERSION2)
+        account = broker.account
+        self.client.username_pw_set(account.gateway_user, account.gateway_password)
+        self.client.on_connect = lambda c, *_: c.subscribe("mz/v1/kawabe/a/#", 1)
+        subscribed = threading.Event()
+        self.client.on_subscribe = lambda *_: subscribed.set()
+        self.client.on_message = self._on_message
+        self.client.connect(broker.host, broker.mqtt_port)
+        self.client.loop_start()
+        assert subscribed.wait(10)
+
+    def _on_message(self, _client, _, message):
+        body = json.loads(message.payload) if message.payload else None
+        self.got.append((time.monotonic(), message.topic, body, message.retain))
+
+    def bodies(self, topic=TOPIC):
+        return [body for _, t, body, _ in list(self.got) if t == topic]
+
+    def close(self):
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+@pytest.fixture
+def desk(nats):
+    desk = Desk(nats)
+    yield desk
+    desk.close()
+
+
+@pytest.fixture
+def publisher(jobs_database, nats):
+    """The outbox thread, running."""
+    stop = threading.Event()
+    publisher = OutboxPublisher(jobs_database, BrokerAddress(nats.host, nats.mqtt_port), stop)
+    thread = threading.Thread(target=publisher.run)
+    thread.start()
+    time.sleep(0.3)  # it listens
+    yield publisher
+    stop.set()
+    thread.join(15)
+    assert not thread.is_alive()
+
+
+def write(owner, town, *bodies, topic=TOPIC):
+    with owner.transaction() as conn:
+        for body in bodies:
+            write_outbox(conn, town, topic, body)
+
+
+def waiting(owner, town):
+    with owner.transaction() as conn:
+        return outbox.unsent(conn, town.tenant_id)
+
+
+@pytest.mark.usefixtures("publisher")
+def test_message_is_out_within_a_moment_of_the_commit(owner, kawabe, desk):
+    write(owner, kawabe, {"warm": "up"})
+    wait_until(desk.bodies)
+    delays = []
+    for number in range(10):
+        begun = time.monotonic()
+        write(owner, kawabe, {"n": number})
+        wait_until(lambda: len(desk.bodies()) == number + 2)  # noqa: B023 - waited for here
+        delays.append(desk.got[-1][0] - begun)
+    assert sorted(delays)[5] < 0.1
+
+
+@pytest.mark.usefixtures("publisher")
+def test_order_per_topic_is_kept_and_everything_is_marked(owner, kawabe, desk):
+    with owner.transaction() as conn:
+        for number in range(450):
+            write_outbox(conn, kawabe, f"mz/v1/kawabe/a/d{number % 3}/r", {"n": number})
+    wait_until(lambda: not waiting(owner, kawabe))
+    wait_until(lambda: len(desk.got) >= 450)
+    for third in range(3):
+        numbers = [body["n"] for body in desk.bodies(f"mz/v1/kawabe/a/d{third}/r")]
+        assert numbers == list(range(third, 450, 3))
+
+
+@pytest.mark.usefixtures("publisher")
+def test_alert_is_retained_and_an_empty_message_clears_it(owner, kawabe, nats):
+    write(owner, kawabe, {"level": 2})
+    wait_until(lambda: not waiting(owner, kawabe))
+    late = Desk(nats)
+    wait_until(lambda: late.bodies() == [{"level": 2}])
+    assert late.got[0][3]  # it is the retained one
+    late.close()
+    write(owner, kawabe, None)
+    wait_until(lambda: not waiting(owner, kawabe))
+    later = Desk(nats)
+    time.sleep(0.5)
+    assert later.bodies() == []
+    later.close()
+
+
+@pytest.mark.usefixtures("publisher")
+def test_nothing_is_lost_while_the_broker_is_away(owner, kawabe, nats):
+    write(owner, kawabe, {"n": 0})
+    wait_until(lambda: not waiting(owner, kawabe))
+    nats.kill()
+    write(owner, kawabe, {"n": 1}, {"n": 2})
+    time.sleep(1)
+    assert len(waiting(owner, kawabe)) == 2  # nothing is marked that nobody acknowledged
+    nats.start()
+    wait_until(lambda: not waiting(owner, kawabe), 30)
+    desk = Desk(nats)
+    wait_until(lambda: desk.bodies() == [{"n": 2}])  # the last that was decided is retained
+    desk.close()
+
+
+@pytest.mark.usefixtures("publisher")
+def test_broker_that_hangs_gets_nothing_marked(owner, kawabe, nats):
+    write(owner, kawabe, {"n": 0})
+    wait_until(lambda: not waiting(owner, kawabe))
+    nats.freeze()
+    try:
+        write(owner, kawabe, {"n": 1})
+        time.sleep(1.5)
+        assert len(waiting(owner, kawabe)) == 1
+    finally:
+        nats.thaw()
+    wait_until(lambda: not waiting(owner, kawabe), 30)
+
+
+@pytest.mark.usefixtures("publisher")
+def test_lost_database_connections_are_made_again(owner, kawabe, desk, postgres):
+    write(owner, kawabe, {"n": 0})
+    wait_until(lambda: desk.bodies() == [{"n": 0}])
+    with psycopg.connect(postgres.dsn, autocommit=True) as admin:
+        admin.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where application_name = 'test-jobs'"
+        )
+    write(owner, kawabe, {"n": 1})
+    wait_until(lambda: desk.bodies() == [{"n": 0}, {"n": 1}])
+
+
+@pytest.mark.usefixtures("publisher")
+def test_town_without_an_account_does_not_hold_up_the_others(owner, kawabe, desk):
+    from tests.store.conftest import add_town
+
+    other = add_town(owner, "another")
+    write(owner, other, {"n": 0}, topic="mz/v1/another/a/x/y")
+    write(owner, kawabe, {"n": 1})
+    wait_until(lambda: desk.bodies() == [{"n": 1}])
+    assert len(waiting(owner, other)) == 1
