@@ -55,6 +55,9 @@ class Decoder:
             except RefusedReadingError as error:
                 lists.truncate(length)
                 del batch.positions[positions:]
+                if error.reason is Reason.UNKNOWN_DEVICE and (nonces := _probes_of_nobody(message)):
+                    batch.probes.extend((nonce, message.intake.tenant_id) for nonce in nonces)
+                    continue
                 code = device.code if device is not None else registry.code_in(message)
                 batch.refused.append(
                     Refused(message, message.intake.tenant_id, code, error.reason, error.detail)
@@ -143,6 +146,21 @@ class Decoder:
         if not readings:
             raise RefusedReadingError(Reason.EMPTY, "an empty array")
         return probes
+
+
+def _probes_of_nobody(message: Message) -> list[str]:
+    """Return the nonces of a message of nothing but test publishes, of a device that is not there.
+
+    `mizumori doctor` tries each partition of a town with a device code that falls on it. Nobody
+    but the gateway's own account may publish for a device that is not there.
+    """
+    try:
+        readings = CODECS["native"](message.payload)
+    except RefusedReadingError:
+        return []
+    if any(reading.m or reading.fix is not None or reading.probe is None for reading in readings):
+        return []
+    return [reading.probe for reading in readings if reading.probe is not None]
 
 
 class _Clock:
