@@ -8,16 +8,11 @@ from typing import Annotated
 
 import typer
 
-from deploy import (
-    cli_config,
-    cli_device,
-    cli_doctor,
-    cli_grafana,
-    cli_service,
-    cli_sim,
-    cli_tenant,
-    cli_up,
-)
+from deploy import cli_config, cli_doctor, cli_service, cli_up
+from deploy.cli_device import app as device_app
+from deploy.cli_grafana import app as grafana_app
+from deploy.cli_sim import app as sim_app
+from deploy.cli_tenant import app as tenant_app
 from deploy.failure import sentence
 
 FAILURE = 1
@@ -58,10 +53,10 @@ cli_up.register(app)
 cli_service.register(app)
 cli_config.register(app)
 cli_doctor.register(app)
-app.add_typer(cli_tenant.app, name="tenant")
-app.add_typer(cli_device.app, name="device")
-app.add_typer(cli_sim.app, name="sim")
-app.add_typer(cli_grafana.app, name="grafana")
+app.add_typer(tenant_app, name="tenant")
+app.add_typer(device_app, name="device")
+app.add_typer(sim_app, name="sim")
+app.add_typer(grafana_app, name="grafana")
 
 
 def main() -> None:

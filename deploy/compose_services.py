@@ -7,9 +7,31 @@ import uvicorn
 from api.app import create_app
 from deploy.compose_database import open_database
 from deploy.settings import Settings
+from deploy.signals import stop_event
 from deploy.structured_log import configure_log
+from gateway import service as gateway_service
+from jobs import service as jobs_service
+from jobs.town_publisher import BrokerAddress
 
 BROKER_WITHIN_S = 2.0
+
+
+def run_gateway(settings: Settings) -> None:
+    """Take readings in until SIGINT or SIGTERM; what was taken is committed first."""
+    configure_log(settings.log, "gateway")
+    stop = stop_event()
+    with open_database(settings, "gateway", name="mizumori-gateway") as database:
+        gateway_service.run(settings.broker, settings.gateway, database, stop)
+
+
+def run_jobs(settings: Settings) -> None:
+    """Do what nobody waits for until SIGINT or SIGTERM."""
+    configure_log(settings.log, "jobs")
+    stop = stop_event()
+    broker = settings.broker
+    address = BrokerAddress(broker.host or "127.0.0.1", broker.port, broker.tls_ca)
+    with open_database(settings, "jobs", name="mizumori-jobs", max_size=6) as database:
+        jobs_service.run(settings.jobs, database, address, stop)
 
 
 def run_api(settings: Settings) -> None:

@@ -14,7 +14,7 @@ from deploy.broker.town_accounts import TownAccounts
 from deploy.compose_database import open_database
 from deploy.embedded.nats import EmbeddedNats
 from deploy.settings import Settings
-from store import broker_accounts
+from store import broker_accounts, catalog
 from store.errors import StoreError
 
 COALESCE_S = 0.3  # a town's hundred new devices are one reload
@@ -71,11 +71,13 @@ class BrokerKeeper:
         """Bring accounts and sessions up to date; False: not everything, try again."""
         with self._renewing:
             try:
-                refused = self._accounts.renew().refused
+                renewal = self._accounts.renew()
+                if renewal.changed:
+                    self._tell()
             except (BrokerError, StoreError) as error:
                 return self._complain(str(error))
-        if refused:
-            town, reason = next(iter(refused.items()))
+        if renewal.refused:
+            town, reason = next(iter(renewal.refused.items()))
             return self._complain(f"Devices of {town} are not let in yet: {reason}")
         self._complaint = ""
         return True
@@ -86,6 +88,11 @@ class BrokerKeeper:
         if self._thread.is_alive():
             self._thread.join(10)
         self._database.close()
+
+    def _tell(self) -> None:
+        """Let the gateway find accounts that were made after it was told of their towns."""
+        with self._database.transaction() as connection:
+            catalog.notify(connection, "broker")
 
     def _complain(self, what: str) -> bool:
         # An outage is told once, not with each attempt.
