@@ -1,55 +1,135 @@
-"""After how long without a report a device counts as silent."""
+"""Devices that say nothing: when silence means something, and whose silence it is.
+
+All of this looks at received times and belongs to the link record, never to the ledger: what a
+device would have said is unknown, and unknown is neither wet nor dry.
+"""
 
 import math
+from enum import IntEnum
 from typing import Final
 
-from detectors.rules import Silence
+import numpy as np
 
-MONTH_S: Final = 30 * 86400.0
-FALSE_ALARMS_PER_MONTH: Final = 0.01  # once in a hundred months
+from detectors.arrays import Bools, Floats, Index, Times
+from detectors.errors import ParameterError
+from detectors.parameters import check_number
+
+_MONTH_S: Final = 30 * 86_400.0
+# One false silence in a hundred device-months is allowed.
+_FALSE_PER_MONTH: Final = 0.01
 
 
-def missed_reports(rule: Silence, expected_interval_s: float) -> int:
-    """Count the reports that must be missed in a row before it is more than ordinary loss.
+def missed_reports(loss_rate: float, interval_s: float) -> int:
+    """How many reports in a row must be missed before a device counts as silent.
 
     Parameters
     ----------
-    rule : Silence
-    expected_interval_s : float
-        Seconds between reports.
+    loss_rate : float
+        Share of reports lost on an ordinary day, above 0 and below 1.
+    interval_s : float
+        Expected time between reports.
 
     Returns
     -------
     int
-        At least 1.
+
+    Raises
+    ------
+    ParameterError
+        A rate or an interval that no device has.
 
     Notes
     -----
-    k = ceil(ln(0.01 / slots per month) / ln(loss rate)): ordinary radio loss then raises a false
-    alarm once in a hundred months.
+    k = ceil(ln(0.01 / slots per month) / ln(loss rate)): k losses in a row happen by chance at
+    most once in a hundred months. At least one.
 
     Examples
     --------
-    >>> [missed_reports(Silence(), s) for s in (60.0, 600.0, 3600.0, 86400.0)]
+    >>> [missed_reports(0.05, s) for s in (60, 600, 3600, 86400)]
     [6, 5, 4, 3]
     """
-    slots = max(1.0, MONTH_S / _interval_s(rule, expected_interval_s))
-    return max(1, math.ceil(math.log(FALSE_ALARMS_PER_MONTH / slots) / math.log(rule.loss_rate)))
+    rate = check_number("loss_rate", loss_rate, above=0.0)
+    if rate >= 1.0:
+        raise ParameterError("loss_rate", f"must be below 1, got {rate:g}")
+    slots = _MONTH_S / check_number("interval_s", interval_s, above=0.0)
+    return max(1, math.ceil(math.log(_FALSE_PER_MONTH / max(slots, 1.0)) / math.log(rate)))
 
 
-def silent_after_s(rule: Silence, expected_interval_s: float) -> float:
-    """Return after how many seconds without a report a device counts as silent.
+def silent_after_s(loss_rate: float, interval_s: float) -> float:
+    """Time without a report after which a device counts as silent, in seconds.
 
-    The report after the last one missed still has its own interval.
-
-    Examples
-    --------
-    >>> silent_after_s(Silence(), 60.0) / 60.0
-    7.0
+    Notes
+    -----
+    The k-th missed report is due k intervals after the last one; half an interval is left to
+    jitter.
     """
-    missed = missed_reports(rule, expected_interval_s)
-    return (missed + 1) * _interval_s(rule, expected_interval_s)
+    return (missed_reports(loss_rate, interval_s) + 0.5) * interval_s
 
 
-def _interval_s(rule: Silence, expected_interval_s: float) -> float:
-    return max(expected_interval_s, rule.calm_interval_s or 0.0)
+class BeaconState(IntEnum):
+    """What the silence of a radio beacon that drowns when it is under water says."""
+
+    HEARD = 0
+    WET = 1
+    UNKNOWN = 2
+
+
+def beacon_states(
+    router: Index, last_heard_ms: Times, period_s: Floats, now_ms: int, silent: Bools
+) -> Index:
+    """Tell drowned beacons from a router that hears nothing.
+
+    Parameters
+    ----------
+    router : int64[n]
+        Which router each beacon is heard by.
+    last_heard_ms : int64[n]
+    period_s : float64[n]
+        Time between two beacons of a device.
+    now_ms : int
+    silent : bool[n]
+        Beacons that have been silent for too long.
+
+    Returns
+    -------
+    int64[n]
+        `BeaconState`: silence means wet only where another beacon was heard on the same router
+        within two of its periods. Otherwise it is unknown, which is never drawn as dry.
+    """
+    fresh = ~silent & (now_ms - last_heard_ms <= 2000.0 * period_s)
+    heard = np.zeros(int(router.max(initial=-1)) + 1, bool)
+    heard[router[fresh]] = True
+    state = np.full(len(router), BeaconState.HEARD, np.int64)
+    state[silent] = np.where(heard[router[silent]], BeaconState.WET, BeaconState.UNKNOWN)
+    return state
+
+
+def router_outages(
+    router: Index, silent: Bools, silent_since_ms: Times, interval_s: Floats
+) -> Bools:
+    """Routers (network gateways) that are out: told once, not once per device.
+
+    Parameters
+    ----------
+    router : int64[n]
+        Router of each device; -1: none known.
+    silent : bool[n]
+    silent_since_ms : int64[n]
+        Last received time of the silent ones.
+    interval_s : float64[n]
+
+    Returns
+    -------
+    bool[r]
+        True: every device of the router, two at least, is silent, and they fell silent together:
+        within two of the longest of their intervals.
+    """
+    known = router >= 0
+    count = int(router.max(initial=-1)) + 1
+    out = np.zeros(count, bool)
+    for r in np.unique(router[known]):
+        of = router == r
+        if np.count_nonzero(of) >= 2 and silent[of].all():
+            spread_ms = silent_since_ms[of].max() - silent_since_ms[of].min()
+            out[r] = spread_ms <= 2000.0 * interval_s[of].max()
+    return out

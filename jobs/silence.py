@@ -106,7 +106,8 @@ def _judge(
         rule = silences.get(device.device_id)
         if rule is None or device.state == "silent":
             continue  # switched off for this device, or told already
-        patience = timedelta(seconds=silent_after_s(rule, device.expected_interval_s))
+        interval_s = max(device.expected_interval_s, rule.calm_interval_s or 0.0)
+        patience = timedelta(seconds=silent_after_s(rule.loss_rate, interval_s))
         last = device.last_received_time or device.since
         if now <= last + patience:
             continue

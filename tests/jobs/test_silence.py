@@ -58,10 +58,10 @@ class World:
 
 
 def test_device_is_silent_after_more_reports_than_the_radio_loses(world):
-    world.heard("f1", 6.5 * MINUTE)  # six missed at one minute, and its own interval
+    world.heard("f1", 6.3 * MINUTE)  # six missed at one minute, and half an interval of jitter
     world.watch.look()
     assert world.state("f1")[0] == "online"
-    world.heard("f1", 7.5 * MINUTE)
+    world.heard("f1", 6.7 * MINUTE)
     assert world.watch.look() == {"silent": 1, "unknown": 0}
     assert world.state("f1") == ("silent", "silence")
     assert world.watch.look() == {}
