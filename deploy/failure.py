@@ -5,11 +5,22 @@ import errno
 from api.errors import StartError
 from deploy.broker.errors import BrokerError
 from deploy.embedded.errors import EmbeddedError
+from deploy.grafana.errors import GrafanaSyncError
 from deploy.settings import SettingsError
+from firmware_sim.errors import SimulatorError
 from gateway.errors import GatewayError
 from store.errors import StoreError
 
-SPOKEN = (SettingsError, EmbeddedError, BrokerError, StoreError, GatewayError, StartError)
+SPOKEN = (
+    SettingsError,
+    EmbeddedError,
+    BrokerError,
+    StoreError,
+    GatewayError,
+    GrafanaSyncError,
+    SimulatorError,
+    StartError,
+)
 
 
 def sentence(error: Exception) -> str | None:

@@ -1,0 +1,121 @@
+"""Dashboards: from the files in `dashboards/` to what Grafana's HTTP API takes."""
+
+import tomllib
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any, Final
+
+DASHBOARDS: Final = ("flood", "ponds", "snow")
+DATASOURCE_TYPE: Final = "grafana-postgresql-datasource"
+SCHEMA_VERSION: Final = 39  # of Grafana 10.4; later ones migrate it when they show it
+REFRESH: Final = "30s"
+NO_VALUE: Final = "不明 · unknown"
+
+
+def dashboard_uid(tenant: str, name: str) -> str:
+    """Return the dashboard's identity in Grafana, which allows 40 characters."""
+    return f"mz-{tenant}-{name}"
+
+
+def datasource_uid(tenant: str) -> str:
+    """Return the identity of a town's data source; its folder has the same."""
+    return f"mz-{tenant}"
+
+
+def read_dashboard(name: str) -> dict[str, Any]:
+    """Return a dashboard's file: title, `from`, and panels with title, type, grid and SQL."""
+    text = (files("deploy.grafana") / "dashboards" / f"{name}.toml").read_text("utf-8")
+    return tomllib.loads(text)
+
+
+def build_dashboard(name: str, tenant: str, town: str, *, training: bool) -> dict[str, Any]:
+    """Build a town's dashboard.
+
+    Parameters
+    ----------
+    name
+        One of `DASHBOARDS`.
+    tenant, town
+        The town's code, and its name for people.
+    training
+        Whether the title carries the mark of an exercise.
+
+    Returns
+    -------
+    dict
+        The `dashboard` of Grafana's dashboard API.
+    """
+    described = read_dashboard(name)
+    mark = "【訓練】" if training else ""
+    return {
+        "uid": dashboard_uid(tenant, name),
+        "title": f"{mark}{described['title']} — {town}",
+        "tags": ["mizumori", tenant, *(["訓練"] if training else [])],
+        "timezone": "browser",
+        "schemaVersion": SCHEMA_VERSION,
+        "refresh": REFRESH,
+        "time": {"from": described["from"], "to": "now"},
+        "editable": False,
+        "panels": [
+            _panel(number, panel, datasource_uid(tenant))
+            for number, panel in enumerate(described["panel"], start=1)
+        ],
+    }
+
+
+def _panel(number: int, panel: Mapping[str, Any], datasource: str) -> dict[str, Any]:
+    source = {"type": DATASOURCE_TYPE, "uid": datasource}
+    x, y, width, height = panel["grid"]
+    in_time = panel["type"] in ("timeseries", "state-timeline")
+    return {
+        "id": number,
+        "title": panel["title"],
+        "type": panel["type"],
+        "gridPos": {"x": x, "y": y, "w": width, "h": height},
+        "datasource": source,
+        "targets": [
+            {
+                "refId": "A",
+                "datasource": source,
+                "editorMode": "code",
+                "rawQuery": True,
+                "format": "time_series" if in_time else "table",
+                "rawSql": panel["sql"].strip(),
+            }
+        ],
+        "fieldConfig": {"defaults": _defaults(panel), "overrides": []},
+        "options": _options(panel["type"]),
+    }
+
+
+def _defaults(panel: Mapping[str, Any]) -> dict[str, Any]:
+    defaults: dict[str, Any] = {"noValue": NO_VALUE}
+    if "unit" in panel:
+        defaults["unit"] = panel["unit"]
+    if panel["type"] == "timeseries":
+        # A gap in the readings stays a gap: a line through it would claim what nobody measured.
+        defaults["custom"] = {"spanNulls": False, "insertNulls": 1_800_000, "showPoints": "auto"}
+    if "thresholds" in panel:
+        first, *others = panel["thresholds"]
+        defaults["thresholds"] = {
+            "mode": "absolute",
+            "steps": [
+                {"value": None, "color": first[1]},
+                *({"value": value, "color": colour} for value, colour in others),
+            ],
+        }
+    if "mappings" in panel:
+        options = {
+            value: {"text": text, "color": colour, "index": index}
+            for index, (value, text, colour) in enumerate(panel["mappings"])
+        }
+        defaults["mappings"] = [{"type": "value", "options": options}]
+    return defaults
+
+
+def _options(kind: str) -> dict[str, Any]:
+    if kind == "timeseries":
+        return {"legend": {"displayMode": "list", "placement": "bottom"}}
+    if kind == "stat":
+        return {"reduceOptions": {"calcs": ["lastNotNull"], "values": False}}
+    return {}

@@ -1,0 +1,225 @@
+"""Brings data sources, folders and dashboards into a Grafana, one set a town.
+
+Each town's data source uses a database role that sees this town only, whatever a person types
+into Grafana's query editor.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from grafana_client.api import GrafanaApi
+from grafana_client.client import (
+    GrafanaClientError,
+    GrafanaException,
+    GrafanaTimeoutError,
+    GrafanaUnauthorizedError,
+)
+from niquests.exceptions import RequestException
+from psycopg.conninfo import conninfo_to_dict
+
+from deploy.broker.secrets import new_secret
+from deploy.compose_database import open_database
+from deploy.grafana.dashboard import (
+    DASHBOARDS,
+    DATASOURCE_TYPE,
+    build_dashboard,
+    dashboard_uid,
+    datasource_uid,
+)
+from deploy.grafana.errors import GrafanaSyncError
+from deploy.settings import GrafanaSettings, Settings
+from store import catalog
+from store.catalog import Tenant
+from store.database import Database
+from store.town_roles import pin_role
+
+ANSWER_WITHIN_S = 15.0
+OLDEST_MAJOR = 10
+# What Grafana's PostgreSQL data source knows; libpq knows more.
+SSL_MODES = ("disable", "require", "verify-ca", "verify-full")
+
+
+@dataclass(frozen=True)
+class DatabaseAddress:
+    """Where Grafana finds the database.
+
+    Parameters
+    ----------
+    url
+        `host:port`.
+    name
+        The database.
+    ssl_mode
+        One of `SSL_MODES`.
+    """
+
+    url: str
+    name: str
+    ssl_mode: str
+
+    @classmethod
+    def of(cls, dsn: str, address: str) -> "DatabaseAddress":
+        """Take it from our own connection string, with another `host:port` if one is given."""
+        parts = conninfo_to_dict(dsn)
+        host, port = parts.get("host") or "127.0.0.1", parts.get("port") or "5432"
+        mode = str(parts.get("sslmode") or "disable")
+        return cls(
+            url=address or f"{host}:{port}",
+            name=str(parts.get("dbname") or ""),
+            ssl_mode=mode if mode in SSL_MODES else "disable",
+        )
+
+
+def sync_grafana(settings: Settings) -> Iterator[str]:
+    """Make or renew every town's data source, folder and dashboards.
+
+    May be repeated. A dashboard that is as it should be is left alone; the password of a town's
+    database role is made anew each time and is known to Grafana alone.
+
+    Yields
+    ------
+    str
+        One sentence for each thing done.
+
+    Raises
+    ------
+    GrafanaSyncError
+        Grafana does not answer or refuses, in words.
+    SettingsError, StoreError
+        In words.
+    """
+    api = _connect(settings.grafana)
+    address = DatabaseAddress.of(settings.database.dsn, settings.grafana.database_address)
+    try:
+        with open_database(settings, "owner", name="mizumori-grafana", max_size=1) as database:
+            with database.transaction() as conn:
+                towns = catalog.tenants(conn)
+            if not towns:
+                yield "There is no town yet: add one with `mizumori tenant add`."
+            for town in towns:
+                yield from _sync_town(api, database, town, address)
+    except (GrafanaException, RequestException) as error:
+        raise _in_words(error, settings.grafana.url) from error
+
+
+def _connect(settings: GrafanaSettings) -> GrafanaApi:
+    token = settings.token.get_secret_value()
+    if not settings.url or not token:
+        raise GrafanaSyncError(
+            "Set grafana.url to Grafana's address, and MIZUMORI_GRAFANA__TOKEN to the token of a "
+            "service account with the role Admin (Grafana: Administration, Service accounts)."
+        )
+    # The library glues a path to "api" unless it ends in a slash.
+    api: GrafanaApi = GrafanaApi.from_url(
+        settings.url.rstrip("/") + "/", token, timeout=ANSWER_WITHIN_S
+    )
+    try:
+        version = str(api.version or "")
+    except (GrafanaException, RequestException, ValueError) as error:
+        raise _in_words(error, settings.url) from error
+    major = version.partition(".")[0]
+    if major.isdigit() and int(major) < OLDEST_MAJOR:
+        raise GrafanaSyncError(
+            f"Grafana at {settings.url} is version {version}; Mizumori needs {OLDEST_MAJOR} or "
+            "later."
+        )
+    return api
+
+
+def _sync_town(
+    api: GrafanaApi, database: Database, town: Tenant, address: DatabaseAddress
+) -> Iterator[str]:
+    password = new_secret()
+    with database.transaction() as conn:
+        role = pin_role(conn, town, password)
+    uid = datasource_uid(town.code)
+    datasource = {
+        "uid": uid,
+        "name": f"Mizumori {town.code}",
+        "type": DATASOURCE_TYPE,
+        "access": "proxy",
+        "url": address.url,
+        "user": role,
+        "jsonData": {
+            "database": address.name,
+            "sslmode": address.ssl_mode,
+            "postgresVersion": 1500,
+            "maxOpenConns": 5,
+            "timescaledb": False,
+        },
+        "secureJsonData": {"password": password},
+    }
+    if _found(api.datasource.get_datasource_by_uid, uid) is None:
+        api.datasource.create_datasource(datasource)
+    else:
+        api.datasource.update_datasource_by_uid(uid, datasource)
+    _check_reach(api, uid, address)
+    yield f"{town.code}: data source ready, role {role}."
+    name = f"{town.name_ja} · {town.name_en}"
+    title = f"【訓練】{name}" if town.training else name
+    folder = _found(api.folder.get_folder, uid)
+    if folder is None:
+        api.folder.create_folder(title, uid=uid)
+    elif folder["title"] != title:
+        api.folder.update_folder(uid, title=title, overwrite=True)
+    for dashboard in DASHBOARDS:
+        yield f"{town.code}: dashboard {dashboard} {_put_dashboard(api, dashboard, town, name)}."
+
+
+def _check_reach(api: GrafanaApi, uid: str, address: DatabaseAddress) -> None:
+    """Have Grafana log in to the database with what it was just given."""
+    try:
+        health = api.datasource.health(uid)
+    except GrafanaClientError as error:
+        if error.status_code != 400:  # so Grafana says that the data source does not work
+            raise
+        health = error.response if isinstance(error.response, dict) else {}
+    if health.get("status") != "OK":
+        raise GrafanaSyncError(
+            f"Grafana does not reach the database at {address.url} "
+            f"({health.get('message', 'no reason given')}): set grafana.database_address to "
+            "host:port as Grafana sees it, and let PostgreSQL listen there."
+        )
+
+
+def _put_dashboard(api: GrafanaApi, name: str, town: Tenant, title: str) -> str:
+    wanted = build_dashboard(name, town.code, title, training=town.training)
+    present = _found(api.dashboard.get_dashboard, dashboard_uid(town.code, name))
+    folder = datasource_uid(town.code)
+    if present is not None:
+        same = all(present["dashboard"].get(key) == value for key, value in wanted.items())
+        if same and present.get("meta", {}).get("folderUid") == folder:
+            return "unchanged"
+    api.dashboard.update_dashboard(
+        {
+            "dashboard": wanted,
+            "folderUid": folder,
+            "overwrite": True,
+            "message": "mizumori grafana sync",
+        }
+    )
+    return "made" if present is None else "renewed"
+
+
+def _found(get: Any, uid: str) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = get(uid)
+    except GrafanaClientError as error:
+        if error.status_code == 404:
+            return None
+        raise
+    return found
+
+
+def _in_words(error: Exception, url: str) -> GrafanaSyncError:
+    if isinstance(error, GrafanaUnauthorizedError) or getattr(error, "status_code", 0) == 403:
+        return GrafanaSyncError(
+            f"Grafana at {url} does not accept the token: it must be that of a service account "
+            "with the role Admin (MIZUMORI_GRAFANA__TOKEN)."
+        )
+    if isinstance(error, GrafanaTimeoutError | RequestException):
+        return GrafanaSyncError(
+            f"Grafana at {url} does not answer: is it running, and is grafana.url right?"
+        )
+    return GrafanaSyncError(f"Grafana at {url} refuses: {error}.")

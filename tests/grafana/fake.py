@@ -1,0 +1,181 @@
+"""A strict stand-in for Grafana's HTTP API: it refuses what Grafana refuses.
+
+Its data source check logs in to the real database with what the data source holds, as Grafana
+does. What Grafana's frontend makes of a dashboard it cannot tell; see docs/grafana.md.
+"""
+
+import json
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+TOKEN = "glsa_only-for-tests"
+UID = re.compile(r"[a-zA-Z0-9_-]{1,40}")
+
+
+class RefusedError(Exception):
+    def __init__(self, status, message):
+        super().__init__(message)
+        self.status = status
+
+
+class FakeGrafana:
+    def __init__(self, version="12.2.0"):
+        self.version = version
+        self.datasources, self.folders, self.dashboards = {}, {}, {}
+        self.requests = []
+        grafana = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def _serve(self):
+                length = int(self.headers.get("Content-Length") or 0)
+                body = json.loads(self.rfile.read(length)) if length else None
+                grafana.requests.append((self.command, self.path))
+                try:
+                    status, answer = (
+                        200,
+                        grafana.answer(
+                            self.command, self.path, body, self.headers.get("Authorization")
+                        ),
+                    )
+                except RefusedError as error:
+                    status, answer = error.status, {"message": str(error), "status": "ERROR"}
+                data = json.dumps(answer).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            do_GET = do_POST = do_PUT = _serve  # noqa: N815  names of http.server
+
+            def log_message(self, *_):
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/grafana"
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    def close(self):
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def writes(self):
+        return [request for request in self.requests if request[0] != "GET"]
+
+    def answer(self, method, path, body, authorization):
+        if authorization != f"Bearer {TOKEN}":
+            raise RefusedError(401, "Invalid API key")
+        routes = [
+            ("GET", r"/frontend/settings", lambda: {"buildInfo": {"version": self.version}}),
+            ("POST", r"/datasources", lambda: self._put_datasource(body, new=True)),
+            (
+                "GET|PUT",
+                r"/datasources/uid/([^/]+)(/health)?",
+                lambda uid, health: self._datasource(method, body, uid, health),
+            ),
+            ("POST", r"/folders", lambda: self._add_folder(body)),
+            ("GET|PUT", r"/folders/([^/]+)", lambda uid: self._folder(method, body, uid)),
+            ("POST", r"/dashboards/db", lambda: self._put_dashboard(body)),
+            (
+                "GET",
+                r"/dashboards/uid/([^/]+)",
+                lambda uid: self._of(self.dashboards, uid, "Dashboard not found"),
+            ),
+        ]
+        for methods, route, serve in routes:
+            found = re.fullmatch(f"/grafana/api{route}", path)
+            if found and method in methods.split("|"):
+                return serve(*found.groups())
+        raise RefusedError(404, f"{method} {path} is no route of Grafana")
+
+    def _add_folder(self, body):
+        self._demand(body, {"title": str, "uid": str})
+        if body["uid"] in self.folders:
+            raise RefusedError(409, "a folder with the same uid exists")
+        self.folders[body["uid"]] = {"version": 1, **body}
+        return self.folders[body["uid"]]
+
+    def _folder(self, method, body, uid):
+        folder = self._of(self.folders, uid, "folder not found")
+        if method == "PUT":
+            if not body.get("overwrite") and body.get("version") != folder["version"]:
+                raise RefusedError(412, "the folder has been changed by someone else")
+            folder |= {"title": body["title"], "version": folder["version"] + 1}
+        return folder
+
+    def _datasource(self, method, body, uid, health):
+        source = self._of(self.datasources, uid, "Data source not found")
+        if health:
+            return self._log_in(source)
+        if method == "PUT":
+            return self._put_datasource(body, new=False)
+        return {name: part for name, part in source.items() if name != "secureJsonData"}
+
+    def _put_datasource(self, body, *, new):
+        self._demand(
+            body,
+            {"uid": str, "name": str, "type": str, "access": str, "url": str, "user": str,
+             "jsonData": dict, "secureJsonData": dict},
+        )  # fmt: skip
+        names = {s["name"]: s["uid"] for s in self.datasources.values()}
+        if new and (body["uid"] in self.datasources or body["name"] in names):
+            raise RefusedError(409, "data source with the same name already exists")
+        if body["access"] not in ("proxy", "direct") or not UID.fullmatch(body["uid"]):
+            raise RefusedError(400, "bad request data")
+        self.datasources[body["uid"]] = body
+        return {"datasource": body, "message": "Datasource added"}
+
+    def _log_in(self, source):
+        if source["type"] != "grafana-postgresql-datasource":
+            raise RefusedError(404, "Plugin not registered")
+        host, _, port = source["url"].partition(":")
+        try:
+            dsn = make_conninfo(
+                host=host,
+                port=port,
+                dbname=source["jsonData"]["database"],
+                user=source["user"],
+                password=source["secureJsonData"]["password"],
+                sslmode=source["jsonData"]["sslmode"],
+                connect_timeout=2,
+            )
+            with psycopg.connect(dsn) as conn:
+                conn.execute("select 1")
+        except psycopg.OperationalError as error:
+            raise RefusedError(400, str(error).strip()) from error
+        return {"status": "OK", "message": "Database Connection OK"}
+
+    def _put_dashboard(self, body):
+        self._demand(body, {"dashboard": dict, "folderUid": str, "overwrite": bool, "message": str})
+        dashboard = body["dashboard"]
+        uid = dashboard["uid"]
+        if not UID.fullmatch(uid) or not dashboard["title"]:
+            raise RefusedError(400, "uid too long, max 40 characters")
+        self._of(self.folders, body["folderUid"], "folder not found")
+        if uid in self.dashboards and not body["overwrite"]:
+            raise RefusedError(412, "version-mismatch")
+        for panel in dashboard["panels"]:
+            self._of(self.datasources, panel["datasource"]["uid"], "unknown data source")
+        version = self.dashboards.get(uid, {"dashboard": {"version": 0}})["dashboard"]["version"]
+        self.dashboards[uid] = {
+            "dashboard": {**dashboard, "id": 1, "version": version + 1},
+            "meta": {"folderUid": body["folderUid"]},
+        }
+        return {"uid": uid, "status": "success", "version": version + 1}
+
+    @staticmethod
+    def _demand(body, fields):
+        if set(body) != set(fields) or not all(isinstance(body[k], t) for k, t in fields.items()):
+            raise RefusedError(400, f"bad request data: {sorted(body)}")
+
+    @staticmethod
+    def _of(things, uid, message):
+        if uid not in things:
+            raise RefusedError(404, message)
+        return things[uid]

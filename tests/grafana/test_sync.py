@@ -1,0 +1,124 @@
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from pydantic import SecretStr
+
+from deploy.grafana.dashboard import DASHBOARDS
+from deploy.grafana.errors import GrafanaSyncError
+from deploy.grafana.sync import sync_grafana
+from deploy.settings import Settings
+from store import catalog
+from store.database import Database
+from store.town_roles import role_name
+from tests.fixtures.database import PASSWORD
+from tests.grafana.fake import TOKEN, FakeGrafana
+
+TOWN = "sync-town"
+
+
+@pytest.fixture
+def grafana():
+    fake = FakeGrafana()
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def settings_for(database_dsn):
+    parts = conninfo_to_dict(database_dsn.owner)
+    address = f"postgresql://{parts['host']}:{parts['port']}/{parts['dbname']}"
+
+    def settings(url, token=TOKEN, **grafana):
+        return Settings(
+            database={"dsn": address, "owner_password": PASSWORD},
+            grafana={"url": url, "token": SecretStr(token), **grafana},
+        )
+
+    return settings
+
+
+@pytest.fixture
+def town(database_dsn):
+    with Database(database_dsn.owner, name="test-owner") as owner:
+        with owner.transaction() as conn:
+            catalog.add_tenant(conn, code=TOWN, name_ja="水守町", name_en="Mizumori", training=True)
+        yield owner
+        with owner.transaction() as conn:
+            conn.execute(f'drop role if exists "{role_name(TOWN)}"')
+
+
+@pytest.mark.usefixtures("town")
+def test_the_first_sync_makes_everything_and_grafana_can_log_in(grafana, settings_for):
+    said = list(sync_grafana(settings_for(grafana.url)))
+    assert said[0] == f"{TOWN}: data source ready, role mizumori_town_{TOWN}."
+    assert said[1:] == [f"{TOWN}: dashboard {name} made." for name in DASHBOARDS]
+    assert set(grafana.dashboards) == {f"mz-{TOWN}-{name}" for name in DASHBOARDS}
+    assert grafana.folders[f"mz-{TOWN}"]["title"] == "【訓練】水守町 · Mizumori"
+    assert all(d["meta"]["folderUid"] == f"mz-{TOWN}" for d in grafana.dashboards.values())
+    source = grafana.datasources[f"mz-{TOWN}"]
+    assert source["jsonData"]["sslmode"] == "disable"
+
+
+@pytest.mark.usefixtures("town")
+def test_a_second_sync_changes_only_the_password(grafana, settings_for):
+    settings = settings_for(grafana.url)
+    list(sync_grafana(settings))
+    before = grafana.datasources[f"mz-{TOWN}"]["secureJsonData"]["password"]
+    count = len(grafana.writes())
+    said = list(sync_grafana(settings))
+    assert said[1:] == [f"{TOWN}: dashboard {name} unchanged." for name in DASHBOARDS]
+    assert grafana.writes()[count:] == [("PUT", f"/grafana/api/datasources/uid/mz-{TOWN}")]
+    after = grafana.datasources[f"mz-{TOWN}"]["secureJsonData"]["password"]
+    assert before != after
+    assert not any(before in line or after in line for line in said)
+    address = conninfo_to_dict(settings.database.dsn)
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(make_conninfo(**{**address, "user": role_name(TOWN), "password": before}))
+
+
+def test_what_was_changed_by_hand_is_put_right(grafana, settings_for, town):
+    settings = settings_for(grafana.url)
+    list(sync_grafana(settings))
+    flood = grafana.dashboards[f"mz-{TOWN}-flood"]
+    flood["dashboard"]["panels"][0]["targets"][0]["rawSql"] = "select 1"
+    grafana.dashboards[f"mz-{TOWN}-snow"]["meta"]["folderUid"] = "elsewhere"
+    with town.transaction() as conn:
+        catalog.set_training(conn, catalog.tenant(conn, TOWN).tenant_id, training=False)
+    said = list(sync_grafana(settings))
+    assert said[1:] == [f"{TOWN}: dashboard {name} renewed." for name in DASHBOARDS]
+    assert grafana.folders[f"mz-{TOWN}"]["title"] == "水守町 · Mizumori"
+    flood = grafana.dashboards[f"mz-{TOWN}-flood"]["dashboard"]
+    assert flood["panels"][0]["targets"][0]["rawSql"] != "select 1"
+
+
+def test_no_town_is_said(grafana, settings_for):
+    assert list(sync_grafana(settings_for(grafana.url))) == [
+        "There is no town yet: add one with `mizumori tenant add`."
+    ]
+
+
+def refusal(settings):
+    with pytest.raises(GrafanaSyncError) as caught:
+        list(sync_grafana(settings))
+    return str(caught.value)
+
+
+@pytest.mark.usefixtures("town")
+def test_missing_settings_are_named(settings_for):
+    assert "Set grafana.url" in refusal(settings_for(""))
+    assert "MIZUMORI_GRAFANA__TOKEN" in refusal(settings_for("http://127.0.0.1:1", token=""))
+
+
+@pytest.mark.usefixtures("town")
+def test_a_wrong_token_an_absent_and_an_old_grafana_are_one_sentence(grafana, settings_for):
+    assert "does not accept the token" in refusal(settings_for(grafana.url, token="other"))
+    assert "does not answer: is it running" in refusal(settings_for("http://127.0.0.1:1"))
+    grafana.version = "9.5.21"
+    assert "is version 9.5.21; Mizumori needs 10" in refusal(settings_for(grafana.url))
+
+
+@pytest.mark.usefixtures("town")
+def test_a_database_that_grafana_does_not_reach_is_named_with_its_setting(grafana, settings_for):
+    said = refusal(settings_for(grafana.url, database_address="127.0.0.1:1"))
+    assert "does not reach the database at 127.0.0.1:1" in said
+    assert "grafana.database_address" in said
