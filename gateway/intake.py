@@ -366,7 +366,8 @@ class Intake:
     def _on_subscribe(
         self, client: Client, _data: Any, _mid: int, reasons: Any, _properties: Any
     ) -> None:
-        if any(reason.is_failure for reason in reasons):
+        # Granted with quality of service 0, messages would be lost without a word.
+        if any(reason.is_failure or reason.value != 1 for reason in reasons):
             self._refusal = (
                 f"the broker refuses the subscription to {self.session.topic_filter!r}: "
                 f"{', '.join(str(reason) for reason in reasons)}"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.flags import Flag
 from store import queries
 from store.binary import (
     BOOL,
@@ -196,14 +197,14 @@ def write_observations(conn: Connection, rows: Observations, *, copy: bool) -> N
 def write_positions(conn: Connection, rows: Positions, *, copy: bool) -> None:
     """Write fixes, and the newest of each device to `latest_position`; as `write_observations`.
 
-    A fix without a place (flag 9 or 4 with NaN) is stored, but is nobody's latest position.
+    A fix that failed or is missing (flags 4 and 9) is stored, but is nobody's latest position.
     """
     if not len(rows.time_ms):
         return
     use_columns(conn)
     columns = rows.columns()
     _write(conn, "positions", columns, len(rows.time_ms), copy=copy)
-    placed = np.flatnonzero(~np.isnan(rows.lat) & ~np.isnan(rows.lon))
+    placed = np.flatnonzero((rows.flag != Flag.FAIL) & (rows.flag != Flag.MISSING))
     newest = placed[_newest(rows.device_id[placed], rows.time_ms[placed])]
     if len(newest):
         picked = {name: _pick(column, newest) for name, column in columns.items()}

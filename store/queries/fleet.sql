@@ -11,13 +11,13 @@ from device order by device_id;
 select datastream_id, tenant_id, device_id, property from datastream order by datastream_id;
 
 -- name: states
-select datastream_id, state from detector_state where datastream_id = any(%(datastream_ids)s)
+select datastream_id, state from detector_state where datastream_id = any(%(datastream_ids)s::integer[])
 order by datastream_id;
 
 -- name: context
 -- The newest readings of each datastream that were decided on, oldest first.
 select s.datastream_id, o.phenomenon_time, o.value
-from unnest(%(datastream_ids)s) as s (datastream_id)
+from unnest(%(datastream_ids)s::integer[]) as s (datastream_id)
 cross join lateral (
     select phenomenon_time, value
     from observation

@@ -13,7 +13,7 @@ for update;
 -- name: transitions_of
 select transition_id, alert_id, phenomenon_time, from_level, to_level, value, rule_version, evidence
 from alert_transition
-where alert_id = any(%(alert_ids)s) and withdrawn_revision is null
+where alert_id = any(%(alert_ids)s::bigint[]) and withdrawn_revision is null
 order by phenomenon_time, transition_id;
 
 -- name: add_revision
@@ -78,7 +78,7 @@ values (%(alert_id)s, %(phenomenon_time)s, %(from_level)s, %(to_level)s, %(value
 
 -- name: withdraw_transitions
 update alert_transition set withdrawn_revision = %(revision_id)s
-where transition_id = any(%(transition_ids)s);
+where transition_id = any(%(transition_ids)s::bigint[]);
 
 -- name: say
 insert into journal (tenant_id, alert_id, revision_id, kind, body)
