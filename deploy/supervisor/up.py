@@ -107,14 +107,11 @@ class Supervisor:
         if embedded.nats is not None:
             keeper = BrokerKeeper(settings, embedded.nats, self._console.say)
             self._start_broker(keeper)
-        gateway = self._service("gateway", lifeline)
-        with self._step("Starting the gateway"):
-            self._launch(gateway)
+        gateway, jobs, api = (self._service(n, lifeline) for n in ("gateway", "jobs", "api"))
+        with self._step("Starting gateway, jobs, API and console"):
+            for service in (gateway, jobs, api):
+                self._launch(service)
             self._wait(gateway, lambda: gateway_listens(settings))
-        jobs, api = self._service("jobs", lifeline), self._service("api", lifeline)
-        with self._step("Starting jobs, API and console"):
-            self._launch(jobs)
-            self._launch(api)
             self._wait(api, lambda: _answers(settings))
         if self._demo:
             with self._step("Making the demo town"):
