@@ -3,7 +3,7 @@
 # ruff: noqa: FAST003 (the dependency HasTown reads {tenant})
 
 from fastapi import APIRouter, Request
-from fastapi.sse import EventSourceResponse
+from fastapi.responses import StreamingResponse
 
 from api.errors import Kind
 from api.live import LiveFeed
@@ -15,10 +15,10 @@ router = APIRouter(tags=["live"])
 
 @router.get(
     "/{tenant}/live",
-    response_class=EventSourceResponse,
+    response_class=StreamingResponse,  # EventSourceResponse would have FastAPI iterate the function
     responses=responses(Kind.UNKNOWN_TOWN, Kind.FULL),
 )
-async def live(request: Request, here: HasTown) -> EventSourceResponse:
+async def live(request: Request, here: HasTown) -> StreamingResponse:
     """Send what changes in the town as it is stored.
 
     `hello` comes first: load the page's data after it, and apply the events that follow. Then
@@ -28,6 +28,8 @@ async def live(request: Request, here: HasTown) -> EventSourceResponse:
     """
     feed = request.app.state.feed
     assert isinstance(feed, LiveFeed)
-    return EventSourceResponse(
-        feed.subscribe(here.town), headers={"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
+    return StreamingResponse(
+        feed.subscribe(here.town),
+        media_type="text/event-stream",
+        headers={"X-Accel-Buffering": "no", "Cache-Control": "no-store"},
     )

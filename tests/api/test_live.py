@@ -1,0 +1,195 @@
+"""The live feed: what is committed and announced arrives, at every browser of the town."""
+
+import asyncio
+import socket
+import time
+
+import httpx
+import pytest
+
+from api import live
+from api.subscriber import Subscriber
+from tests.api.conftest import serving
+from tests.api.seed import ago, now
+from tests.api.sse import listening
+
+
+@pytest.fixture
+def stream(seed):
+    return seed.streams["f1", "depth_m"]
+
+
+def test_it_says_hello_with_the_clock_and_how_to_come_back(api):
+    with listening(api) as feed:
+        hello = feed.next()
+        assert hello["event"] == "hello"
+        assert hello["retry"] == "3000"
+        assert hello["id"]
+        assert hello["data"]["town"] == "sakata"
+        assert hello["data"]["time"].endswith("Z")
+        assert feed.headers["content-type"].startswith("text/event-stream")
+        assert feed.headers["cache-control"] == "no-store"
+
+
+def test_a_reading_arrives_after_its_commit_and_not_before(api, seed, stream):
+    with listening(api) as feed:
+        feed.next("hello")
+        seed.latest(stream, 0.12, rate=0.6)
+        assert feed.says_nothing()
+        begun = time.monotonic()
+        seed.notify(datastreams=[stream])
+        reading = feed.next("reading")["data"]
+        assert time.monotonic() - begun < 1
+        assert reading["datastream"] == stream
+        assert (reading["device"], reading["property"]) == ("f1", "depth_m")
+        assert (reading["value"], reading["flag"], reading["rate_per_h"]) == (0.12, 1, 0.6)
+
+
+def test_alerts_links_and_positions_arrive(api, seed, stream):
+    ids = seed.devices_of(seed.town)
+    with listening(api) as feed:
+        feed.next("hello")
+        alert = seed.alert(stream, level=2)
+        seed.notify(alerts=[alert])
+        event = feed.next("alert")["data"]
+        assert event == api.ok("/sakata/alerts")["items"][0]
+        seed.link("f1", "silent")
+        seed.notify(links=[ids["f1"]])
+        link = feed.next("link")["data"]
+        assert (link["device"], link["state"]) == ("f1", "silent")
+        seed.positions("plow-1", [(now(), 38.9, 139.8, True)])
+        seed.notify(devices=[ids["plow-1"]])
+        position = feed.next("position")["data"]
+        assert (position["device"], position["lat"], position["blade"]) == ("plow-1", 38.9, True)
+
+
+def test_another_town_hears_nothing(api, seed, stream):
+    other = seed.add_town("tsuruoka")
+    theirs = seed.streams_of(other)["f1", "depth_m"]
+    with listening(api) as feed, listening(api, "/api/v1/tsuruoka/live") as their_feed:
+        feed.next("hello")
+        their_feed.next("hello")
+        seed.latest(theirs, 0.3)
+        seed.latest(stream, 0.1)
+        # Even a notification with a foreign id shows nothing of the other town.
+        seed.notify(other, datastreams=[theirs, stream])
+        assert their_feed.next("reading")["data"]["datastream"] == theirs
+        seed.notify(datastreams=[stream, theirs])
+        assert feed.next("reading")["data"]["datastream"] == stream
+        for each in (feed, their_feed):
+            assert each.says_nothing("reading")
+
+
+def test_a_notification_that_cannot_be_read_ends_nothing(api, seed, stream):
+    with listening(api) as feed:
+        feed.next("hello")
+        for payload in ("", "[]", "{", '{"tenant_id": "x"}', '{"tenant_id": 1, "alerts": [null]}'):
+            seed.execute("select pg_notify('mizumori_live', %s)", payload)
+        seed.latest(stream, 0.1)
+        seed.notify(datastreams=[stream])
+        assert feed.next("reading")["data"]["value"] == 0.1
+
+
+def test_a_changed_catalog_asks_the_page_to_load_anew(api, seed):
+    with listening(api) as feed:
+        feed.next("hello")
+        seed.execute("select pg_notify('mizumori_config', '{\"kind\": \"broker\"}')")
+        seed.execute("select pg_notify('mizumori_config', '{\"kind\": \"device\"}')")
+        assert feed.next("reload")["data"] == {"reason": "config"}
+        assert feed.says_nothing("reload")
+
+
+def test_heartbeats_come_although_nothing_happens(database_dsn, seed, monkeypatch):  # noqa: ARG001
+    monkeypatch.setattr(live, "HEARTBEAT_S", 0.2)
+    with serving(database_dsn.api) as api, listening(api) as feed:
+        for _ in range(3):
+            beat = feed.next("heartbeat", timeout=3)
+            assert beat["data"]["database"] == "ok"
+
+
+def test_fifty_browsers_get_everything_and_do_not_slow_health(api, seed, stream):
+    async def watch():
+        limits = httpx.Limits(max_connections=100)
+        async with httpx.AsyncClient(timeout=30, limits=limits) as client:
+            url = f"http://127.0.0.1:{api.port}"
+            ready, done = asyncio.Semaphore(0), []
+
+            async def browser():
+                async with client.stream("GET", f"{url}/api/v1/sakata/live") as response:
+                    async for line in response.aiter_lines():
+                        if line == "event: hello":
+                            ready.release()
+                        if line.startswith("event: reading"):
+                            done.append(time.monotonic())
+                            return
+
+            browsers = [asyncio.create_task(browser()) for _ in range(50)]
+            for _ in browsers:
+                await asyncio.wait_for(ready.acquire(), 15)
+            slowest = 0.0
+            for _ in range(20):
+                begun = time.monotonic()
+                assert (await client.get(f"{url}/health")).status_code == 200
+                slowest = max(slowest, time.monotonic() - begun)
+            gauge = (await client.get(f"{url}/metrics")).text
+            assert 'mizumori_api_live_clients{town="sakata"} 50.0' in gauge
+            await asyncio.to_thread(seed.latest, stream, 0.2)
+            await asyncio.to_thread(seed.notify, datastreams=[stream])
+            await asyncio.wait_for(asyncio.gather(*browsers), 15)
+            return slowest
+
+    assert asyncio.run(watch()) < 0.5
+    gauge = 'mizumori_api_live_clients{town="sakata"} 0.0'
+    deadline = time.monotonic() + 10
+    while gauge not in api.client.get("/metrics").text:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_more_browsers_than_allowed_are_refused_in_words(database_dsn, seed):  # noqa: ARG001
+    with serving(database_dsn.api, live_clients=1) as api, listening(api) as feed:
+        feed.next("hello")
+        body = api.problem("/sakata/live", 503, "live-feed-full")
+        assert "api.live_clients" in body["detail"]
+
+
+def test_a_browser_that_reads_too_slowly_is_let_go_and_told():
+    async def fall_behind():
+        waiting = Subscriber(3, lambda: b"reload ")
+        assert all(waiting.give(b"%d " % n) for n in range(3))
+        assert not waiting.give(b"3 ")
+        assert waiting.give(b"4 ")  # let go once, it is not counted again
+        return [chunk async for chunk in waiting.stream(lambda: b"beat ", 10.0)]
+
+    assert asyncio.run(fall_behind()) == [b"reload "]
+
+
+def test_one_stuck_browser_does_not_hold_up_the_others(database_dsn, seed, stream):
+    ids = [seed.alert(stream, onset=ago(minutes=m)) for m in range(40)]
+    with serving(database_dsn.api, live_queue=200, graceful_stop_s=1.0) as api:
+        stuck = socket.create_connection(("127.0.0.1", api.port))
+        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stuck.sendall(b"GET /api/v1/sakata/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        dropped = "mizumori_api_live_dropped_total 1.0"
+        with listening(api) as feed:
+            feed.next("hello")
+            deadline = time.monotonic() + 60
+            while dropped not in api.client.get("/metrics").text:
+                assert time.monotonic() < deadline
+                seed.notify(alerts=ids)
+                for _ in ids:
+                    assert feed.next("alert", timeout=5)
+        # Neither does it hold up the end: `serving` waits for the server to stop.
+        begun = time.monotonic()
+        api.stop()
+        assert time.monotonic() - begun < 8
+        stuck.close()
+
+
+def test_open_feeds_do_not_hold_up_the_end(database_dsn, seed):  # noqa: ARG001
+    with serving(database_dsn.api, graceful_stop_s=30.0) as api, listening(api) as feed:
+        feed.next("hello")
+        begun = time.monotonic()
+        api.stop()
+        assert time.monotonic() - begun < 5
+        assert feed.next(timeout=5) is None

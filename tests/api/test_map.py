@@ -1,0 +1,194 @@
+"""What the map says: above all that unknown is never shown as normal."""
+
+import math
+from datetime import timedelta
+
+import pytest
+
+from tests.api.seed import ago, now
+
+
+@pytest.fixture
+def stream(seed):
+    return seed.streams["f1", "depth_m"]
+
+
+def shown(api, device="f1", layer="flood"):
+    return next(
+        f["properties"]
+        for f in api.ok(f"/sakata/map/{layer}")["features"]
+        if f["properties"]["device"] == device
+    )
+
+
+def test_a_fresh_reading_of_a_device_that_is_heard_is_normal(api, seed, stream):
+    seed.link("f1", "online")
+    seed.latest(stream, 0.01, rate=0.2)
+    view = shown(api)
+    assert (view["state"], view["level"], view["unknown_reason"]) == ("normal", 0, None)
+    assert view["label"]["ja"] == "注意の深さ未満"
+    assert (view["value"], view["unit"], view["rate_per_h"]) == (0.01, "m", 0.2)
+
+
+@pytest.mark.parametrize(
+    ("reason", "change"),
+    [
+        ("never_heard", lambda seed, _: seed.execute("delete from link_state")),
+        ("never_heard", lambda seed, _: seed.link("f1", "unknown")),
+        ("silent", lambda seed, _: seed.link("f1", "silent")),
+        ("offline", lambda seed, _: seed.link("f1", "offline")),
+        ("never_seen", lambda seed, _: seed.execute("delete from latest")),
+        ("missing", lambda seed, stream: seed.latest(stream, math.nan, flag=9)),
+        ("missing", lambda seed, stream: seed.latest(stream, math.inf, flag=1)),
+        ("failed", lambda seed, stream: seed.latest(stream, 0.0, flag=4)),
+        ("not_evaluated", lambda seed, stream: seed.latest(stream, 0.0, flag=2)),
+        ("stale", lambda seed, stream: seed.latest(stream, 0.0, time=ago(minutes=8))),
+        # The device's clock runs a year ahead: what counts is when it was received.
+        (
+            "stale",
+            lambda seed, stream: seed.latest(
+                stream, 0.0, time=now() + timedelta(days=365), received=ago(minutes=8)
+            ),
+        ),
+        # A backlog that is still arriving: received now, measured long ago.
+        ("stale", lambda seed, stream: seed.latest(stream, 0.0, time=ago(hours=3))),
+        ("no_rule", lambda seed, _: seed.execute("delete from rule where property = 'depth_m'")),
+        ("quarantined", lambda seed, _: seed.state("f1", "quarantined")),
+    ],
+)
+def test_what_is_not_known_is_unknown_and_has_no_level(api, seed, stream, reason, change):
+    seed.link("f1", "online")
+    seed.latest(stream, 0.0)
+    assert shown(api)["state"] == "normal"
+    change(seed, stream)
+    view = shown(api)
+    assert (view["state"], view["unknown_reason"]) == ("unknown", reason)
+    assert view["level"] is None
+    assert view["label"] is None
+
+
+def test_a_suspect_reading_is_shown_as_it_is(api, seed, stream):
+    seed.link("f1", "online")
+    seed.latest(stream, 0.01, flag=3)
+    view = shown(api)
+    assert (view["state"], view["flag"]) == ("normal", 3)
+
+
+def test_an_open_alert_stays_while_the_device_is_silent(api, seed, stream):
+    alert = seed.alert(stream, level=2)
+    seed.latest(stream, 0.21, time=ago(hours=1))
+    seed.link("f1", "silent")
+    view = shown(api)
+    assert (view["state"], view["level"], view["alert"]) == ("alert", 2, alert)
+    assert (view["link"]["state"], view["unknown_reason"]) == ("silent", "silent")
+    assert view["symbol"] == "diamond"
+
+
+def test_after_the_alert_has_ended_a_silent_device_is_unknown(api, seed, stream):
+    seed.alert(stream, clear=ago(minutes=30))
+    seed.latest(stream, 0.0, time=ago(hours=1))
+    seed.link("f1", "silent")
+    assert shown(api)["state"] == "unknown"
+
+
+def test_the_gravest_alert_is_shown_and_the_water_before_its_rate(api, seed, stream):
+    seed.link("f1", "online")
+    seed.latest(stream, 0.12)
+    seed.alert(stream, rule="street-rise", level=2)
+    depth = seed.alert(stream, rule="street-depth", level=2)
+    assert shown(api)["alert"] == depth
+    graver = seed.alert(stream, rule="street-rise", level=3)
+    assert shown(api)["alert"] == graver
+
+
+@pytest.mark.parametrize("state", ["maintenance", "out_of_season"])
+def test_a_device_out_of_service_has_no_level_and_names_its_alert(api, seed, stream, state):
+    alert = seed.alert(stream)
+    seed.state("f1", state)
+    view = shown(api)
+    assert (view["state"], view["level"], view["alert"]) == (state, None, alert)
+
+
+def test_a_pond_with_one_silent_property_is_unknown(api, seed):
+    seed.link("p1", "online")
+    for name, value in (("water_temp_c", 22.0), ("ph", 7.4), ("dissolved_oxygen_mg_l", 7.0)):
+        seed.latest(seed.streams["p1", name], value)
+    view = shown(api, "p1", "ponds")
+    assert view["state"] == "normal"
+    assert view["property"] == "dissolved_oxygen_mg_l"
+    seed.latest(seed.streams["p1", "ph"], 7.4, time=ago(days=1))
+    view = shown(api, "p1", "ponds")
+    assert (view["state"], view["unknown_reason"]) == ("unknown", "stale")
+    assert len(view["readings"]) == 3
+
+
+def test_an_exercise_is_marked(api, seed, stream):
+    seed.link("f1", "online")
+    seed.latest(stream, 0.0)
+    assert not shown(api)["training"]
+    seed.latest(stream, 0.0, marks=4)
+    assert shown(api)["training"]
+
+
+def test_a_device_without_a_position_stays_in_the_layer(api):
+    [feature] = api.ok("/sakata/map/ponds")["features"]
+    assert feature["geometry"] is None
+    [plow] = api.ok("/sakata/map/plows")["features"]
+    assert plow["geometry"] is None
+    assert plow["properties"]["state"] == "unknown"
+
+
+def test_plows_stand_where_they_were_last_seen(api, seed):
+    seed.link("plow-1", "online")
+    seed.positions("plow-1", [(now(), 38.9, 139.8, True)])
+    [plow] = api.ok("/sakata/map/plows")["features"]
+    assert plow["geometry"] == {"type": "Point", "coordinates": [139.8, 38.9]}
+    view = plow["properties"]
+    assert (view["state"], view["blade"], view["speed_kmh"]) == ("normal", True, 20.0)
+    seed.positions("plow-1", [(ago(minutes=30), 38.9, 139.9, True)])
+    assert shown(api, "plow-1", "plows")["unknown_reason"] == "stale"
+
+
+def test_tracks_are_split_at_gaps_and_where_the_blade_moved(api, seed):
+    start = ago(minutes=60)
+
+    def fix(seconds, blade):
+        return (start + timedelta(seconds=seconds), 38.9, 139.8 + seconds / 1e5, blade)
+
+    seed.positions(
+        "plow-1",
+        [
+            fix(0, False), fix(5, False), fix(10, True), fix(130, True),  # 120 s: still joined
+            fix(251, True), fix(256, True),  # 121 s: a gap
+            fix(500, True),  # alone between two gaps: no line
+            fix(800, None), fix(805, None),
+        ],
+    )  # fmt: skip
+    seed.positions("plow-1", [(start + timedelta(seconds=7), 0.0, 0.0, True)], flag=4)
+    seed.positions("plow-1", [(ago(minutes=200), 1.0, 1.0, True)])
+    answer = api.ok("/sakata/map/plows/tracks")
+    assert not answer["truncated"]
+    lines = [
+        (f["properties"]["blade"], len(f["geometry"]["coordinates"])) for f in answer["features"]
+    ]
+    # The stretch on which the blade went down (5 s to 10 s) belongs to the way before it.
+    assert lines == [(False, 3), (True, 2), (True, 2), (None, 2)]
+    first, second = answer["features"][:2]
+    assert first["geometry"]["coordinates"][-1] == second["geometry"]["coordinates"][0]
+    assert first["properties"]["to"] == second["properties"]["from"]
+    assert api.ok("/sakata/map/plows/tracks", minutes=10)["features"] == []
+
+
+def test_the_base_map_shows_the_town_s_surroundings_with_their_credit(api):
+    answer = api.get("/sakata/map/base")
+    assert answer.headers["content-type"] == "application/geo+json"
+    body = answer.json()
+    names = {f["properties"]["name_ja"] for f in body["features"]}
+    assert "酒田市" in names
+    assert "いわき市" not in names  # 200 km away
+    assert "river" in {f["properties"]["kind"] for f in body["features"]}
+    assert "国土数値情報" in body["attribution"]["ja"]
+    again = api.client.get(
+        "/api/v1/sakata/map/base", headers={"If-None-Match": answer.headers["etag"]}
+    )
+    assert again.status_code == 304
