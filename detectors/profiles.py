@@ -212,7 +212,7 @@ def default_rules(device_kind: str, site_kind: str | None = None) -> tuple[Defau
     device_kind : str
         flood_contact, flood_level, pond_probe or plow.
     site_kind : str, optional
-        street, underpass, river, pond or depot; None: rules of any site only.
+        street, underpass, river, pond or depot; None: not said yet, so the rules of every kind.
 
     Returns
     -------
@@ -226,5 +226,6 @@ def default_rules(device_kind: str, site_kind: str | None = None) -> tuple[Defau
     return tuple(
         rule
         for rule in DEFAULT_RULES
-        if rule.device_kind == device_kind and (not rule.site_kinds or site_kind in rule.site_kinds)
+        if rule.device_kind == device_kind
+        and (not rule.site_kinds or site_kind is None or site_kind in rule.site_kinds)
     )

@@ -38,6 +38,8 @@ order by code, version;
 
 -- name: in_force
 -- The most specific scope wins, within it the newest version; one that is off counts and wins.
+-- A rule for some kinds of site also holds where nobody has said at what site a device stands:
+-- a device that was just added must not stay without a rule.
 select datastream_id, device_id, rule_id, code, version, kind, property, params, label_scheme,
     valid_from
 from (
@@ -52,7 +54,7 @@ from (
         and (r.device_id is null or r.device_id = d.device_id)
         and (r.site_id is null or r.site_id = d.site_id)
         and (r.device_kind is null or r.device_kind = d.kind)
-        and (r.site_kinds is null or s.kind = any (r.site_kinds))
+        and (r.site_kinds is null or s.kind is null or s.kind = any (r.site_kinds))
     where (%(tenant_id)s::integer is null or ds.tenant_id = %(tenant_id)s)
     order by ds.datastream_id, r.code,
         (r.device_id is not null) desc, (r.site_id is not null) desc,
@@ -73,7 +75,7 @@ from (
         and (r.device_id is null or r.device_id = d.device_id)
         and (r.site_id is null or r.site_id = d.site_id)
         and (r.device_kind is null or r.device_kind = d.kind)
-        and (r.site_kinds is null or s.kind = any (r.site_kinds))
+        and (r.site_kinds is null or s.kind is null or s.kind = any (r.site_kinds))
     order by d.device_id, r.code,
         (r.device_id is not null) desc, (r.site_id is not null) desc,
         r.valid_from desc, r.version desc

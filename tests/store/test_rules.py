@@ -37,6 +37,19 @@ def test_defaults_reach_the_datastreams_they_are_made_for(roles, streams):
     assert {code for _, code in links} == {"level-silence", "pond-silence", "plow-silence"}
 
 
+def test_device_that_stands_at_no_site_yet_has_the_rules_of_its_kind(roles, town):
+    new = catalog.NewDevice("f2", "flood_level", "冠水2", "Flood 2", 60)
+    with roles.owner.transaction() as conn:
+        (device,) = catalog.add_devices(conn, town.tenant_id, [new])
+        found = {
+            r.code
+            for r in rules.in_force(conn, datetime.now(UTC))
+            if r.device_id == device.device_id
+        }
+    assert "street-depth" in found
+    assert "street-contact" not in found
+
+
 def test_defaults_apply_to_recordings_of_the_past(roles, streams):
     with roles.gateway.transaction() as conn:
         past = datetime(2023, 9, 29, tzinfo=UTC)
