@@ -6,6 +6,7 @@ import re
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -201,8 +202,10 @@ def test_it_runs_in_a_long_path_with_blanks_and_japanese_and_without_a_home(tmp_
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_it_runs_as_an_ordinary_user_and_refuses_roots_data():
     nobody = 65534
-    if subprocess.run(["test", "-r", __file__], user=nobody, check=False).returncode != 0:
-        pytest.skip("this checkout cannot be read by other accounts")
+    try:
+        subprocess.run([sys.executable, "-P", "-c", "import deploy.cli"], user=nobody, check=True)
+    except (PermissionError, subprocess.CalledProcessError):
+        pytest.skip("other accounts cannot reach this checkout or its Python")
     folder = Path(f"/var/tmp/mizumori-test-{os.getpid()}")  # noqa: S108 - reachable by nobody
     folder.mkdir()
     os.chown(folder, nobody, nobody)
