@@ -17,6 +17,7 @@ from firmware_sim.storm import Weather
 SEED = 2026
 TICK_S = 0.1
 SAVE_EVERY_S = 5.0
+FIRST_REPORT_S = 10.0
 REPORT_EVERY_S = 60.0
 LONGEST_GAP_MS = 6 * 3_600_000  # more than this a logger's memory does not hold
 
@@ -125,7 +126,8 @@ class _Town:
         self._refused: Mapping[str, str] = {}
 
     def run(self, stop: threading.Event, now_ms: Callable[[], int]) -> Tally:
-        next_save_s = next_report_s = time.monotonic()
+        next_save_s = time.monotonic()
+        next_report_s = next_save_s + FIRST_REPORT_S
         try:
             while not stop.is_set():
                 self._tick(now_ms())
