@@ -105,8 +105,11 @@ def migrate(owner_dsn: str, engine: Engine | None = None, folder: Path = FOLDER)
                     f"{describe(owner_dsn)} is PostgreSQL {conn.info.server_version // 10000}; "
                     "Mizumori needs 15 or later."
                 )
+            new = schema_version(conn) == 0
+        refusal = _create_timescale(owner_dsn) if new and engine is not Engine.PLAIN else ""
+        with psycopg.connect(owner_dsn, autocommit=True) as conn:
             conn.execute("select pg_advisory_lock(hashtext('mizumori.migrate'))")
-            return _migrate(conn, owner_dsn, engine, folder)
+            return _migrate(conn, owner_dsn, engine, refusal, folder)
     except psycopg.OperationalError as error:
         raise DatabaseAwayError(
             f"{describe(owner_dsn)} does not answer: {str(error).strip()}"
@@ -121,7 +124,9 @@ def schema_version(conn: Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def _migrate(conn: Connection, dsn: str, asked: Engine | None, folder: Path) -> Migrated:
+def _migrate(
+    conn: Connection, dsn: str, asked: Engine | None, refusal: str, folder: Path
+) -> Migrated:
     conn.execute(
         "create table if not exists schema_version ("
         " version integer primary key, name text not null, engine text not null,"
@@ -130,7 +135,7 @@ def _migrate(conn: Connection, dsn: str, asked: Engine | None, folder: Path) -> 
     done = conn.execute(
         "select version, name, engine, checksum from schema_version order by version"
     ).fetchall()
-    engine, remark = _engine(dsn, done, asked)
+    engine, remark = _engine(conn, dsn, done, asked, refusal)
     steps = migrations(engine, folder)
     if len(done) > len(steps):
         raise MigrationError(
@@ -178,27 +183,34 @@ def _record(conn: Connection, step: Migration, engine: Engine) -> None:
 
 
 def _engine(
-    dsn: str, done: Sequence[tuple[object, ...]], asked: Engine | None
+    conn: Connection,
+    dsn: str,
+    done: Sequence[tuple[object, ...]],
+    asked: Engine | None,
+    refusal: str,
 ) -> tuple[Engine, str]:
     if done:
         engine = Engine(str(done[0][2]))
         if asked not in (None, engine):
             raise MigrationError(
-                f"{describe(dsn)} was made for the engine '{engine}', the settings ask for "
-                f"'{asked}'. docs/database.md says how to copy it."
+                f"{describe(dsn)} was made for the engine '{engine}', not for '{asked}'. "
+                "docs/database.md says how to copy it."
             )
         return engine, "as the database was made"
     if asked is Engine.PLAIN:
-        return Engine.PLAIN, "as the settings ask"
-    refusal = _create_timescale(dsn)
-    if refusal is None:
-        return Engine.TIMESCALE, "the TimescaleDB extension is available"
+        return Engine.PLAIN, "as it was asked for"
+    # Looked at again, since another migrator may have made it while ours was refused.
+    row = conn.execute(
+        "select extversion from pg_extension where extname = 'timescaledb'"
+    ).fetchone()
+    if row is not None and _numbers(str(row[0])) >= OLDEST_TIMESCALE:
+        return Engine.TIMESCALE, f"TimescaleDB {row[0]} is there"
     if asked is Engine.TIMESCALE:
         raise MigrationError(f"{describe(dsn)} cannot use TimescaleDB: {refusal}")
     return Engine.PLAIN, refusal
 
 
-def _create_timescale(dsn: str) -> str | None:
+def _create_timescale(dsn: str) -> str:
     """Make the extension on a connection of its own, or say why that cannot be."""
     # Its own connection: without preloading the server ends the session that tries.
     try:
@@ -210,11 +222,14 @@ def _create_timescale(dsn: str) -> str | None:
             if row is None:
                 return "the TimescaleDB extension is not installed on the server"
             version = str(row[0])
-            numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
-            if numbers < OLDEST_TIMESCALE:
+            if _numbers(version) < OLDEST_TIMESCALE:
                 return f"TimescaleDB {version} is older than 2.18"
             conn.execute("create extension if not exists timescaledb")
     except psycopg.Error as error:
         detail = error.diag.message_primary or str(error).strip()
         return f"the TimescaleDB extension could not be made ({detail})"
-    return None
+    return ""
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
