@@ -49,6 +49,16 @@ def store_limit(account: BrokerAccount) -> int:
     return account.queue_bytes + HEADROOM_BYTES
 
 
+def fitting(accounts: Iterable[BrokerAccount], settings: NatsSettings) -> list[BrokerAccount]:
+    """Return the accounts whose queues can fill before the store does, the oldest towns first."""
+    fit, needed = [], 0
+    for account in sorted(accounts, key=lambda a: a.tenant_id):
+        if needed + store_limit(account) <= settings.store_bytes:
+            needed += store_limit(account)
+            fit.append(account)
+    return fit
+
+
 def render(
     accounts: Sequence[BrokerAccount],
     devices: Iterable[BrokerDevice],
@@ -77,14 +87,20 @@ def render(
     Raises
     ------
     BrokerConfigError
-        A code holds characters that are not allowed in one, or no administrator's secret is set.
+        A code holds characters that are not allowed in one, no administrator's secret is set, or
+        the disk would fill before the queues do: choose the accounts with `fitting` first.
     """
     admin_secret = settings.admin_password.get_secret_value()
     if not admin_secret:
         raise BrokerConfigError(
             "NATS has no administrator's password: set MIZUMORI_NATS__ADMIN_PASSWORD"
         )
-    _check_space(accounts, settings)
+    needed = sum(map(store_limit, accounts))
+    if needed > settings.store_bytes:
+        raise BrokerConfigError(
+            f"The towns' queues may take {needed >> 20} MiB, more than the "
+            f"{settings.store_bytes >> 20} MiB of the broker's store"
+        )
     by_town: dict[str, list[BrokerDevice]] = defaultdict(list)
     for device in devices:
         by_town[device.tenant_code].append(device)
@@ -96,16 +112,6 @@ def render(
         lines += _account(account, sorted(open_to, key=lambda d: d.code), admin_secret)
     lines.append("}")
     return "\n".join(lines) + "\n"
-
-
-def _check_space(accounts: Sequence[BrokerAccount], settings: NatsSettings) -> None:
-    """Every queue must be able to fill before the disk does."""
-    needed = sum(map(store_limit, accounts))
-    if needed > settings.store_bytes:
-        raise BrokerConfigError(
-            f"The towns' queues may take {needed >> 20} MiB and the broker's store "
-            f"{settings.store_bytes >> 20} MiB: give the store more, or a town a smaller queue"
-        )
 
 
 def _server(settings: NatsSettings) -> list[str]:

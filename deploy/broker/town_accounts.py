@@ -32,7 +32,7 @@ from deploy.broker.errors import (
 from deploy.broker.file import write_if_changed
 from deploy.broker.monitor import Monitor
 from deploy.broker.mqtt_client import MqttAddress, make_session
-from deploy.broker.nats_config import render
+from deploy.broker.nats_config import fitting, render, store_limit
 from deploy.broker.settings import NatsSettings
 from gateway.topics import status_filter, up_filter
 from store import broker_accounts
@@ -94,8 +94,8 @@ class TownAccounts:
 
         Its store may be a new one, which knows no sessions.
         """
-        accounts, devices = self._read()
-        self._write(accounts, devices, ())
+        known, devices = self._read()
+        self._write(fitting(known, self.settings), devices, ())
 
     def renew(self) -> Renewal:
         """Bring configuration, sessions and limits up to date.
@@ -107,14 +107,15 @@ class TownAccounts:
         BrokerConfigError
             The configuration cannot be written.
         """
-        accounts, devices = self._read()
+        known, devices = self._read()
+        accounts = fitting(known, self.settings)
+        refused = {a.tenant_code: self._too_much(a) for a in known if a not in accounts}
         ready = [a for a in accounts if self._is_ready(a)]
         changed = self._write(accounts, devices, ready)
         if not self._is_current():
             if self.reload is None:
-                return Renewal(changed, _codes(ready), reload_needed=True)
+                return Renewal(changed, _codes(ready), refused, reload_needed=True)
             self._reload()
-        refused: dict[str, str] = {}
         for account in accounts:
             if account in ready:
                 continue
@@ -150,6 +151,13 @@ class TownAccounts:
             raise BrokerConfigError(
                 f"{self.config_file} cannot be written: {error.strerror or error}"
             ) from error
+
+    def _too_much(self, account: BrokerAccount) -> str:
+        return (
+            f"its queue may take {store_limit(account) >> 20} MiB, more than is left of the "
+            f"{self.settings.store_bytes >> 20} MiB of the broker's store: give the store more "
+            "(embedded.store_bytes, or nats.store_bytes), or the town a smaller queue"
+        )
 
     def _is_ready(self, account: BrokerAccount) -> bool:
         try:

@@ -20,6 +20,7 @@ class Client:
         self.connected = []
         self.disconnected = []
         self.granted = {}
+        self.acknowledged = []
         self._lock = threading.Lock()
         self.mqtt = mqtt.Client(
             CallbackAPIVersion.VERSION2,
@@ -35,6 +36,7 @@ class Client:
         self.mqtt.on_connect = lambda _c, _u, flags, code, _p: self.connected.append((code, flags))
         self.mqtt.on_disconnect = lambda _c, _u, _f, code, _p: self.disconnected.append(code)
         self.mqtt.on_subscribe = lambda _c, _u, mid, codes, _p: self.granted.__setitem__(mid, codes)
+        self.mqtt.on_publish = lambda _c, _u, mid, _r, _p: self.acknowledged.append(mid)
         self.mqtt.on_message = self._on_message
 
     def _on_message(self, _client, _data, message):
@@ -98,6 +100,9 @@ class Client:
                 quiet_since = time.monotonic()
             time.sleep(0.01)
         return drained
+
+    def has_all_or_is_gone(self, sent):
+        return lambda: self.disconnected or len(self.acknowledged) == len(sent)
 
     def payloads(self):
         return [m.payload for m in self.received]

@@ -10,7 +10,7 @@ from pydantic import SecretStr, ValidationError
 from deploy.broker.account import new_account
 from deploy.broker.errors import BrokerConfigError
 from deploy.broker.file import write_if_changed
-from deploy.broker.nats_config import render
+from deploy.broker.nats_config import fitting, render
 from deploy.broker.secrets import hash_secret, matches, new_secret
 from deploy.broker.settings import NatsSettings
 from store.broker_accounts import BrokerDevice
@@ -60,8 +60,15 @@ def test_a_code_that_is_not_one_is_refused(code):
 
 def test_queues_that_could_fill_the_store_are_refused():
     big = dataclasses.replace(TOWN, queue_bytes=SETTINGS.store_bytes)
-    with pytest.raises(BrokerConfigError, match="give the store more, or a town a smaller queue"):
+    with pytest.raises(BrokerConfigError, match="more than the 4096 MiB of the broker's store"):
         render([big], [], SETTINGS, ())
+
+
+def test_the_oldest_towns_that_fit_are_chosen():
+    towns = [dataclasses.replace(TOWN, tenant_id=n, tenant_code=f"t{n}") for n in range(1, 11)]
+    chosen = fitting(towns[::-1], SETTINGS)
+    assert [a.tenant_code for a in chosen] == [f"t{n}" for n in range(1, 8)]
+    assert render(chosen, [], SETTINGS, ())
 
 
 def test_without_an_administrators_password_nothing_is_written():

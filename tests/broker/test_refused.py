@@ -1,0 +1,66 @@
+"""What NATS's MQTT does not speak."""
+
+import socket
+from datetime import UTC, datetime
+
+from deploy.broker.findings import judge_violations
+from deploy.broker.violations import Refusal, find_violations, read_log
+from tests.broker.clients import connect_packet, device, drain_all, intakes, up
+from tests.fixtures.broker import TOWN, wait_until
+
+
+def refusals(server):
+    return find_violations(read_log(server.log_path), {})
+
+
+def test_an_mqtt_5_device_is_refused_in_words(nats):
+    packet = connect_packet(*nats.credentials("flood-01"), "five", level=5)
+    with socket.create_connection((nats.host, nats.mqtt_port), timeout=5) as connection:
+        connection.sendall(packet)
+        assert connection.recv(4) == b"\x20\x02\x00\x01", "unacceptable protocol version"
+    (found,) = wait_until(lambda: refusals(nats))
+    assert found.refusal is Refusal.PROTOCOL
+    (finding,) = judge_violations([found], datetime.now(UTC))
+    assert "NATS speaks MQTT 3.1.1, set the device to that" in finding.sentence
+
+
+def test_a_topic_with_a_space_disconnects_its_device_alone(nats):
+    with intakes(nats) as opened, device(nats, "pond-01") as neighbour:
+        with device(nats) as d:
+            assert not d.publish(f"mz/v1/{TOWN}/d/flood 01/up", timeout_s=3)
+            wait_until(lambda: d.disconnected)
+        assert neighbour.publish(up("pond-01"), b"fine")
+        assert [m.payload for _, m in drain_all(opened)] == [b"fine"]
+    (found,) = refusals(nats)
+    assert found.refusal is Refusal.TOPIC
+
+
+def test_tls_is_spoken_with_the_given_certificate(tmp_path_factory):
+    import ssl
+    import subprocess
+
+    from deploy.broker.mqtt_client import MqttAddress, publish
+    from tests.fixtures.broker import NatsServer
+
+    folder = tmp_path_factory.mktemp("tls")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1"
+    subprocess.run(
+        [*command.split(), "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert],
+        check=True,
+        capture_output=True,
+    )
+    server = NatsServer(folder, tls_cert=cert, tls_key=key, tls_ca=cert)
+    server.add_town(TOWN, ["flood-01"])
+    server.start()
+    try:
+        publish(MqttAddress("127.0.0.1", server.mqtt_port, cert), server.account, [(up(), b"{}")])
+        context = ssl.create_default_context(cafile=cert)
+        with (
+            socket.create_connection(("127.0.0.1", server.mqtt_port)) as plain,
+            context.wrap_socket(plain, server_hostname="127.0.0.1") as secure,
+        ):
+            secure.sendall(connect_packet(*server.credentials("flood-01"), "t"))
+            assert secure.recv(4) == b"\x20\x02\x00\x00"
+    finally:
+        server.stop()
