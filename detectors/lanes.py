@@ -150,7 +150,7 @@ class Lanes:
             slack=np.full(shape, np.inf),
             tell_at=np.full(shape, np.inf),
             failed_raises=np.zeros(shape, bool),
-            significance=np.full(shape, np.inf),
+            significance=np.zeros(shape),
             span_ms=np.zeros(len(profiles), np.int64),
             noise=np.zeros(len(profiles)),
             inflation=np.ones(len(profiles)),
