@@ -1,5 +1,7 @@
 # Everything this project needs is set up inside its own folder: .venv, node_modules, var.
 DEMO ?= 1
+ROUNDS ?= 20
+SEED ?= 1
 # The first Python that is new enough; else python3, and preflight says what to do.
 PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done),python3)
@@ -8,7 +10,7 @@ BIN := $(VENV)/bin
 UP := up $(if $(filter 0,$(DEMO)),,--demo)
 .DEFAULT_GOAL := help
 
-.PHONY: help run test lint types format lock bench evaluate clean
+.PHONY: help run test lint types format chaos lock bench evaluate clean
 
 help: ## list these
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -45,6 +47,9 @@ lint: $(VENV)/.dev ## ruff and the import arrows
 
 types: $(VENV)/.dev ## mypy --strict
 	@$(BIN)/mypy
+
+chaos: $(VENV)/.dev ## kill and freeze parts at random, then audit; ROUNDS=n SEED=s
+	@$(BIN)/python -m tests.chaos --rounds $(ROUNDS) --seed $(SEED)
 
 format: $(VENV)/.dev ## let ruff format and mend
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

@@ -4,9 +4,10 @@ import itertools
 import json
 import random
 import time
+from collections import deque
 from dataclasses import dataclass, field
 
-from paho.mqtt.client import Client, MQTTMessageInfo
+from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
 Reading = tuple[str, int, float]  # device code, phenomenon time in ms, value
@@ -42,7 +43,9 @@ class Publisher:
         self.ledger = Ledger()
         self._tenant = tenant
         self._random = random.Random(seed)
-        self._waiting: list[tuple[MQTTMessageInfo, tuple[str, int]]] = []
+        self._waiting: dict[tuple[str, int], tuple[str, int]] = {}
+        # Filled by paho's threads, emptied by ours: a lock here would meet paho's own.
+        self._answers: deque[tuple[str, int]] = deque()
         self._clients = {code: self._client(code, secret) for code, secret in secrets.items()}
         self._clock = itertools.count(int(time.time() * 1000) - 3_600_000, 37)
         for client in self._clients.values():
@@ -59,6 +62,7 @@ class Publisher:
         client.username_pw_set(f"{self._tenant}/{code}", secret)
         client.reconnect_delay_set(min_delay=1, max_delay=2)
         client.max_queued_messages_set(0)
+        client.on_publish = lambda _client, _data, mid, *_: self._answers.append((code, mid))
         return client
 
     def send(self, count: int, per_s: float) -> None:
@@ -90,13 +94,12 @@ class Publisher:
             info = self._clients[code].publish(topic, payload, qos=1)
             if info.rc not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_NO_CONN):
                 raise RuntimeError(f"paho refused a message: {info.rc}")
-            self._waiting.append((info, (code, at_ms)))
+            self._waiting[code, info.mid] = (code, at_ms)
 
     def settle(self) -> int:
         """Take down what has been acknowledged; return how many messages are not yet."""
-        done = [key for info, key in self._waiting if info.is_published()]
-        self.ledger.acknowledged.update(done)
-        self._waiting = [(info, key) for info, key in self._waiting if not info.is_published()]
+        while self._answers:
+            self.ledger.acknowledged.add(self._waiting.pop(self._answers.popleft()))
         return len(self._waiting)
 
     def drain(self, timeout_s: float) -> int:
