@@ -8,12 +8,12 @@ class JobsSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    keep_readings_days: int | None = Field(
-        default=None,
-        ge=31,
+    keep_readings_days: int = Field(
+        default=0,
+        ge=0,
         description=(
-            "Days that readings and positions are kept; rollups and alerts stay. "
-            "Left out: for ever."
+            "Days that readings and positions are kept; rollups and alerts stay in any case. "
+            "0: for ever."
         ),
     )
     keep_quarantine_days: int = Field(

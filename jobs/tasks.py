@@ -33,7 +33,7 @@ def build_app(settings: JobsSettings, database: Database) -> App:
     )
     watch = SilenceWatch(database, settings.gateway_outage_after_s)
     kept = Retention(
-        readings_days=settings.keep_readings_days,
+        readings_days=settings.keep_readings_days or None,
         quarantine_days=settings.keep_quarantine_days,
         outbox_days=settings.keep_outbox_days,
         sequence_days=settings.keep_sequence_days,
