@@ -1,5 +1,6 @@
 """The API as a process: one socket, one server, and an orderly end."""
 
+import asyncio
 import errno
 import ipaddress
 import logging
@@ -142,6 +143,10 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._feed.stop()
         await super().shutdown(sockets)
+        # What still has bytes for a browser that takes none would wait for it for ever.
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
 
 class _ToStructlog(logging.Handler):
