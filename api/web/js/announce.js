@@ -27,26 +27,29 @@ export class Announcer {
     if (level === before || (level < before && level > 0)) return;
     const device = town.devices.get(alert.device);
     if (!device) return;
-    const place = placeName(device);
-    const value = device.datastreams.find((stream) => stream.id === alert.datastream)?.latest?.value;
-    const text = level === 0
-      ? say("announce.cleared", { place })
-      : say("announce.raised", {
-        place, label: inLanguage(alert.label), value: writeValue(alert.property, value, alert.unit) ?? "",
-      });
-    const training = alert.training || town.about.training;
-    this.queue(level >= AT_ONCE_FROM ? "assertive" : "polite", training ? say("announce.training", { text }) : text);
+    // The alert comes before the reading that raised it: the value is looked up when it is said.
+    const compose = () => {
+      const place = placeName(device);
+      const { latest } = device.datastreams.find((stream) => stream.id === alert.datastream) ?? {};
+      const text = level === 0
+        ? say("announce.cleared", { place })
+        : say("announce.raised", {
+          place, label: inLanguage(alert.label), value: writeValue(alert.property, latest?.value, alert.unit) ?? "",
+        });
+      return alert.training || town.about.training ? say("announce.training", { text }) : text;
+    };
+    this.queue(level >= AT_ONCE_FROM ? "assertive" : "polite", compose);
   }
 
-  queue(manner, text) {
-    this.waiting[manner].push(text);
+  queue(manner, compose) {
+    this.waiting[manner].push(compose);
     this.timer ??= setTimeout(() => this.speak(), SPOKEN_MS);
   }
 
   speak() {
     this.timer = null;
-    for (const [manner, texts] of Object.entries(this.waiting)) {
-      if (texts.length) this.regions[manner].textContent = texts.join(". ");
+    for (const [manner, parts] of Object.entries(this.waiting)) {
+      if (parts.length) this.regions[manner].textContent = parts.map((compose) => compose()).join(". ");
       this.waiting[manner] = [];
     }
   }

@@ -88,7 +88,7 @@ export class Panel {
   latestPart(device) {
     if (!device.datastreams.length) return "";
     const head = ["quantity", "value", "at", "flag"].map((key) => el("th", { scope: "col" }, say(`panel.${key}`)));
-    return el("section", {},
+    return el("section", { class: "panel-latest" },
       el("table", {}, el("caption", {}, say("panel.latest")), el("thead", {}, el("tr", {}, head)), this.values));
   }
 

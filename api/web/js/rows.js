@@ -89,6 +89,7 @@ export function makeRow({ device }, { onPick, onPoint }) {
       const numbers = numbersOf(standing, fix);
       setText(says, numbers.says);
       setText(value, numbers.value ?? "");
+      setAttribute(value, "data-words", standing.blind ? "" : null);
       setText(rate, numbers.rate ?? "");
       setAttribute(rate, "data-rising", standing.rate > 0 && standing.state === "alert" ? "" : null);
       setParts(meta, metaOf(standing, town));

@@ -1,0 +1,267 @@
+"""What people see, from the database to the browser."""
+
+import json
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.api.seed import ago
+from tests.console.conftest import NARROW, WIDE
+from tests.console.town import Town
+
+
+def row(page, device):
+    return page.locator(f'.row[data-device="{device}"]')
+
+
+def test_alerts_come_first_by_level_with_place_words_depth_rate_and_link(town, visit):
+    page = visit("/#/kawabe/flood").page
+    rows = page.locator(".section-alert .row")
+    expect(rows).to_have_count(2)
+    assert [r.get_attribute("data-device") for r in rows.all()] == ["deep", "watch"]
+    text = rows.first.inner_text()
+    for part in ("駅西地下道", "車が動けなくなるおそれ", "34", "cm", "+120", "38分前", "通信あり"):
+        assert part in text
+    assert "訓練" not in text
+    assert page.locator(".count-alert b").inner_text() == "2"
+    assert page.title().startswith("(3) 川辺町")  # the pond's alert is one as well
+
+
+def test_a_silent_sensor_is_unknown_in_words_and_shape_and_counted(town, visit):
+    page = visit("/#/kawabe/flood").page
+    silent = page.locator(".section-unknown .row")
+    expect(silent).to_have_count(1)
+    expect(silent).to_have_attribute("data-state", "unknown")
+    assert "不明" in silent.inner_text()
+    assert "途絶え" in silent.inner_text()
+    assert silent.locator("svg text").text_content() == "?"
+    assert page.locator(".count-unknown b").inner_text() == "1"
+    assert "silent" not in [
+        r.get_attribute("data-device") for r in page.locator(".section-calm .row").all()
+    ]
+
+
+def test_the_page_judges_each_device_as_the_api_does(town, visit, api_process):
+    town.latest(town.streams[("watch", "depth_m")], 0.07, flag=4)
+    town.latest(town.streams[("dry", "depth_m")], 0.0, flag=2)
+    page = visit("/#/kawabe/all").page
+    layers = [api_process.get(f"/kawabe/map/{name}") for name in ("flood", "ponds", "plows")]
+    said = {f["id"]: f["properties"]["state"] for layer in layers for f in layer["features"]}
+    page.locator(".section").first.wait_for()
+    page.evaluate("document.querySelectorAll('.section').forEach((s) => { s.open = true; })")
+    ours = {"normal": "calm", "maintenance": "idle", "out_of_season": "idle"}
+    for device, state in said.items():
+        expect(row(page, device)).to_have_attribute("data-state", ours.get(state, state))
+    assert said["dry"] == "unknown"
+    assert said["watch"] == "alert"
+    assert len(said) == 8
+
+
+def test_an_alert_appears_by_itself_when_its_row_is_committed(town, visit):
+    page = visit("/#/kawabe/flood").page
+    expect(row(page, "dry")).to_have_attribute("data-state", "calm")
+    town.rise("dry", 0.22, 3)
+    expect(row(page, "dry")).to_have_attribute("data-state", "alert")
+    assert "通行止めの目安" in row(page, "dry").inner_text()
+    order = [r.get_attribute("data-device") for r in page.locator(".section-alert .row").all()]
+    assert order == ["deep", "dry", "watch"]
+    expect(page.locator("#say-now")).to_contain_text("役場前：通行止めの目安 22")
+    expect(page.locator("#say-polite")).to_be_empty()
+
+
+def test_a_low_alert_is_announced_politely_and_its_end_too(town, visit):
+    page = visit("/#/kawabe/flood", language="en").page
+    alert = town.rise("dry", 0.06, 1)
+    expect(page.locator("#say-polite")).to_contain_text("Town Hall: Watch")
+    expect(page.locator("#say-now")).to_be_empty()
+    town.execute("update alert set level = 0, clear_time = now() where alert_id = %s", alert)
+    town.notify(alerts=[alert])
+    expect(page.locator("#say-polite")).to_contain_text("Town Hall: alert ended")
+    expect(row(page, "dry").first).to_have_attribute("data-state", "calm")
+
+
+def test_an_alert_whose_sensor_falls_silent_stays_an_alert_and_says_unknown(town, visit):
+    page = visit("/#/kawabe/flood").page
+    town.link("deep", "silent")
+    town.notify(links=[town.devices_of(town.town)["deep"]])
+    deep = row(page, "deep")
+    expect(deep).to_contain_text("途絶")
+    expect(deep).to_have_attribute("data-state", "alert")
+    expect(deep.locator(".row-value")).to_have_text("不明")
+    assert deep.locator("svg text").text_content() == "?"
+
+
+def test_a_value_turns_unknown_on_the_page_when_it_grows_old(town, visit):
+    stream = town.streams[("dry", "depth_m")]
+    page = visit("/#/kawabe/flood").page
+    bound = page.evaluate(
+        "fetch('/api/v1/kawabe/devices/dry').then((r) => r.json()).then((d) => d.unknown_after_s)"
+    )
+    old = ago(seconds=bound - 8)
+    town.latest(stream, 0.0, time=old, received=old)
+    page.reload()
+    expect(row(page, "dry")).to_have_attribute("data-state", "calm")
+    expect(row(page, "dry")).to_have_attribute("data-state", "unknown", timeout=25_000)
+    assert "古く" in row(page, "dry").inner_text()
+
+
+def test_a_killed_api_is_said_and_everything_is_loaded_anew_when_it_is_back(
+    town, visit, api_process
+):
+    watched = visit("/#/kawabe/flood", strict=False)
+    page = watched.page
+    expect(page.locator("#lost")).to_be_hidden()
+    api_process.kill()
+    expect(page.locator("#lost")).to_be_visible()
+    expect(page.locator("#lost-text")).to_contain_text("接続が切れています")
+    expect(page.locator("#lost-text")).to_contain_text("時点のもの")
+    expect(page.locator("#connection")).to_have_attribute("data-state", "lost")
+    town.rise("dry", 0.22, 3)  # nobody tells the page
+    api_process.start()
+    expect(page.locator("#lost")).to_be_hidden(timeout=25_000)
+    expect(row(page, "dry")).to_have_attribute("data-state", "alert")
+    refused = [text for text in watched.complaints if "ERR_CONNECTION" not in text
+               and "ERR_INCOMPLETE" not in text and "ERR_EMPTY" not in text]  # fmt: skip
+    assert refused == []
+
+
+def test_a_pick_opens_the_panel_with_chart_values_course_and_rules(town, visit):
+    page = visit("/#/kawabe/flood").page
+    row(page, "deep").click()
+    panel = page.locator("#panel")
+    expect(panel.locator("h2")).to_have_text("駅西地下道")
+    expect(panel.locator(".uplot canvas")).to_be_visible()
+    expect(panel.locator(".chart-signs")).to_contain_text("要確認")
+    expect(panel.locator(".chart-signs")).to_contain_text("不良")
+    expect(panel.locator(".panel-alerts tbody tr").first).to_contain_text("車が動けなくなるおそれ")
+    expect(panel.locator(".panel-latest tbody")).to_contain_text("34")
+    panel.locator(".panel-rules summary").click()
+    rule = "水深が 10\u202fcm 以上で「出動・通行止め判断」"
+    expect(panel.locator(".rules")).to_contain_text(rule)
+    assert page.url.endswith("#/kawabe/flood/deep")
+    for hours in ("24", "168"):
+        panel.locator(f'.ranges [data-hours="{hours}"]').click()
+        expect(panel.locator(f'.ranges [data-hours="{hours}"]')).to_have_attribute(
+            "aria-pressed", "true"
+        )
+        expect(panel.locator(".uplot canvas")).to_be_visible()
+    assert panel.locator(".csv a").get_attribute("href").count("format=csv") == 1
+
+
+def test_a_live_reading_reaches_row_panel_and_chart(town, visit):
+    page = visit("/#/kawabe/flood/deep").page
+    expect(page.locator("#panel .uplot canvas")).to_be_visible()
+    stream = town.streams[("deep", "depth_m")]
+    town.latest(stream, 0.41, rate=0.5)
+    town.notify(datastreams=[stream])
+    expect(row(page, "deep").locator(".row-value")).to_have_text("41\u202fcm")
+    expect(page.locator("#panel .panel-says")).to_contain_text("41\u202fcm")
+
+
+def test_a_farmer_reads_every_pond_on_a_phone_without_the_map(town, visit):
+    page = visit("/#/kawabe/ponds", size=NARROW).page
+    ponds = page.locator(".section-ponds .row")
+    expect(ponds).to_have_count(2)
+    text = ponds.first.inner_text()
+    for part in ("二番池", "酸素", "3.6", "警戒", "水温", "13.4", "pH", "7.6", "基準内"):
+        assert part in text
+    expect(page.locator("#map")).to_be_hidden()
+    assert page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
+    ponds.first.click()
+    panel = page.locator("#panel")
+    expect(panel.locator('[data-hours="24"]')).to_have_attribute("aria-pressed", "true")
+    expect(panel.locator(".uplot")).to_have_count(3)
+    panel.locator(".panel-close").click()
+    expect(panel).to_be_hidden()
+    page.locator("#view-switch").click()
+    expect(page.locator("#map")).to_be_visible()
+
+
+def test_plows_show_blade_heading_and_their_way(town, visit):
+    page = visit("/#/kawabe/snow/plow-1").page
+    text = row(page, "plow-1").inner_text()
+    for part in ("除雪1号", "作業中", "ブレード下", "東へ 20 km/h"):
+        assert part in text
+    steps = page.locator("#panel tbody tr")
+    expect(steps).to_have_count(2)
+    assert ["ブレード下" in s.inner_text() for s in steps.all()] == [True, False]
+
+
+def test_training_is_marked_on_the_page_and_on_each_alert(owner, visit):
+    Town(owner, training=True)
+    page = visit("/#/kawabe/flood").page
+    expect(page.locator("#training")).to_be_visible()
+    assert "訓練" in page.locator("#training").inner_text()
+    rows = page.locator(".section-alert .row")
+    expect(rows).to_have_count(2)
+    for each in rows.all():
+        expect(each.locator(".training-mark")).to_have_text("訓練")
+    assert "訓練" in page.title()
+
+
+def test_without_a_town_the_page_says_which_command_adds_one(visit, owner):
+    page = visit(live=False).page
+    expect(page.locator("#welcome")).to_contain_text("mizumori tenant add")
+    Town(owner)
+    page.wait_for_selector('#connection[data-state="live"]')
+    expect(page.locator("#welcome")).to_be_hidden()
+    expect(page.locator(".section-alert .row")).to_have_count(2)
+
+
+def test_the_language_is_the_browsers_until_a_person_changes_it(town, visit):
+    page = visit("/#/kawabe/flood/deep", language="en").page
+    assert page.evaluate("document.documentElement.lang") == "en"
+    expect(page.locator("#panel h2")).to_have_text("West Underpass")
+    page.locator("#language").click()
+    expect(page.locator("#panel h2")).to_have_text("駅西地下道")
+    assert page.evaluate("document.documentElement.lang") == "ja"
+    page.reload()
+    expect(row(page, "deep")).to_contain_text("駅西地下道")
+    assert page.evaluate("document.documentElement.lang") == "ja"
+
+
+def test_several_towns_are_chosen_from_and_kept_apart(town, owner, visit):
+    with owner.transaction() as conn:
+        from store import catalog
+
+        catalog.add_tenant(conn, code="minami", name_ja="南町", name_en="Minami Town",
+                           map_lat=38.8, map_lon=139.9)  # fmt: skip
+    page = visit("/#/kawabe/flood").page
+    page.locator("#town-select").select_option("minami")
+    expect(page.locator(".list-note")).to_contain_text("まだありません")
+    expect(page.locator(".row")).to_have_count(0)
+    assert page.url.endswith("#/minami/flood")
+
+
+def test_the_night_theme_is_the_systems_until_a_person_changes_it(town, visit):
+    page = visit("/#/kawabe/flood", color_scheme="dark").page
+    ground = "getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(ground)
+    page.locator("#theme").click()
+    assert page.evaluate(ground) != dark
+    page.reload()
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+
+
+def test_a_search_narrows_the_list(town, visit):
+    page = visit("/#/kawabe/all").page
+    page.locator("#search").fill("銀座")
+    expect(page.locator(".row")).to_have_count(1)
+    page.locator("#search").fill("どこにもない")
+    expect(page.locator(".list-note")).to_contain_text("どこにもない")
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_nothing_sticks_out_and_no_text_is_cut(town, visit, size, language):
+    for desk in ("flood", "ponds", "snow", "all"):
+        page = visit(f"/#/kawabe/{desk}", size=size, language=language).page
+        page.locator(".row").first.wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+        cut = page.evaluate(
+            """() => [...document.querySelectorAll('.row *, .count *, .top *')].filter((e) =>
+            e.childElementCount === 0 && e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 1 &&
+            getComputedStyle(e).display !== 'inline').map((e) => e.className + ': ' + e.textContent)"""
+        )
+        assert cut == [], json.dumps(cut, ensure_ascii=False)
+        page.close()
