@@ -96,8 +96,8 @@ create table rollup_dirty (
 create table rollup_hour (
     datastream_id integer not null references datastream,
     bucket        timestamptz not null,
-    n             integer not null,       -- readings with a value, failed ones included
-    n_suspect     integer not null,       -- of these, flagged 3 or 4
+    n             integer not null,       -- readings whose value counts: a finite one, not failed
+    n_suspect     integer not null,       -- readings flagged 3 or 4
     value_min     double precision,
     value_max     double precision,
     value_mean    double precision,

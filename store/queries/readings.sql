@@ -17,15 +17,18 @@ order by phenomenon_time
 limit %(limit)s;
 
 -- name: ten_minutes
+-- A value that failed (flag 4: the sensor cannot measure it) counts as suspect, but not into the
+-- values; so it is in the rollups too.
 with reading as (
     select date_bin('10 minutes', phenomenon_time, 'epoch') as time, phenomenon_time, flag,
-        case when value in ('NaN', 'Infinity', '-Infinity') then null else value end as value
+        case when value in ('NaN', 'Infinity', '-Infinity') or flag = 4 then null
+            else value end as value
     from tenant_observation
     where datastream_id = %(datastream_id)s
         and phenomenon_time >= %(start)s and phenomenon_time < %(stop)s
 )
 select time, count(value)::integer as n,
-    (count(value) filter (where flag in (3, 4)))::integer as n_suspect,
+    (count(*) filter (where flag in (3, 4)))::integer as n_suspect,
     min(value) as min, max(value) as max, avg(value) as mean,
     (array_agg(value order by phenomenon_time desc) filter (where value is not null))[1] as last
 from reading
@@ -42,7 +45,8 @@ with dirty as (
         and bucket >= %(start)s and bucket < %(stop)s
 ), fresh as (
     select d.bucket, o.phenomenon_time, o.flag,
-        case when o.value in ('NaN', 'Infinity', '-Infinity') then null else o.value end as value
+        case when o.value in ('NaN', 'Infinity', '-Infinity') or o.flag = 4 then null
+            else o.value end as value
     from dirty d join tenant_observation o
         on o.phenomenon_time >= d.bucket and o.phenomenon_time < d.bucket + interval '1 hour'
     where o.datastream_id = %(datastream_id)s
@@ -53,7 +57,7 @@ with dirty as (
         and bucket >= %(start)s and bucket < %(stop)s
         and bucket not in (select bucket from dirty)
     union all
-    select bucket, count(value), count(value) filter (where flag in (3, 4)),
+    select bucket, count(value), count(*) filter (where flag in (3, 4)),
         min(value), max(value), avg(value),
         (array_agg(value order by phenomenon_time desc) filter (where value is not null))[1]
     from fresh

@@ -19,13 +19,13 @@ returning datastream_id, bucket;
 insert into rollup_hour (datastream_id, bucket, n, n_suspect, value_min, value_max, value_mean,
     value_last)
 select k.datastream_id, k.bucket,
-    count(*) filter (where o.value <> 'NaN'),
-    count(*) filter (where o.value <> 'NaN' and o.flag in (3, 4)),
-    min(o.value) filter (where o.value <> 'NaN' and o.flag <> 4),
-    max(o.value) filter (where o.value <> 'NaN' and o.flag <> 4),
-    avg(o.value) filter (where o.value <> 'NaN' and o.flag <> 4),
+    count(*) filter (where o.flag <> 4 and o.value not in ('NaN', 'Infinity', '-Infinity')),
+    count(*) filter (where o.flag in (3, 4)),
+    min(o.value) filter (where o.flag <> 4 and o.value not in ('NaN', 'Infinity', '-Infinity')),
+    max(o.value) filter (where o.flag <> 4 and o.value not in ('NaN', 'Infinity', '-Infinity')),
+    avg(o.value) filter (where o.flag <> 4 and o.value not in ('NaN', 'Infinity', '-Infinity')),
     (array_agg(o.value order by o.phenomenon_time desc)
-        filter (where o.value <> 'NaN' and o.flag <> 4))[1]
+        filter (where o.flag <> 4 and o.value not in ('NaN', 'Infinity', '-Infinity')))[1]
 from unnest(%(datastream_ids)s::integer[], %(buckets)s::timestamptz[]) as k (datastream_id, bucket)
 left join observation o on o.datastream_id = k.datastream_id
     and o.phenomenon_time >= k.bucket and o.phenomenon_time < k.bucket + interval '1 hour'

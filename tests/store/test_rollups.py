@@ -51,7 +51,7 @@ def test_missing_has_no_value_and_failed_counts_only_as_suspect(roles, town, str
     write_readings(roles.gateway, stream, town, [(HOUR + MINUTE, math.inf)], flag=4)
     write_readings(roles.gateway, stream, town, [(HOUR + 2 * MINUTE, 2.0)], flag=3)
     roll_up(roles)
-    assert stored(roles.owner, stream) == [(HOUR, 2, 2, 2.0, 2.0, 2.0, 2.0)]
+    assert stored(roles.owner, stream) == [(HOUR, 1, 2, 2.0, 2.0, 2.0, 2.0)]
 
 
 def test_hour_without_any_value_is_not_zero(roles, town, stream):
