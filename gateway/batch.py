@@ -53,33 +53,40 @@ class Rows:
     @classmethod
     def of(cls, columns: "RowLists", received_ms: NDArray[np.int64]) -> Self:
         """Build from the decoder's lists and the messages' received times."""
+        marks = np.zeros(len(columns.sensor), np.int16)
+        for start, count, mark in columns.marked:
+            marks[start : start + count] = mark
         return cls(
             np.array(columns.sensor, np.int32),
             np.array(columns.time_ms, np.int64),
             np.array(columns.value, np.float64),
             np.array(columns.seq, np.int64),
-            np.array(columns.marks, np.int16),
-            received_ms[np.array(columns.message, np.int64)],
+            marks,
+            np.repeat(received_ms, np.array(columns.counts, np.int64)),
         )
 
 
 @dataclass(slots=True)
 class RowLists:
-    """The columns while a batch is decoded, and the message each row came in."""
+    """The columns while a batch is decoded.
+
+    `marked` holds (first row, rows, marks) where there are marks, `counts` the rows of each
+    message.
+    """
 
     sensor: list[int] = field(default_factory=list)
     time_ms: list[int] = field(default_factory=list)
     value: list[float] = field(default_factory=list)
     seq: list[int] = field(default_factory=list)
-    marks: list[int] = field(default_factory=list)
-    message: list[int] = field(default_factory=list)
+    marked: list[tuple[int, int, int]] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
 
     def truncate(self, length: int) -> None:
         """Forget what a message added before it was refused."""
-        for column in (
-            self.sensor, self.time_ms, self.value, self.seq, self.marks, self.message,
-        ):  # fmt: skip
+        for column in (self.sensor, self.time_ms, self.value, self.seq):
             del column[length:]
+        while self.marked and self.marked[-1][0] >= length:
+            self.marked.pop()
 
 
 @dataclass(frozen=True, slots=True)

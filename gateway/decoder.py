@@ -24,6 +24,8 @@ _TAKEN_STATES = frozenset({"active", "maintenance", "out_of_season"})
 _STATE_REASONS = {"quarantined": Reason.DEVICE_QUARANTINED, "retired": Reason.DEVICE_RETIRED}
 _NO_TIME = int(Mark.NO_DEVICE_TIME)
 _AT_LEAST_ONCE = int(Mark.NO_DEVICE_TIME | Mark.AT_LEAST_ONCE)
+_SUSPECT = int(Mark.CLOCK_SUSPECT)
+_NAN = math.nan
 # A clock ahead of ours by more than a minute is not just a slow network or a leap.
 _AHEAD_MS = 60_000
 
@@ -42,48 +44,51 @@ class Decoder:
         self._max_future_ms = round(settings.max_future_s * 1000)
         self._clocks: dict[int, _Clock] = {}
 
-    def decode(self, messages: Sequence[Message], registry: Registry) -> Batch:
-        """Turn messages into a batch; never raises for what is in them."""
+    def decode(self, messages: Sequence[Message], registry: Registry, most: int) -> Batch:
+        """Turn messages into a batch; never raises for what is in them.
+
+        Parameters
+        ----------
+        messages
+            Not all of them are taken if they hold more than `most` readings:
+            ``batch.messages`` are the first ones, at least one.
+        """
         lists = RowLists()
-        batch = Batch(messages, _NO_ROWS, [], [], {}, [])
-        for number, message in enumerate(messages):
-            length, positions = len(lists.sensor), len(batch.positions)
+        positions: list[Position] = []
+        refused: list[Refused] = []
+        heard: dict[int, tuple[int, int]] = {}
+        probes: list[tuple[str, int]] = []
+        for message in messages:
+            length, fixes, nonces = len(lists.sensor), len(positions), len(probes)
+            if length >= most:
+                break
             device: Device | None = None
             try:
                 device = registry.route(message)
-                probes = self._take(number, message, device, lists, batch.positions)
+                self._take(message, device, lists, positions, probes)
             except RefusedReadingError as error:
                 lists.truncate(length)
-                del batch.positions[positions:]
-                if error.reason is Reason.UNKNOWN_DEVICE and (nonces := _probes_of_nobody(message)):
-                    batch.probes.extend((nonce, message.intake.tenant_id) for nonce in nonces)
-                    continue
+                del positions[fixes:], probes[nonces:]
                 code = device.code if device is not None else registry.code_in(message)
-                batch.refused.append(
+                refused.append(
                     Refused(message, message.intake.tenant_id, code, error.reason, error.detail)
                 )
-                continue
-            batch.probes.extend((nonce, device.tenant_id) for nonce in probes)
-            batch.heard[device.device_id] = (device.tenant_id, message.received_ms)
-        received = np.fromiter((m.received_ms for m in messages), np.int64, len(messages))
-        return Batch(
-            messages,
-            Rows.of(lists, received),
-            batch.positions,
-            batch.refused,
-            batch.heard,
-            batch.probes,
-        )
+            else:
+                heard[device.device_id] = (device.tenant_id, message.received_ms)
+            lists.counts.append(len(lists.sensor) - length)
+        taken = messages[: len(lists.counts)]
+        received = np.fromiter((m.received_ms for m in taken), np.int64, len(taken))
+        return Batch(taken, Rows.of(lists, received), positions, refused, heard, probes)
 
     def _take(
         self,
-        number: int,
         message: Message,
         device: Device,
         lists: RowLists,
         positions: list[Position],
-    ) -> list[str]:
-        """Append one message's readings; return the nonces of its test publishes."""
+        probes: list[tuple[str, int]],
+    ) -> None:
+        """Append what one message says."""
         if device.state not in _TAKEN_STATES:
             raise RefusedReadingError(_STATE_REASONS[device.state])
         if len(message.payload) > self._max_bytes:
@@ -94,83 +99,66 @@ class Decoder:
         readings = codec(message.payload)
         if len(readings) > self._max_readings:
             raise RefusedReadingError(Reason.TOO_MANY_READINGS, f"{len(readings)} readings")
-        probes: list[str] = []
-        streams, training, received_ms = device.streams, device.training_mark, message.received_ms
-        latest_ms = received_ms + self._max_future_ms
+        if not readings:
+            raise RefusedReadingError(Reason.EMPTY, "an empty array")
         clock = self._clocks.get(device.device_id)
         if clock is None:
             clock = self._clocks[device.device_id] = _Clock()
+        streams = device.streams
+        # Bound once: this loop is what the gateway does most.
+        add_sensor, add_time = lists.sensor.append, lists.time_ms.append
+        add_value, add_seq = lists.value.append, lists.seq.append
         for reading in readings:
-            time_ms, seq = reading.ts, reading.seq
-            if time_ms is None:
-                marks = training | (_AT_LEAST_ONCE if seq is None else _NO_TIME)
-                time_ms = clock.stand_in(received_ms)
-            elif time_ms < self._earliest_ms:
-                raise RefusedReadingError(Reason.TIME_TOO_EARLY, f"ts {time_ms}")
-            elif time_ms > latest_ms:
-                raise RefusedReadingError(
-                    Reason.TIME_IN_FUTURE, f"ts {time_ms}, received {received_ms}"
-                )
-            else:
-                marks = training
-                if seq is not None and clock.stepped_back(seq, time_ms):
-                    marks |= Mark.CLOCK_SUSPECT
-                if time_ms > received_ms + _AHEAD_MS:
-                    marks |= Mark.CLOCK_SUSPECT
-            if seq is None:
-                seq = NO_SEQUENCE
+            time_ms, marks = self._time(reading, message.received_ms, clock)
+            marks |= device.training_mark
+            seq = NO_SEQUENCE if reading.seq is None else reading.seq
             measured = reading.m
             if measured:
+                if marks:
+                    lists.marked.append((len(lists.sensor), len(measured), marks))
                 for name, value in measured.items():
                     sensor = streams.get(name)
                     if sensor is None:
                         raise RefusedReadingError(Reason.UNKNOWN_PROPERTY, name[:100])
-                    lists.sensor.append(sensor)
-                    lists.time_ms.append(time_ms)
-                    lists.value.append(math.nan if value is None else value)
-                    lists.seq.append(seq)
-                    lists.marks.append(marks)
-                    lists.message.append(number)
-            fix = reading.fix
-            if fix is not None:
-                positions.append(
-                    Position(
-                        device.device_id, device.tenant_id, time_ms, received_ms, fix.lat, fix.lon,
-                        fix.speed_kmh, fix.course_deg, fix.hdop, fix.blade, seq, marks,
-                    )
-                )  # fmt: skip
-            if reading.probe is not None:
-                probes.append(reading.probe)
-            elif not measured and fix is None:
+                    add_sensor(sensor)
+                    add_time(time_ms)
+                    add_value(_NAN if value is None else value)
+                    add_seq(seq)
+            if reading.fix is not None:
+                received_ms = message.received_ms
+                positions.append(_position(device, reading.fix, time_ms, received_ms, seq, marks))
+            elif reading.probe is not None:
+                probes.append((reading.probe, device.tenant_id))
+            elif not measured:
                 raise RefusedReadingError(Reason.EMPTY, "neither m nor fix nor probe")
-        if not readings:
-            raise RefusedReadingError(Reason.EMPTY, "an empty array")
-        return probes
 
-
-def _probes_of_nobody(message: Message) -> list[str]:
-    """Return the nonces of a message of nothing but test publishes, of a device that is not there.
-
-    `mizumori doctor` tries each partition of a town with a device code that falls on it. Nobody
-    but the gateway's own account may publish for a device that is not there.
-    """
-    try:
-        readings = CODECS["native"](message.payload)
-    except RefusedReadingError:
-        return []
-    if any(reading.m or reading.fix is not None or reading.probe is None for reading in readings):
-        return []
-    return [reading.probe for reading in readings if reading.probe is not None]
+    def _time(self, reading: native.Reading, received_ms: int, clock: "_Clock") -> tuple[int, int]:
+        """Return the phenomenon time and its marks."""
+        time_ms, seq = reading.ts, reading.seq
+        if time_ms is None:
+            return clock.stand_in(received_ms), _AT_LEAST_ONCE if seq is None else _NO_TIME
+        if time_ms < self._earliest_ms:
+            raise RefusedReadingError(Reason.TIME_TOO_EARLY, f"ts {time_ms}")
+        ahead_ms = time_ms - received_ms
+        if ahead_ms > self._max_future_ms:
+            detail = f"ts {time_ms}, received {received_ms}"
+            raise RefusedReadingError(Reason.TIME_IN_FUTURE, detail)
+        # A reading that comes later and is older has an older number too, or the clock went back.
+        if time_ms >= clock.newest_ms:
+            clock.newest_ms, clock.newest_seq = time_ms, seq
+        elif seq is not None and clock.newest_seq is not None and seq > clock.newest_seq:
+            return time_ms, _SUSPECT
+        return time_ms, _SUSPECT if ahead_ms > _AHEAD_MS else 0
 
 
 class _Clock:
-    """What is known of one device's clock."""
+    """What is known of one device's clock: its newest time, and the last stand-in for one."""
 
     __slots__ = ("newest_ms", "newest_seq", "stood_in_ms")
 
     def __init__(self) -> None:
         self.newest_ms = 0
-        self.newest_seq = 0
+        self.newest_seq: int | None = None
         self.stood_in_ms = 0
 
     def stand_in(self, received_ms: int) -> int:
@@ -178,12 +166,21 @@ class _Clock:
         self.stood_in_ms = max(received_ms, self.stood_in_ms + 1)
         return self.stood_in_ms
 
-    def stepped_back(self, seq: int, time_ms: int) -> bool:
-        """Whether a later reading has an earlier time: buffered ones come with their old numbers."""
-        if time_ms >= self.newest_ms:
-            self.newest_ms, self.newest_seq = time_ms, seq
-            return False
-        return seq > self.newest_seq
 
-
-_NO_ROWS = Rows.of(RowLists(), np.zeros(0, np.int64))
+def _position(
+    device: Device, fix: native.Fix, time_ms: int, received_ms: int, seq: int, marks: int
+) -> Position:
+    return Position(
+        device.device_id,
+        device.tenant_id,
+        time_ms,
+        received_ms,
+        fix.lat,
+        fix.lon,
+        fix.speed_kmh,
+        fix.course_deg,
+        fix.hdop,
+        fix.blade,
+        seq,
+        marks,
+    )

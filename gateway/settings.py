@@ -36,7 +36,7 @@ class GatewaySettings(BaseModel):
         default=10_000, ge=1, description="Messages that wait in memory for the worker, per intake."
     )
     batch_readings: int = Field(
-        default=5_000, ge=1, description="Most readings of one transaction."
+        default=20_000, ge=1, description="Most readings of one transaction."
     )
     earliest_time: AwareDatetime = Field(
         default=datetime(2000, 1, 1, tzinfo=UTC),

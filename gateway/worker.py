@@ -1,8 +1,9 @@
 """The worker: drains the intakes, commits, and only then acknowledges."""
 
+import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import psycopg
 import structlog
@@ -136,10 +137,7 @@ class Worker:
         status = [message for intake in self._status for message in intake.take(1000)]
         messages = self._gather()
         if messages:
-            started = time.monotonic()
             self._handle(messages)
-            metrics.BATCH_SECONDS.observe(time.monotonic() - started)
-            self._acknowledge(messages)
         if status:
             self._handle_status(status)
             self._acknowledge(status)
@@ -168,24 +166,19 @@ class Worker:
         metrics.MESSAGES.inc(len(messages))
 
     def _handle(self, messages: Sequence[Message]) -> None:
-        standing = self._present()
-        batch = self._decoder.decode(messages, standing.registry)
-        if self._may_be_stale(batch):
-            self._load()
-            standing = self._present()
-            batch = self._decoder.decode(messages, standing.registry)
-        for part in self._parts(batch, standing.registry):
-            self._standing = self._commit(part, self._present())
-
-    def _parts(self, batch: Batch, registry: Registry) -> Iterator[Batch]:
-        """Cut a batch whose messages hold more readings than one transaction should."""
-        size, most = len(batch.rows), self._settings.batch_readings
-        if size <= most or len(batch.messages) == 1:
-            yield batch
-            return
-        step = max(1, len(batch.messages) * most // size)
-        for start in range(0, len(batch.messages), step):
-            yield self._decoder.decode(batch.messages[start : start + step], registry)
+        """Commit messages in as many transactions as they need, acknowledging after each."""
+        most, done = self._settings.batch_readings, 0
+        while done < len(messages):
+            started = time.monotonic()
+            rest = messages[done:]
+            batch = self._decoder.decode(rest, self._present().registry, most)
+            if self._may_be_stale(batch):
+                self._load()
+                batch = self._decoder.decode(rest, self._present().registry, most)
+            self._standing = self._commit(batch, self._present())
+            self._acknowledge(batch.messages)
+            done += len(batch.messages)
+            metrics.BATCH_SECONDS.observe(time.monotonic() - started)
 
     def _commit(self, batch: Batch, standing: Standing) -> Standing:
         """Commit a batch; what the database or the rules cannot take goes to quarantine."""
@@ -227,7 +220,7 @@ class Worker:
             return standing
         middle = len(messages) // 2
         for half in (messages[:middle], messages[middle:]):
-            part = self._decoder.decode(half, standing.registry)
+            part = self._decoder.decode(half, standing.registry, sys.maxsize)
             standing = self._commit(part, standing)
         return standing
 
