@@ -143,7 +143,7 @@ class AccountAdmin:
                 allow_reconnect=False,
                 # This also bounds the attempts of the first connect; 0 would mean for ever.
                 max_reconnect_attempts=1,
-                reconnect_time_wait=0.1,
+                reconnect_time_wait=0,
                 error_cb=_ignore,
             )
         except nats.errors.Error as error:

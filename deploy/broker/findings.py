@@ -125,8 +125,8 @@ def judge_sessions(account: BrokerAccount, sessions: Sequence[IntakeSession]) ->
         if not mine:
             text = (
                 f"The session for {name} does not exist: what devices send there is acknowledged "
-                "and thrown away. Was the store deleted? Restart the broker with `mizumori up`, "
-                "or run `mizumori broker config`, to make it again."
+                "and thrown away. Was the store deleted? Restart the broker (`mizumori up` or "
+                "`mizumori broker`), or run `mizumori broker-config`, to make it again."
             )
             findings.append(Finding(Severity.ALARM, "session_absent", town, text))
         if len(mine) > 1:
@@ -162,7 +162,8 @@ def judge_queue(
     if not limited:
         text = (
             "The queue is not limited as it should be: a full store would lock the gateway out. "
-            "Restart the broker with `mizumori up`, or run `mizumori broker config`."
+            "Restart the broker (`mizumori up` or `mizumori broker`), or run "
+            "`mizumori broker-config`."
         )
         return [Finding(Severity.ALARM, "queue_limit", town, text)]
     share = max(
