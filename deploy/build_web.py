@@ -35,6 +35,8 @@ def build(*, with_test_tools: bool) -> str:
         **os.environ,
         "npm_config_cache": str(FOLDER / ".venv" / "npm"),
         "npm_config_update_notifier": "false",
+        # A city's own certificate authority is in the system's store, as for pip and curl.
+        "NODE_USE_SYSTEM_CA": "1",
         # npm runs `node` by name.
         "PATH": f"{npm.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
     }
