@@ -3,10 +3,12 @@
 import math
 import threading
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from store import rollups
+from store import readings, rollups
+from store.readings import Bucket, Span
 from tests.store.write import write_readings
 
 HOUR = datetime(2026, 3, 1, 7, tzinfo=UTC)
@@ -81,3 +83,24 @@ def test_reading_written_while_its_hour_is_rolled_up_is_not_missed(roles, town, 
     during.join(30)
     roll_up(roles)
     assert stored(roles.owner, stream)[0][1] == 2
+
+
+def test_reader_gets_the_same_before_and_after_the_hour_is_rolled_up(roles, town, stream):
+    for minute, (value, flag) in enumerate(
+        [(1.0, 1), (2.0, 3), (999.0, 4), (math.nan, 9), (math.inf, 4), (4.0, 2)]
+    ):
+        moment = HOUR + minute * MINUTE
+        write_readings(roles.gateway, stream, town, [(moment, value)], flag=flag)
+    span = Span(stream, HOUR, HOUR + 60 * MINUTE)
+
+    def seen():
+        with roles.api.transaction(town.tenant_id) as conn:
+            return [
+                readings.summaries(conn, span, bucket, ZoneInfo("Asia/Tokyo"), 10)
+                for bucket in (Bucket.HOUR, Bucket.DAY)
+            ]
+
+    before = seen()
+    assert roll_up(roles) == 1
+    assert seen() == before
+    assert (before[0][0].n, before[0][0].max, before[0][0].last) == (3, 4.0, 4.0)
