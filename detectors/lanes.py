@@ -13,7 +13,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.arrays import NEVER, Bits, Bools, Floats, Times
+from detectors.arrays import NEVER, Bits, Bools, Floats, Index, Times
 from detectors.errors import ParameterError
 from detectors.profile import KeyedRule, Profile
 from detectors.rules import RateOfRise, Threshold
@@ -79,6 +79,8 @@ class Lanes:
         A profile has one window for all its slope lanes.
     rule_mask : uint16[P, R]
         Lanes of each rule.
+    rule_lane : int64[P, R]
+        The first of them.
     rule_tells : int16[P, R]
         Level from which a transition may be unconfirmed.
     ids : int64[P, K]
@@ -101,6 +103,7 @@ class Lanes:
     noise: Floats
     inflation: Floats
     rule_mask: Bits
+    rule_lane: Index
     rule_tells: NDArray[np.int16]
     ids: Times
     max_gap_ms: Times
@@ -155,6 +158,7 @@ class Lanes:
             noise=np.zeros(len(profiles)),
             inflation=np.ones(len(profiles)),
             rule_mask=np.zeros((len(profiles), rules), np.uint16),
+            rule_lane=np.zeros((len(profiles), rules), np.int64),
             rule_tells=np.full((len(profiles), rules), np.iinfo(np.int16).max, np.int16),
             ids=np.zeros(shape, np.int64),
             max_gap_ms=np.array([_ms(p.max_gap_s) for p in profiles], np.int64),
@@ -167,6 +171,8 @@ class Lanes:
     def _fill(self, row: int, profile: Profile) -> None:
         next_value, next_slope = 0, self.value_lanes
         for number, keyed in enumerate(profile.rules):
+            is_value = isinstance(keyed.rule, Threshold)
+            self.rule_lane[row, number] = next_value if is_value else next_slope
             if isinstance(keyed.rule, Threshold):
                 next_value = self._fill_threshold(row, number, keyed, keyed.rule, next_value)
             else:

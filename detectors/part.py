@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.arrays import Bits, Bools, Floats, Index, Times
+from detectors.lanes import Lanes
 from detectors.outcome import Transitions, Verdicts, Windows
 from detectors.state import Table, Write
-from detectors.strip import TOLD, Strip
+from detectors.strip import BROKEN, Strip
 
 # The ring's columns, as a strip names them too.
 RING_COLUMNS: Final = ("time_ms", "value", "reach", "leave", "mark", "flag", "evaluated")
@@ -98,7 +99,6 @@ def transitions_of(
         mask = table.lanes.rule_mask[profile, rule]
         low, high = np.bitwise_count(before & mask), np.bitwise_count(after & mask)
         at = np.flatnonzero(low != high)
-        tells = high[at] >= table.lanes.rule_tells[profile[at], rule]
         pieces.append(
             Transitions(
                 sensor[owner[at]].astype(np.int32),
@@ -107,10 +107,25 @@ def transitions_of(
                 low[at].astype(np.int16),
                 high[at].astype(np.int16),
                 strip.value[rows[at]],
-                tells & (high[at] > low[at]) & ((strip.mark[rows[at]] & TOLD) != 0),
+                (high[at] > low[at])
+                & (high[at] >= table.lanes.rule_tells[profile[at], rule])
+                & _told_early(table.lanes, profile[at], rule, strip, rows[at]),
             )
         )
     return join(Transitions, pieces, no_transitions())
+
+
+def _told_early(lanes: Lanes, profile: Index, rule: int, strip: Strip, rows: Index) -> Bools:
+    """Whether a step beyond the ceiling, with no second reading yet, carried over `tell_at`."""
+    at = (profile, lanes.rule_lane[profile, rule])
+    prev = np.maximum(rows - 1, 0)
+    before, value, sign = strip.value[prev], strip.value[rows], lanes.sign[at]
+    linked = ((strip.mark[rows] & BROKEN) == 0) & np.isfinite(before) & np.isfinite(value)
+    size = np.abs(np.subtract(value, before, out=np.zeros(len(rows)), where=linked))
+    dt_ms = strip.time_ms[rows] - strip.time_ms[prev]
+    jump = linked & (size > lanes.ceiling_per_ms[at] * dt_ms + lanes.slack[at])
+    early: Bools = jump & (sign * value >= lanes.tell_at[at]) & (sign * before < lanes.tell_at[at])
+    return early
 
 
 def no_transitions() -> Transitions:

@@ -15,7 +15,6 @@ from detectors.slope import guarded_slopes
 BROKEN: Final = np.uint8(1)  # no reading within max_gap before this one
 SAME: Final = np.uint8(2)  # the value of the reading before, without a gap between
 FAILED: Final = np.uint8(4)  # outside what the instrument can measure
-TOLD: Final = np.uint8(8)  # a step that is told although no second reading confirms it
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +133,6 @@ def _compare_values(
     failed = (strip.mark[rows] & FAILED) != 0
     sound = finite & ~failed
     reach, leave = np.zeros(len(rows), np.uint16), np.zeros(len(rows), np.uint16)
-    told = np.zeros(len(rows), bool)
     size = np.abs(np.subtract(value, before, out=np.zeros(len(rows)), where=linked))
     may_jump = lanes.slack < np.inf
     for lane in range(lanes.value_lanes):
@@ -146,12 +144,10 @@ def _compare_values(
             jump = linked & reached & (turned_before < on)
             jump &= size > lanes.ceiling_per_ms[kind, lane] * dt_ms + lanes.slack[kind, lane]
             reached &= ~jump | (turned >= tell_at)
-            told |= jump & (turned >= tell_at) & (turned_before < tell_at)
         left = (turned <= lanes.off[kind, lane]) & sound
         reach |= reached.astype(np.uint16) << np.uint16(lane)
         leave |= left.astype(np.uint16) << np.uint16(lane)
     strip.reach[rows], strip.leave[rows] = reach, leave
-    strip.mark[rows[told]] |= TOLD
 
 
 def _compare_slopes(strip: Strip, lanes: Lanes, kind: Index, rows: Index) -> None:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from ioos_qc import qartod
 
-from detectors.fleet import Fleet
 from detectors.flags import Flag, Test, aggregate
+from detectors.fleet import Fleet
 from detectors.profile import Profile
 from detectors.quality import Climatology, FlatLine, GrossRange, RateOfChange, Season, Spike
 from detectors.readings import Readings
