@@ -100,7 +100,7 @@ def create_app(
     app.include_router(operations.router)
     app.frontend("/", directory=WEB, fallback=None)
     # The one added last is the outermost.
-    app.add_middleware(Guard, measures=measures, timeout_s=settings.request_timeout_s)
+    app.add_middleware(Guard, measures=measures, timeout_s=settings.request_timeout_s, prefix=BASE)
     app.add_middleware(SecurityHeaders, tiles_url=settings.tiles_url)
     problems.describe(app)
     return app

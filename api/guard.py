@@ -30,10 +30,13 @@ class Guard:
         Where requests are counted.
     timeout_s
         Most seconds until an answer begins.
+    prefix
+        What stands before the paths of the API's own routes.
     """
 
-    def __init__(self, app: ASGIApp, measures: Measures, timeout_s: float) -> None:
+    def __init__(self, app: ASGIApp, measures: Measures, timeout_s: float, prefix: str) -> None:
         self._app = app
+        self._prefix = prefix
         self._measures = measures
         self._timeout_s = timeout_s
         self._left_behind: set[asyncio.Task[None]] = set()
@@ -81,6 +84,8 @@ class Guard:
     def _measure(self, scope: Scope, answer: "_Answer", seconds: float) -> None:
         route: Any = scope.get("route")
         name = getattr(route, "path", None) or "console"
+        if route is not None and scope["path"].startswith(f"{self._prefix}/"):
+            name = self._prefix + name.removeprefix(self._prefix)
         self._measures.requests.labels(name, str(answer.status or "cut")).inc()
         if not name.endswith(LIVE):
             self._measures.seconds.labels(name).observe(seconds)

@@ -3,7 +3,7 @@
 # ruff: noqa: FAST003 (the dependency HasTown reads {tenant})
 
 from fastapi import APIRouter, Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from api.errors import Kind
 from api.live import LiveFeed
@@ -15,7 +15,7 @@ router = APIRouter(tags=["live"])
 
 @router.get(
     "/{tenant}/live",
-    response_class=StreamingResponse,  # EventSourceResponse would have FastAPI iterate the function
+    response_class=Response,  # EventSourceResponse would have FastAPI iterate the function
     responses=responses(Kind.UNKNOWN_TOWN, Kind.FULL),
 )
 async def live(request: Request, here: HasTown) -> StreamingResponse:

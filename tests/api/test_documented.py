@@ -1,0 +1,60 @@
+"""Routes and metrics are documented, and the OpenAPI document is complete."""
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+ROOT = Path(__file__).parents[2]
+METHODS = {"get"}
+
+
+@pytest.fixture
+def document(api):
+    return api.ok("/openapi.json")
+
+
+def test_each_route_stands_in_the_table_and_each_of_the_table_is_a_route(document):
+    section = (ROOT / "ARCHITECTURE.md").read_text().split("## API")[1].split("## ")[0]
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `GET")]
+    written = {
+        path.removeprefix("GET ").split("?")[0]
+        for cell in cells
+        for path in re.findall(r"`([^`]+)`", cell)
+    }
+    assert {path.removeprefix("/api/v1") for path in document["paths"]} == written
+
+
+def test_every_route_is_described_with_its_answer_and_its_problems(document):
+    for path, operations in document["paths"].items():
+        assert set(operations) == METHODS
+        operation = operations["get"]
+        assert operation["description"], path
+        assert operation["responses"]["200"]["content"], path
+        if path.startswith("/api/v1/{tenant}"):
+            for status in ("404", "422", "500", "503"):
+                content = operation["responses"][status]["content"]
+                assert content == {
+                    "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+                }, path
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+    assert "title_ja" in document["components"]["schemas"]["Problem"]["properties"]
+
+
+def test_each_metric_is_explained(api, seed):
+    seed.latest(seed.streams["f1", "depth_m"], 0.1)
+    api.ok("/towns")
+    text = api.client.get("/metrics").text
+    found = {
+        name if family.type != "counter" else f"{name}_total"
+        for family in text_string_to_metric_families(text)
+        for name in [family.name]
+        if not name.endswith("_created")
+    }
+    written = set(re.findall(r"^\| `(\w+)", (ROOT / "docs/metrics.md").read_text(), re.MULTILINE))
+    assert {name for name in found if not name.startswith("mizumori_gateway")} == {
+        name for name in written if not name.startswith(("mizumori_gateway", "mizumori_jobs"))
+    }
+    assert 'mizumori_town_devices{link="unknown",town="sakata"} 4.0' in text
+    assert 'mizumori_api_requests_total{route="/api/v1/towns",status="200"} 1.0' in text
