@@ -1,0 +1,114 @@
+"""The page by keyboard and for a screen reader."""
+
+from playwright.sync_api import expect
+
+from tests.console.conftest import NARROW
+from tests.console.test_page import row
+
+UNNAMED = """() => [...document.querySelectorAll('button, a, input, select, summary, img, svg')].filter((e) => {
+  if (!e.checkVisibility()) return false;
+  if (e.tagName === 'IMG') return !e.hasAttribute('alt');
+  if (e.tagName.toLowerCase() === 'svg') return e.getAttribute('aria-hidden') !== 'true';
+  if (e.labels && e.labels.length) return !e.labels[0].textContent.trim();
+  return !(e.getAttribute('aria-label') || e.textContent).trim();
+}).map((e) => e.outerHTML.slice(0, 120))"""
+DOUBLE_IDS = """() => { const seen = {}; for (const e of document.querySelectorAll('[id]')) seen[e.id] = (seen[e.id] || 0) + 1;
+  return Object.keys(seen).filter((id) => seen[id] > 1); }"""
+RING = "getComputedStyle(document.activeElement).outlineStyle"
+
+
+def test_landmarks_names_headings_and_tables_are_in_order(town, visit):
+    page = visit("/#/kawabe/flood/deep").page
+    expect(page.locator("#panel .uplot canvas")).to_be_visible()
+    expect(page.locator("#panel .panel-alerts table").first).to_be_visible()
+    for landmark in ("banner", "navigation", "main", "complementary"):
+        assert page.get_by_role(landmark).count() >= 1
+    assert page.evaluate(UNNAMED) == []
+    assert page.evaluate(DOUBLE_IDS) == []
+    assert page.locator("h1").count() == 1
+    levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3')].map((h) => +h.tagName[1])")
+    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    for table in page.locator("#panel section table:not(.u-legend)").all():
+        assert table.locator("caption").count() == 1
+        assert table.locator("thead th[scope=col]").count() >= 3
+    assert page.locator("#say-polite").get_attribute("aria-live") == "polite"
+    assert page.locator("#say-now").get_attribute("aria-live") == "assertive"
+    canvas = page.locator("#panel .uplot")
+    assert "駅西地下道" in canvas.get_attribute("aria-label")
+
+
+def test_everything_is_done_by_keyboard(town, visit):
+    page = visit("/#/kawabe/flood").page
+    row(page, "deep").wait_for()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "list"
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.dataset.device") == "deep":
+            break
+    assert page.evaluate("document.activeElement.dataset.device") == "deep"
+    assert page.evaluate(RING) != "none"
+    page.keyboard.press("Enter")
+    expect(page.locator("#panel")).to_be_visible()
+    assert page.evaluate("document.activeElement.id") == "panel-title"
+    page.keyboard.press("Tab")
+    assert "panel-close" in page.evaluate("document.activeElement.className")
+    assert page.evaluate(RING) != "none"
+    page.keyboard.press("Escape")
+    expect(page.locator("#panel")).to_be_hidden()
+    assert page.evaluate("document.activeElement.dataset.device") == "deep"
+    assert page.url.endswith("#/kawabe/flood")
+
+
+def test_focus_and_place_stay_while_the_list_changes(town, visit):
+    page = visit("/#/kawabe/flood").page
+    row(page, "watch").focus()
+    town.rise("dry", 0.22, 3)
+    expect(row(page, "dry")).to_have_attribute("data-state", "alert")
+    assert page.evaluate("document.activeElement.dataset.device") == "watch"
+
+
+def test_list_and_map_point_at_the_same_place(town, visit):
+    page = visit("/#/kawabe/flood").page
+    row(page, "deep").click()
+    expect(row(page, "deep")).to_have_attribute("aria-current", "true")
+    row(page, "watch").click()
+    expect(row(page, "deep")).not_to_have_attribute("aria-current", "true")
+    expect(page.locator("#panel h2")).to_have_text("銀座通り")
+
+
+def test_a_click_on_a_mark_of_the_map_opens_its_panel(town, visit):
+    page = visit("/#/kawabe/flood").page
+    row(page, "deep").wait_for()
+    page.wait_for_timeout(500)
+    box = page.locator("#map").bounding_box()
+    # The marks are a picture: the one with the octagon's red is found by its colour.
+    spot = page.evaluate(
+        """() => { const c = document.querySelector('.leaflet-marks-pane canvas'); const r = c.getBoundingClientRect();
+        const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let n = 0, x = 0, y = 0;
+        for (let i = 0; i < d.length; i += 4) if (d[i] === 168 && d[i+1] === 0 && d[i+2] === 0) {
+          n += 1; x += (i / 4) % c.width; y += Math.floor(i / 4 / c.width); }
+        return n ? [r.left + x / n * r.width / c.width, r.top + y / n * r.height / c.height] : null; }"""
+    )
+    assert spot is not None
+    assert box["x"] < spot[0] < box["x"] + box["width"]
+    page.mouse.click(*spot)
+    expect(page.locator("#panel h2")).to_have_text("駅西地下道")
+
+
+def test_targets_are_large_enough_for_a_thumb(town, visit):
+    page = visit("/#/kawabe/flood", size=NARROW).page
+    row(page, "deep").wait_for()
+    small = page.evaluate(
+        """() => [...document.querySelectorAll('.row, .desks a, .top .tool, .view-switch')].map((e) =>
+        [e.className || e.id, e.getBoundingClientRect().height]).filter(([, h]) => h > 0 && h < 36)"""
+    )
+    assert small == []
+
+
+def test_motion_is_left_out_for_those_who_ask(town, visit):
+    page = visit("/#/kawabe/flood", reduced_motion="reduce").page
+    moving = "document.getAnimations().filter((a) => a.playState === 'running').length"
+    assert page.evaluate(moving) == 0
