@@ -16,7 +16,10 @@ router = APIRouter(tags=["live"])
 @router.get(
     "/{tenant}/live",
     response_class=Response,  # EventSourceResponse would have FastAPI iterate the function
-    responses=responses(Kind.UNKNOWN_TOWN, Kind.FULL),
+    responses={
+        **responses(Kind.UNKNOWN_TOWN, Kind.FULL),
+        200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+    },
 )
 async def live(request: Request, here: HasTown) -> StreamingResponse:
     """Send what changes in the town as it is stored.
@@ -31,5 +34,6 @@ async def live(request: Request, here: HasTown) -> StreamingResponse:
     return StreamingResponse(
         feed.subscribe(here.town),
         media_type="text/event-stream",
+        # nginx would hold events back until its buffer is full.
         headers={"X-Accel-Buffering": "no", "Cache-Control": "no-store"},
     )
