@@ -1,4 +1,4 @@
-"""`mizumori gateway`, `api`, `jobs` and `migrate`: each service by itself, for production."""
+"""`mizumori broker`, `gateway`, `api`, `jobs` and `migrate`: each by itself, for production."""
 
 import typer
 
@@ -7,10 +7,20 @@ from deploy.cli_options import ConfigOption, LifelineOption
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+    app.command("broker")(broker)
     app.command("gateway")(gateway)
     app.command("api")(api)
     app.command("jobs")(jobs)
     app.command("migrate")(migrate)
+
+
+def broker(config: ConfigOption = None) -> None:
+    """Run the MQTT broker (NATS) and let the towns' devices in. Runs until Ctrl-C or SIGTERM."""
+    from deploy.broker_service import run_broker
+    from deploy.settings import load_settings
+    from deploy.signals import stop_event
+
+    run_broker(load_settings(config), stop_event())
 
 
 def gateway(config: ConfigOption = None, _lifeline: LifelineOption = None) -> None:

@@ -34,7 +34,10 @@ def configure_log(settings: LogSettings, service: str) -> None:
     ]
     renderer: list[structlog.typing.Processor] = (
         [
-            structlog.processors.dict_tracebacks,
+            # Without local variables: they may hold passwords and payloads.
+            structlog.processors.ExceptionRenderer(
+                structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+            ),
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ]
         if as_json

@@ -54,6 +54,8 @@ class SilenceWatch:
                 by_town[device.tenant_id].append(device)
             silences = _silences(conn, now)
             for tenant_id, devices in by_town.items():
+                if tenant_id not in listening:
+                    continue  # added between the two questions: the next look judges it
                 heard = listening[tenant_id]
                 self._tell_outage(conn, heard, now)
                 changes = _judge(devices, silences, heard, now)

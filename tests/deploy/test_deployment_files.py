@@ -1,0 +1,83 @@
+"""The files for systemd and Compose hold what the documents promise."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from deploy.cli import app
+from deploy.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = (ROOT / "deploy" / "compose" / "compose.yaml").read_text(encoding="utf-8")
+SECRETS = (ROOT / "deploy" / "compose" / "secrets.env.example").read_text(encoding="utf-8")
+UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
+COMMANDS = set(get_command(app).commands)
+
+
+def setting_exists(variable):
+    section, _, key = variable.removeprefix("MIZUMORI_").lower().partition("__")
+    field = Settings.model_fields.get(section)
+    return field is not None and key in field.annotation.model_fields
+
+
+def test_every_variable_is_a_setting():
+    names = set(re.findall(r"\bMIZUMORI_[A-Z_]+", COMPOSE + SECRETS))
+    assert len(names) > 10
+    assert [name for name in sorted(names) if not setting_exists(name)] == []
+
+
+def test_every_published_port_is_bound_to_this_machine():
+    ports = re.findall(r'ports: \["([^"]+)"\]', COMPOSE)
+    assert len(ports) == COMPOSE.count("ports: [") == 3
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_no_secret_has_a_value():
+    lines = [line for line in SECRETS.splitlines() if line and not line.startswith("#")]
+    assert lines
+    assert all(line.endswith("=") for line in lines)
+    assert not re.search(r"(?i)(password|token|secret)\w*: *[^\s\[]", COMPOSE)
+
+
+def test_containers_and_units_start_commands_that_exist():
+    started = re.findall(r"command: \[(\w+)\]", COMPOSE)
+    assert set(started) == {"migrate", "broker", "gateway", "jobs", "api"}
+    assert set(started) <= COMMANDS
+    for unit in UNITS:
+        [command] = re.findall(r"^ExecStart=\S+/mizumori (\w+)$", unit.read_text(), re.MULTILINE)
+        assert command in COMMANDS, unit.name
+
+
+def test_the_image_holds_every_package_and_runs_without_root():
+    text = (ROOT / "deploy" / "compose" / "Dockerfile").read_text(encoding="utf-8")
+    copied = set(re.findall(r"^COPY (\w+) \1$", text, re.MULTILINE))
+    assert copied == {p.parent.name for p in ROOT.glob("*/__init__.py")} - {"tests"}
+    assert "--require-hashes -r requirements.lock" in text
+    assert text.rindex("USER mizumori") > text.rindex("RUN ")
+
+
+def test_units_are_hardened():
+    assert len(UNITS) == 5
+    for unit in UNITS:
+        text = unit.read_text(encoding="utf-8")
+        for line in ("User=mizumori", "NoNewPrivileges=true", "ProtectSystem=strict",
+                     "CapabilityBoundingSet=", "KillMode=mixed"):  # fmt: skip
+            assert f"\n{line}\n" in text, f"{unit.name}: {line}"
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_units_verify(tmp_path):
+    for unit in UNITS:
+        text = unit.read_text(encoding="utf-8")
+        (tmp_path / unit.name).write_text(
+            re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", text, flags=re.MULTILINE)
+        )
+    done = subprocess.run(
+        ["systemd-analyze", "verify", *sorted(tmp_path.iterdir())],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
