@@ -2,9 +2,7 @@
 
 import socket
 
-import uvicorn
-
-from api.app import create_app
+from api import service as api_service
 from deploy.compose_database import open_database
 from deploy.settings import Settings
 from deploy.signals import stop_event
@@ -38,19 +36,9 @@ def run_api(settings: Settings) -> None:
     """Serve API and console until SIGINT or SIGTERM; open live feeds get a moment to end."""
     configure_log(settings.log, "api")
     api = settings.api
-    # Each request thread may hold a connection; the rest is the live feed's and the checks'.
-    with open_database(settings, "api", name="mizumori-api", max_size=api.threads) as database:
-        app = create_app(api, database, checks={"broker": lambda: _broker_problem(settings)})
-        config = uvicorn.Config(
-            app,
-            host=api.host,
-            port=api.port,
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=round(api.graceful_stop_s),
-            server_header=False,
-        )
-        uvicorn.Server(config).run()
+    # Each request thread may hold a connection, and the live feed one more.
+    with open_database(settings, "api", name="mizumori-api", max_size=api.threads + 1) as database:
+        api_service.run(api, database, {"broker": lambda: _broker_problem(settings)})
 
 
 def _broker_problem(settings: Settings) -> str | None:
