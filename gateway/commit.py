@@ -4,14 +4,13 @@ import base64
 import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.fleet import CONTEXT_ROWS
 from detectors.flags import Flag
-from detectors.outcome import Outcome
+from detectors.fleet import CONTEXT_ROWS
 from detectors.state import State
 from gateway import metrics
 from gateway.batch import Batch, Refused, Rows
@@ -27,6 +26,9 @@ from store.ingest import Observations, Positions, QuarantineRow
 from store.intake_lease import Lease, fence
 from store.ledger import OpenAlert
 from store.marks import Mark
+
+if TYPE_CHECKING:
+    from detectors.outcome import Outcome
 
 # An isolated message can be a whole buffer; what is kept of it in quarantine is its beginning.
 QUARANTINE_BYTES = 16 * 1024

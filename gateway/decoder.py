@@ -89,18 +89,7 @@ class Decoder:
         probes: list[tuple[str, int]],
     ) -> None:
         """Append what one message says."""
-        if device.state not in _TAKEN_STATES:
-            raise RefusedReadingError(_STATE_REASONS[device.state])
-        if len(message.payload) > self._max_bytes:
-            raise RefusedReadingError(Reason.TOO_LARGE, f"{len(message.payload)} bytes")
-        codec = CODECS.get(device.codec)
-        if codec is None:
-            raise RefusedReadingError(Reason.UNKNOWN_CODEC, device.codec)
-        readings = codec(message.payload)
-        if len(readings) > self._max_readings:
-            raise RefusedReadingError(Reason.TOO_MANY_READINGS, f"{len(readings)} readings")
-        if not readings:
-            raise RefusedReadingError(Reason.EMPTY, "an empty array")
+        readings = self._readings(message, device)
         clock = self._clocks.get(device.device_id)
         if clock is None:
             clock = self._clocks[device.device_id] = _Clock()
@@ -131,6 +120,22 @@ class Decoder:
                 probes.append((reading.probe, device.tenant_id))
             elif not measured:
                 raise RefusedReadingError(Reason.EMPTY, "neither m nor fix nor probe")
+
+    def _readings(self, message: Message, device: Device) -> list[native.Reading]:
+        """Decode the payload of a device that may send, within the limits."""
+        if device.state not in _TAKEN_STATES:
+            raise RefusedReadingError(_STATE_REASONS[device.state])
+        if len(message.payload) > self._max_bytes:
+            raise RefusedReadingError(Reason.TOO_LARGE, f"{len(message.payload)} bytes")
+        codec = CODECS.get(device.codec)
+        if codec is None:
+            raise RefusedReadingError(Reason.UNKNOWN_CODEC, device.codec)
+        readings = codec(message.payload)
+        if len(readings) > self._max_readings:
+            raise RefusedReadingError(Reason.TOO_MANY_READINGS, f"{len(readings)} readings")
+        if not readings:
+            raise RefusedReadingError(Reason.EMPTY, "an empty array")
+        return readings
 
     def _time(self, reading: native.Reading, received_ms: int, clock: "_Clock") -> tuple[int, int]:
         """Return the phenomenon time and its marks."""

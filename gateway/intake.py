@@ -1,5 +1,6 @@
 """One intake: one MQTT session with one subscription, from which the worker takes messages."""
 
+import contextlib
 import select
 import socket
 import ssl
@@ -19,6 +20,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from gateway import metrics
+from gateway.buffered_client import BufferedClient
 
 log = structlog.get_logger(__name__)
 
@@ -200,14 +202,12 @@ class Intake:
     # --- the intake's thread ------------------------------------------------------------------
 
     def _wake(self) -> None:
-        try:
+        with contextlib.suppress(OSError):  # full: it is awake already; closed: it has ended
             self._wake_write.send(b"\0")
-        except OSError:
-            pass  # full: it is awake already; closed: it has ended
 
-    def _build_client(self) -> Client:
+    def _build_client(self) -> BufferedClient:
         session = self.session
-        client = Client(
+        client = BufferedClient(
             CallbackAPIVersion.VERSION2,
             client_id=session.client_id,
             clean_session=None if session.mqtt5 else False,
@@ -228,7 +228,7 @@ class Intake:
     def _connect(self) -> None:
         properties: Properties | None = None
         if self.session.mqtt5:
-            properties = Properties(PacketTypes.CONNECT)
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
             properties.SessionExpiryInterval = SESSION_EXPIRY_S
             properties.ReceiveMaximum = self.session.window_messages
         self._client.connect(
@@ -248,17 +248,17 @@ class Intake:
             self._overflowed = False
             started = time.monotonic()
             self._new_generation()
-            error: Exception | None = None
+            self._client.start_afresh()
+            ended: Exception | None
             try:
                 self._connect()
-                error = self._converse()
-            except (OSError, ValueError) as caught:
-                error = caught
-            finally:
-                self._set_subscribed(None)
-            if self._stopping or self._paused or self._overflowed:
-                continue
-            self._note_outage(error)
+                ended = self._converse()
+            except (OSError, ValueError) as error:
+                ended = error
+            self._set_subscribed(None)
+            if ended is None:
+                continue  # by ourselves
+            self._note_outage(ended)
             if time.monotonic() - started > RETRY_S[1]:
                 delay = RETRY_S[0]
             self._idle(delay)
@@ -283,8 +283,8 @@ class Intake:
             return ConnectionError("the connection ended at once")
         poller.register(self._wake_read, select.POLLIN)
         deadline = time.monotonic() + 2 * CONNECT_WITHIN_S
-        # TLS may hold decrypted bytes that poll does not see.
-        held = getattr(sock, "pending", lambda: 0)
+        # TLS may hold decrypted bytes that poll does not see, and so does our own read-ahead.
+        pending = getattr(sock, "pending", lambda: 0)
         while True:
             if self._stopping or self._paused or self._overflowed:
                 self._end()
@@ -294,26 +294,33 @@ class Intake:
                 return ConnectionError(self._refusal or "no answer to CONNECT and SUBSCRIBE")
             mask = select.POLLIN | (select.POLLOUT if client.want_write() else 0)
             poller.register(sock, mask)
-            events = dict(poller.poll(0 if held() else 1000))
+            events = dict(poller.poll(0 if client.held() or pending() else 1000))
             if self._wake_read.fileno() in events:
                 self._drain_wakes()
-            status = MQTTErrorCode.MQTT_ERR_SUCCESS
-            if events.get(sock.fileno(), 0) & ~select.POLLOUT or held():
-                status = client.loop_read()
-            self._send_acknowledgements()
-            if status == MQTTErrorCode.MQTT_ERR_SUCCESS and client.want_write():
-                status = client.loop_write()
-            if status == MQTTErrorCode.MQTT_ERR_SUCCESS:
-                status = client.loop_misc()
+            readable = bool(events.get(sock.fileno(), 0) & ~select.POLLOUT)
+            status = self._exchange(readable=readable or bool(client.held() or pending()))
             if status != MQTTErrorCode.MQTT_ERR_SUCCESS or client.socket() is not sock:
                 return ConnectionError(self._refusal or "the broker closed the connection")
+
+    def _exchange(self, *, readable: bool) -> MQTTErrorCode:
+        """Read what has come, send the acknowledgements that are due, keep the link alive."""
+        client = self._client
+        status = MQTTErrorCode.MQTT_ERR_SUCCESS
+        if readable:
+            status = client.loop_read()
+            while status == MQTTErrorCode.MQTT_ERR_SUCCESS and client.held():
+                status = client.loop_read()
+        self._send_acknowledgements()
+        if status == MQTTErrorCode.MQTT_ERR_SUCCESS and client.want_write():
+            status = client.loop_write()
+        return status if status != MQTTErrorCode.MQTT_ERR_SUCCESS else client.loop_misc()
 
     def _end(self) -> None:
         """Disconnect in order: the broker keeps a session that was opened to be kept."""
         client = self._client
         self._send_acknowledgements()
         if self.session.mqtt5:
-            properties = Properties(PacketTypes.DISCONNECT)
+            properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
             properties.SessionExpiryInterval = SESSION_EXPIRY_S
             client.disconnect(properties=properties)
         else:
@@ -406,7 +413,7 @@ class Intake:
                     self._generation,
                     mid if message.qos else _QOS_0,
                     topic,
-                    message.payload,
+                    bytes(message.payload),
                     time.time_ns() // 1_000_000,
                     message.retain,
                 )
@@ -422,7 +429,7 @@ class Intake:
         metrics.CONNECTED.labels(self.name).set(since is not None)
         self._changed()
 
-    def _note_outage(self, error: Exception | None) -> None:
+    def _note_outage(self, error: Exception) -> None:
         if self._outage_since is None:
             self._outage_since = time.monotonic()
             self._log.error(

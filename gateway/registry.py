@@ -92,7 +92,7 @@ class Registry:
 
     def rule_of(self, sensor: int, rule: int) -> RuleVersion:
         """Return the rule that an index of the fleet's outcome means."""
-        return self.rule_versions[self.fleet.sensor_profile[sensor]][rule]
+        return self.rule_versions[int(self.fleet.sensor_profile[sensor])][rule]
 
     def route(self, message: Message) -> Device:
         """Find the device that sent a message.

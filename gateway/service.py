@@ -1,5 +1,6 @@
 """The gateway as a service: its intakes, its worker, and what keeps them up to date."""
 
+import contextlib
 import os
 import socket
 import threading
@@ -221,10 +222,9 @@ class Gateway:
             if thread.is_alive():
                 thread.join(STOP_WITHIN_S)
         if self._lost is None:
-            try:
+            # If it cannot be said, the silence job takes our silence for what it is.
+            with contextlib.suppress(LeaseLostError, DatabaseAwayError, psycopg.Error):
                 self._say(listening=False)
-            except (LeaseLostError, DatabaseAwayError, psycopg.Error):
-                pass  # the silence job takes our silence for what it is
         log.info("gateway_stopped")
 
     def _serve_metrics(self) -> WSGIServer | None:

@@ -139,4 +139,5 @@ def _within(sifted: Sifted) -> None:
 
 
 def _equal(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.bool_]:
-    return (a == b) | (np.isnan(a) & np.isnan(b))
+    equal: NDArray[np.bool_] = (a == b) | (np.isnan(a) & np.isnan(b))
+    return equal

@@ -16,7 +16,7 @@ from gateway.decoder import Decoder
 from gateway.intake import Intake, Message
 from gateway.links import Links
 from gateway.reasons import Reason
-from gateway.registry import Registry, load
+from gateway.registry import load
 from gateway.settings import GatewaySettings
 from store.database import Database
 from store.errors import DatabaseAwayError
@@ -277,7 +277,7 @@ class Worker:
         self._recover(stop)
         for intake in (*self._intakes, *self._status):
             intake.resume()
-        if self._standing is not None:
+        if not stop.is_set():
             log.info("database_back")
 
     def _recover(self, stop: threading.Event) -> None:

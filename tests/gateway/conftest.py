@@ -75,7 +75,7 @@ class Running:
     def _run(self):
         try:
             self.gateway.run(self.stop_asked)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the test asks for it
             self.error = error
 
     @property

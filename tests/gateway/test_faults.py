@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from gateway import metrics
-from gateway.intake import Intake, Message
+from gateway.intake import Intake
 from gateway.settings import BrokerSettings, GatewaySettings
 from gateway.towns import intake_sessions
 from store.intake_lease import LeaseLostError, take
@@ -72,7 +72,7 @@ def test_a_commit_without_its_acknowledgement_does_not_decide_twice(town, monkey
     """The gateway dies between commit and acknowledgement: all of it comes again."""
     gateway = town.start()
     for intake in gateway.intakes:
-        monkeypatch.setattr(intake, "acknowledge", lambda messages: None)
+        monkeypatch.setattr(intake, "acknowledge", lambda _messages: None)
     device = town.device()
     for i, depth in enumerate([0.0, 0.12, 0.15, 0.25]):
         device.publish({"ts": NOW_MS + 60_000 * i, "m": {"depth_m": depth}})
@@ -112,21 +112,21 @@ def test_a_late_acknowledgement_acknowledges_nothing_after_a_broker_restart(town
     """Packet ids start again with each connection."""
     gateway = town.start()
     worker = gateway.gateway._worker
-    taken: list[Message] = []
-    original = worker._handle
+    original = worker._commit
+    commits = []
 
-    def slow(messages):
-        taken.extend(messages)
-        original(messages)
-        if len(taken) == len(messages):  # the first batch: committed, then the broker restarts
+    def commit(batch, standing):
+        after = original(batch, standing)
+        commits.append(batch)
+        if len(commits) == 1:  # committed; before it can acknowledge, the broker restarts
             nats.restart()
             wait_until(lambda: all(i.subscribed_since for i in gateway.intakes), 20)
-            device = town.device()
             # The broker gives the new message the packet id of the old one.
-            device.publish({"ts": NOW_MS + 1000, "m": {"depth_m": 0.02}})
+            town.device().publish({"ts": NOW_MS + 1000, "m": {"depth_m": 0.02}})
             time.sleep(0.5)
+        return after
 
-    worker._handle = slow
+    worker._commit = commit
     stale = metrics.STALE_ACKNOWLEDGEMENTS._value.get()
     town.device().publish({"ts": NOW_MS, "m": {"depth_m": 0.01}}, wait=False)
     town.wait_for(COUNT, 2, timeout_s=30)

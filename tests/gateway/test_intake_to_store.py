@@ -60,8 +60,20 @@ def test_a_null_is_a_missing_value(town):
 def test_positions_are_stored_with_what_the_logger_left_out_as_null(town):
     town.start()
     plow = town.device("plow-01")
-    plow.publish({"ts": NOW_MS, "seq": 1, "fix": {"lat": 41.88, "lon": -87.63, "speed_kmh": 12.5,
-                                                  "course_deg": 90, "hdop": 0.9, "blade": True}})  # fmt: skip
+    plow.publish(
+        {
+            "ts": NOW_MS,
+            "seq": 1,
+            "fix": {
+                "lat": 41.88,
+                "lon": -87.63,
+                "speed_kmh": 12.5,
+                "course_deg": 90,
+                "hdop": 0.9,
+                "blade": True,
+            },
+        }
+    )
     plow.publish([{"ts": NOW_MS + 5000, "fix": {"lat": 41.89, "lon": -87.63}},
                   {"ts": NOW_MS + 6000, "fix": {"lat": 95.0, "lon": 0.0}},
                   {"ts": NOW_MS + 7000, "fix": {}}])  # fmt: skip
