@@ -1,6 +1,7 @@
 """The command `mizumori`: its nouns, and one sentence for whatever goes wrong."""
 
 import importlib.metadata
+import logging
 import os
 import sys
 import traceback
@@ -62,6 +63,8 @@ app.add_typer(grafana_app, name="grafana")
 
 def main() -> None:
     """Run the command line; errors become one sentence on standard error and exit code 1."""
+    # What a library logs is no answer to a person; services set their own logs up.
+    logging.basicConfig(handlers=[logging.NullHandler()])
     try:
         app()
     except KeyboardInterrupt:

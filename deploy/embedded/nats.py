@@ -103,7 +103,11 @@ class EmbeddedNats:
             env={"PATH": "/usr/bin:/bin", "TZ": "UTC"},
             cwd=self.home,
         )
-        self._process.write(self.pid_file)
+        try:
+            self._process.write(self.pid_file)
+        except OSError:
+            self._stop_process()  # nobody would find it after a kill
+            raise
         self._wait_ready()
 
     def adopt(self) -> bool:

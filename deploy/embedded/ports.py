@@ -1,18 +1,24 @@
 """Free ports on this machine."""
 
+import secrets
 import socket
+
+# Below what Linux gives to outgoing connections (32768 and up): a port that is free now would
+# otherwise be somebody's connection a moment later.
+RANGE = range(20_000, 32_000)
 
 
 def free_port(host: str = "127.0.0.1") -> int:
     """Return a TCP port of `host` that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    while True:
+        port = secrets.choice(RANGE)
+        if is_free(host, port):
+            return port
 
 
 def is_free(host: str, port: int) -> bool:
     """Return whether a server could listen on `host` and `port` now."""
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGTERM
@@ -78,7 +79,9 @@ class Service:
         self._process = Process.spawn(
             self.command, log_file=self.log_file, cwd=self.cwd, pass_fds=[self.lifeline]
         )
-        self._process.write(self.pid_file)
+        # A full disk keeps us from remembering it; then its lifeline alone ends it after a kill.
+        with suppress(OSError):
+            self._process.write(self.pid_file)
         self._backoff.started()
         self._start_at = None
 
@@ -95,7 +98,11 @@ class Service:
             )
             say(f"{self.name} {how}; starting it again in {pause_s:g} s (log: {self.log_file})")
         elif time.monotonic() >= self._start_at:
-            self.start()
+            try:
+                self.start()
+            except OSError:
+                self._start_at = time.monotonic() + self._backoff.next_pause_s()
+                raise
             say(f"{self.name} runs again")
 
     def stop(self) -> None:

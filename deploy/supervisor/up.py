@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
@@ -27,6 +27,7 @@ from deploy.embedded.lock import FolderLock, FolderLockedError
 from deploy.embedded.nats import EmbeddedNats
 from deploy.embedded.ports import is_free
 from deploy.embedded.postgres import EmbeddedPostgres
+from deploy.failure import sentence
 from deploy.settings import Settings, load_settings
 from deploy.supervisor.broker_keeper import BrokerKeeper, gateway_listens
 from deploy.supervisor.console import Console
@@ -212,12 +213,19 @@ class Supervisor:
         trimmed_at = time.monotonic()
         while not self._stop.wait(TICK_S):
             for service in self._services:
-                service.watch(self._console.say)
+                self._watch(service)
             for watch in self._watched:
                 watch()
             if time.monotonic() - trimmed_at > TRIM_EVERY_S:
-                trim(self._data.log, self._said.log.max_bytes)
+                with suppress(OSError):
+                    trim(self._data.log, self._said.log.max_bytes)
                 trimmed_at = time.monotonic()
+
+    def _watch(self, service: Service) -> None:
+        try:
+            service.watch(self._console.say)
+        except OSError as error:  # a full disk has no room for its log; its next turn may have
+            self._console.say(f"{service.name} cannot be started: {sentence(error) or error}")
 
     def _watch_embedded(
         self, name: str, server: EmbeddedPostgres | EmbeddedNats, start: Callable[[], None]
@@ -239,8 +247,11 @@ class Supervisor:
                 try:
                     start()
                     self._console.say(f"{name} runs again")
-                except EmbeddedError as error:
-                    self._console.say(str(error))
+                except Exception as error:
+                    said = sentence(error)
+                    if said is None:
+                        raise
+                    self._console.say(said)
 
         return watch
 
