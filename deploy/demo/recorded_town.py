@@ -79,7 +79,7 @@ def recorded_town(path: Path, tenant: str) -> EnrolledTown:
                 name_en=name_en,
                 lat=lat,
                 lon=lon,
-                expected_interval_s=float(row.get("expected_interval_s") or DEFAULT_INTERVAL_S),
+                expected_interval_s=_interval_s(row, code),
                 site=site,
                 datastreams=tuple(
                     (name, UNITS.get(name, "1")) for name in recording.properties[code]
@@ -133,6 +133,13 @@ def _kind(recording: Recording, code: str) -> str:
     if properties & {"depth_m", "stage_m"}:
         return "flood_level"
     return "pond_probe"
+
+
+def _interval_s(row: Mapping[str, str], code: str) -> float:
+    try:
+        return float(row.get("expected_interval_s") or DEFAULT_INTERVAL_S)
+    except ValueError as error:
+        raise RecordingError(f"The interval of {code} is no number: {error}.") from error
 
 
 def _place(
