@@ -1,5 +1,6 @@
 """A real browser before the real API over a real database."""
 
+import functools
 import os
 import shutil
 import signal
@@ -109,20 +110,20 @@ class Watched:
 
 
 @pytest.fixture
-def visit(chromium, api_process):
-    """Open the console: `visit("/#/kawabe/flood", language="ja", size=WIDE)`."""
+def browse(chromium):
+    """Open a console: `browse(url, "/#/kawabe/flood", language="ja", size=WIDE)`."""
     contexts = []
 
-    def open_page(path="/", *, language="ja", size=WIDE, strict=True, live=True, **context):
+    def open_page(url, path="/", *, language="ja", size=WIDE, strict=True, live=True, **context):
         locale = {"ja": "ja-JP", "en": "en-US"}[language]
         made = chromium.new_context(viewport=size, locale=locale, **context)
-        made.set_default_timeout(15_000)
-        watched = Watched(made.new_page(), api_process.url)
+        made.set_default_timeout(20_000)
+        watched = Watched(made.new_page(), url)
         contexts.append((made, watched, strict))
         if live:
             watched.open(path)
         else:
-            watched.page.goto(api_process.url + path)
+            watched.page.goto(url + path)
         return watched
 
     yield open_page
@@ -134,6 +135,12 @@ def visit(chromium, api_process):
     finally:
         for made, _, _ in contexts:
             made.close()
+
+
+@pytest.fixture
+def visit(browse, api_process):
+    """Open the console of the API that the test may kill."""
+    return functools.partial(browse, api_process.url)
 
 
 @pytest.fixture

@@ -1,19 +1,42 @@
 """The page by keyboard and for a screen reader."""
 
+# ruff: noqa: ARG001 (asking for the town puts it there)
+
+import itertools
+
 from playwright.sync_api import expect
 
 from tests.console.conftest import NARROW
 from tests.console.test_page import row
 
-UNNAMED = """() => [...document.querySelectorAll('button, a, input, select, summary, img, svg')].filter((e) => {
+UNNAMED = """() => [...document.querySelectorAll(
+  'button, a, input, select, summary, img, svg')].filter((e) => {
   if (!e.checkVisibility()) return false;
   if (e.tagName === 'IMG') return !e.hasAttribute('alt');
   if (e.tagName.toLowerCase() === 'svg') return e.getAttribute('aria-hidden') !== 'true';
   if (e.labels && e.labels.length) return !e.labels[0].textContent.trim();
   return !(e.getAttribute('aria-label') || e.textContent).trim();
 }).map((e) => e.outerHTML.slice(0, 120))"""
-DOUBLE_IDS = """() => { const seen = {}; for (const e of document.querySelectorAll('[id]')) seen[e.id] = (seen[e.id] || 0) + 1;
-  return Object.keys(seen).filter((id) => seen[id] > 1); }"""
+DOUBLE_IDS = """() => {
+  const ids = [...document.querySelectorAll('[id]')].map((e) => e.id);
+  return ids.filter((id, i) => ids.indexOf(id) !== i);
+}"""
+# The marks are a picture: the octagon is found by its red.
+OCTAGON = """() => {
+  const c = document.querySelector('.leaflet-marks-pane canvas');
+  const r = c.getBoundingClientRect();
+  const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+  let n = 0, x = 0, y = 0;
+  for (let i = 0; i < d.length; i += 4) {
+    if (d[i] !== 168 || d[i + 1] !== 0 || d[i + 2] !== 0) continue;
+    n += 1; x += (i / 4) % c.width; y += Math.floor(i / 4 / c.width);
+  }
+  const scale = r.width / c.width;
+  return n ? [r.left + (x / n) * scale, r.top + (y / n) * scale] : null;
+}"""
+SMALL = """() => [...document.querySelectorAll('.row, .desks a, .top .tool, .view-switch')]
+  .map((e) => [e.className || e.id, e.getBoundingClientRect().height])
+  .filter(([, height]) => height > 0 && height < 36)"""
 RING = "getComputedStyle(document.activeElement).outlineStyle"
 
 
@@ -27,7 +50,7 @@ def test_landmarks_names_headings_and_tables_are_in_order(town, visit):
     assert page.evaluate(DOUBLE_IDS) == []
     assert page.locator("h1").count() == 1
     levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3')].map((h) => +h.tagName[1])")
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
     for table in page.locator("#panel section table:not(.u-legend)").all():
         assert table.locator("caption").count() == 1
         assert table.locator("thead th[scope=col]").count() >= 3
@@ -84,14 +107,7 @@ def test_a_click_on_a_mark_of_the_map_opens_its_panel(town, visit):
     row(page, "deep").wait_for()
     page.wait_for_timeout(500)
     box = page.locator("#map").bounding_box()
-    # The marks are a picture: the one with the octagon's red is found by its colour.
-    spot = page.evaluate(
-        """() => { const c = document.querySelector('.leaflet-marks-pane canvas'); const r = c.getBoundingClientRect();
-        const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let n = 0, x = 0, y = 0;
-        for (let i = 0; i < d.length; i += 4) if (d[i] === 168 && d[i+1] === 0 && d[i+2] === 0) {
-          n += 1; x += (i / 4) % c.width; y += Math.floor(i / 4 / c.width); }
-        return n ? [r.left + x / n * r.width / c.width, r.top + y / n * r.height / c.height] : null; }"""
-    )
+    spot = page.evaluate(OCTAGON)
     assert spot is not None
     assert box["x"] < spot[0] < box["x"] + box["width"]
     page.mouse.click(*spot)
@@ -101,11 +117,7 @@ def test_a_click_on_a_mark_of_the_map_opens_its_panel(town, visit):
 def test_targets_are_large_enough_for_a_thumb(town, visit):
     page = visit("/#/kawabe/flood", size=NARROW).page
     row(page, "deep").wait_for()
-    small = page.evaluate(
-        """() => [...document.querySelectorAll('.row, .desks a, .top .tool, .view-switch')].map((e) =>
-        [e.className || e.id, e.getBoundingClientRect().height]).filter(([, h]) => h > 0 && h < 36)"""
-    )
-    assert small == []
+    assert page.evaluate(SMALL) == []
 
 
 def test_motion_is_left_out_for_those_who_ask(town, visit):

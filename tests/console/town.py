@@ -37,7 +37,9 @@ class Town(Seed):
                     stream, level=level, onset=ago(minutes=38), training=training
                 )
         self.hear("silent")
-        self.latest(self.streams[("silent", "depth_m")], 0.12, time=ago(hours=2), received=ago(hours=2))
+        self.latest(
+            self.streams[("silent", "depth_m")], 0.12, time=ago(hours=2), received=ago(hours=2)
+        )
         self.link("silent", "silent")
         self.state("resting", "maintenance")
         self._fill_ponds()
@@ -65,8 +67,8 @@ class Town(Seed):
         catalog.add_devices(conn, town, [
             *(NewDevice(code, "flood_level", f"{ja} 水位計", f"{en} sensor", 60, site=code)
               for code, (ja, en) in places.items()),
-            *(NewDevice(f"probe-{i}", "pond_probe", f"水質計{i}", f"Probe {i}", 60, site=f"pond-{i}")
-              for i in range(2)),
+            *(NewDevice(f"probe-{i}", "pond_probe", f"水質計{i}", f"Probe {i}", 60,
+                        site=f"pond-{i}") for i in range(2)),
             NewDevice("plow-1", "plow", "除雪1号", "Plow 1", 30),
         ])  # fmt: skip
 

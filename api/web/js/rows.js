@@ -91,7 +91,7 @@ export function makeRow({ device }, { onPick, onPoint }) {
       setText(value, numbers.value ?? "");
       setAttribute(value, "data-words", standing.blind ? "" : null);
       setText(rate, numbers.rate ?? "");
-      setAttribute(rate, "data-rising", standing.rate > 0 && standing.state === "alert" ? "" : null);
+      setAttribute(rate, "data-rising", standing.rate > 0 && standing.state === "alert" && numbers.rate ? "" : null);
       setParts(meta, metaOf(standing, town));
       showFigures(figures, standing, town);
     },
