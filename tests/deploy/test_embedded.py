@@ -14,6 +14,7 @@ import pytest
 
 from deploy.embedded import remembered
 from deploy.embedded.account import database_account
+from deploy.embedded.data_dir import DataDir
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.lock import FolderLock, FolderLockedError
 from deploy.embedded.nats import EmbeddedNats
@@ -273,3 +274,33 @@ def test_nothing_is_left_of_a_killed_servers_children(server):
     server.start()
     assert server.pid != pid
     assert time.monotonic() - began < 30
+
+
+@pytest.fixture
+def small_disk():
+    """A folder on a disk of 20 MB, which other accounts can reach."""
+    place = Path(f"/var/tmp/mizumori-full-{os.getpid()}")  # noqa: S108 - others may pass it
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=20m,mode=777", "tmpfs", str(place)]
+    try:
+        if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+            pytest.skip("this container may not mount")
+        yield place
+        subprocess.run(["umount", str(place)], check=True)
+    finally:
+        place.rmdir()
+
+
+@AS_ROOT
+def test_a_full_disk_is_a_sentence_before_anything_is_made(small_disk):
+    with pytest.raises(EmbeddedError, match="MB left and Mizumori needs 300 MB"):
+        DataDir(small_disk / "var").prepare()
+
+
+@AS_ROOT
+def test_a_disk_that_fills_while_the_database_is_made_is_a_sentence(small_disk, tmp_path):
+    home, account = place_database(small_disk, None, "")
+    server = EmbeddedPostgres(home, free_port(), "secret", tmp_path / "log", account)
+    with pytest.raises(EmbeddedError, match="make room on the disk"):
+        server.initdb()
+    server.stop()
