@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar, Final, Literal
 
+from detectors.ammonia import Ammonia
+from detectors.consistency import ContactLadder, Neighbours, Stuck
 from detectors.errors import ParameterError
+from detectors.forecast import TimeToThreshold
 from detectors.parameters import Parameters, check_keys, check_number
+from detectors.pond import DailySwing, LiftOut, NightOxygen, TemperatureShock
 from detectors.quality import Climatology, FlatLine, GrossRange, RateOfChange, Spike
 
 __all__ = [
@@ -266,6 +270,15 @@ _KINDS: Final[dict[str, type[Parameters]]] = {
         Spike,
         RateOfChange,
         FlatLine,
+        ContactLadder,
+        Neighbours,
+        Stuck,
+        TimeToThreshold,
+        DailySwing,
+        TemperatureShock,
+        NightOxygen,
+        Ammonia,
+        LiftOut,
     )
 }
 
