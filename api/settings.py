@@ -34,6 +34,14 @@ class ApiSettings(BaseModel):
             "of Yamagata and Fukushima."
         ),
     )
+    town_maps: Path | None = Field(
+        default=None,
+        description=(
+            "Folder with the towns' own lines, drawn over the outlines: CODE.geojson with streets "
+            "(kind: road), canals (river) and the like. Empty: maps in the data directory of "
+            "`mizumori up`."
+        ),
+    )
     allow_unauthenticated: bool = Field(
         default=False,
         description=(

@@ -12,6 +12,7 @@ from jobs import service as jobs_service
 from jobs.town_publisher import BrokerAddress
 
 BROKER_WITHIN_S = 2.0
+TOWN_MAPS = "maps"  # in the data directory
 
 
 def run_gateway(settings: Settings) -> None:
@@ -36,6 +37,8 @@ def run_api(settings: Settings) -> None:
     """Serve API and console until SIGINT or SIGTERM; open live feeds get a moment to end."""
     configure_log(settings.log, "api")
     api = settings.api
+    if api.town_maps is None:
+        api = api.model_copy(update={"town_maps": settings.embedded.data_dir / TOWN_MAPS})
     # Each request thread may hold a connection, and the live feed one more.
     with open_database(settings, "api", name="mizumori-api", max_size=api.threads + 1) as database:
         api_service.run(api, database, {"broker": lambda: _broker_problem(settings)})

@@ -25,6 +25,7 @@ from api.features import (
 )
 from api.problems import responses
 from api.town import HasTown, TownAccess
+from api.town_lines import TownLines
 from api.words import Name
 from store import map as town_map
 
@@ -93,9 +94,14 @@ def base(request: Request, here: HasTown) -> Response:
     """Show the offline base map around the town. It hardly ever changes, so it has an ETag."""
     base_map = request.app.state.base_map
     assert isinstance(base_map, BaseMap)
+    own = TownLines.read(request.app.state.settings.town_maps, here.town.code)
+    credits_ = {
+        language: " / ".join(filter(None, (said, own.attribution.get(language))))
+        for language, said in base_map.attribution.items()
+    }
     layer = BaseLayer(
-        attribution=Name(**base_map.attribution),
-        features=base_map.around(here.town.map_lat, here.town.map_lon),
+        attribution=Name(**credits_),
+        features=[*base_map.around(here.town.map_lat, here.town.map_lon), *own.features],
     )
     body = layer.model_dump_json().encode()
     etag = f'"{sha256(body).hexdigest()[:32]}"'

@@ -1,12 +1,16 @@
 """The demo town: put into the database, and run."""
 
+import json
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from deploy.compose_database import open_database
+from deploy.compose_services import TOWN_MAPS
 from deploy.demo.device_secrets import DeviceSecrets
 from deploy.demo.enrolment import EnrolledTown, enrol
+from deploy.embedded.errors import EmbeddedError
 from deploy.settings import Settings
 from firmware_sim import town
 from firmware_sim.modem import Broker
@@ -27,8 +31,38 @@ def provision_demo(settings: Settings) -> None:
     SettingsError, StoreError, EmbeddedError
         In words.
     """
+    plan = demo_plan()
     with open_database(settings, "owner", name="mizumori-demo", max_size=1) as database:
-        enrol(database, enrolled(demo_plan()), DeviceSecrets.of(settings))
+        enrol(database, enrolled(plan), DeviceSecrets.of(settings))
+    draw_streets(plan, settings.api.town_maps or settings.embedded.data_dir / TOWN_MAPS)
+
+
+def draw_streets(plan: TownPlan, folder: Path) -> None:
+    """Give the map of the town its streets, unless it has a map of its own already.
+
+    Raises
+    ------
+    EmbeddedError
+        The file cannot be written.
+    """
+    path = folder / f"{plan.code}.geojson"
+    streets = {
+        "type": "FeatureCollection",
+        "attribution": {"ja": "道路は架空", "en": "Streets are invented"},
+        "features": [
+            {**each, "properties": {**each["properties"], "kind": "road"}}
+            for each in plan.roads["features"]
+        ],
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.write_text(json.dumps(streets, ensure_ascii=False), encoding="utf-8")
+    except OSError as error:
+        raise EmbeddedError(
+            f"{path} cannot be written ({error.strerror}): give this account the right to write "
+            "there, or set api.town_maps to another folder."
+        ) from error
 
 
 def run_demo(
