@@ -1,6 +1,9 @@
 import json
+import subprocess
+import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,25 +16,26 @@ from tests.firmware_sim.desk import Desk
 CODES = [device["code"] for device in demo_plan().devices]
 
 
+def short_plan(history_h, **changes):
+    """The demo town with few hours of history; `changes` replace parts of a device."""
+    devices = tuple(
+        {**device, "history_h": history_h, **changes.get(device["code"], {})}
+        for device in demo_plan().devices
+    )
+    return replace(demo_plan(), devices=devices)
+
+
 class RunningTown:
     """The demo town against a broker, with fewer hours of history and the chosen faults."""
 
     def __init__(self, nats, memory_file, **changes):
         self.stop = threading.Event()
         self.said, self.tally, self.error = [], None, None
-        devices = tuple(
-            {
-                **device,
-                "history_h": changes.get("history_h", 0.1),
-                **changes.get(device["code"], {}),
-            }
-            for device in demo_plan().devices
-        )
         self._arguments = {
             "broker": Broker(nats.host, nats.mqtt_port),
             "secrets": {code: nats.secrets["mizumori", code] for code in CODES},
             "stop": self.stop,
-            "plan": replace(demo_plan(), devices=devices),
+            "plan": short_plan(0.1, **changes),
             "memory_file": memory_file,
             "report": self.said.append,
         }
@@ -88,6 +92,48 @@ def test_the_town_brings_its_history_goes_on_live_and_remembers(broker, tmp_path
         own = [ts for device, ts in times if device == code]
         assert len(own) == len(set(own)), code
         assert sorted(desk.sequences(code)) == list(range(1, len(own) + 1))
+
+
+RUN = """
+import json, sys, threading
+from pathlib import Path
+from firmware_sim import town
+from firmware_sim.modem import Broker
+from tests.firmware_sim.test_town import short_plan
+port, memory, secrets = json.load(sys.stdin)
+town.run(broker=Broker("127.0.0.1", port), secrets=secrets, stop=threading.Event(),
+         plan=short_plan(0.1), memory_file=Path(memory))
+"""
+
+
+def test_a_town_killed_without_warning_repeats_what_was_not_safe_and_nothing_else(broker, tmp_path):
+    desk = Desk(broker, broker.accounts["mizumori"])
+    memory = tmp_path / "memory.json"
+    killed = subprocess.Popen(
+        [sys.executable, "-c", RUN], stdin=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+    )
+    try:
+        secrets = {code: broker.secrets["mizumori", code] for code in CODES}
+        json.dump([broker.mqtt_port, str(memory), secrets], killed.stdin)
+        killed.stdin.close()
+        # Past the first writing of the memory, and then some: what is sent after it is repeated.
+        desk.wait(lambda d: memory.exists() and len(d.sequences("plow-01")) > 73, 60)
+    finally:
+        killed.kill()
+        killed.wait()
+    seen = len(desk.sequences("plow-01"))
+    running = RunningTown(broker, memory)
+    try:
+        desk.wait(lambda d: max(d.sequences("plow-01")) > seen + 1, 60)
+    finally:
+        running.end()
+    desk.close()
+    said = {}
+    for code, sample in desk.readings:
+        assert said.setdefault((code, sample["seq"]), sample) == sample, "repeated, but different"
+    for code in CODES:
+        numbers = sorted(seq for device, seq in said if device == code)
+        assert numbers == list(range(1, len(numbers) + 1)), code
 
 
 def test_a_device_without_power_leaves_its_will(broker):
