@@ -14,7 +14,8 @@ from detectors.fleet import CONTEXT_ROWS
 from detectors.state import State
 from gateway import metrics
 from gateway.batch import Batch, Refused, Rows
-from gateway.ledger import Evidence, LedgerWriter, is_falling, moment
+from gateway.evidence import Evidence
+from gateway.ledger import LedgerWriter, is_falling, moment
 from gateway.links import Links
 from gateway.positions import columns as position_columns
 from gateway.recent import Recent

@@ -8,9 +8,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -21,6 +20,7 @@ from paho.mqtt.properties import Properties
 
 from gateway import metrics
 from gateway.buffered_client import BufferedClient
+from gateway.session import Session
 
 log = structlog.get_logger(__name__)
 
@@ -45,30 +45,6 @@ class Message:
     payload: bytes
     received_ms: int
     retained: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """What an intake connects to. Its text form holds no secrets.
-
-    `partition_no` is None on a broker without partitions. `window_messages` is the most that may
-    be unacknowledged; on NATS the server's own setting rules, on MQTT 5 we ask for it.
-    """
-
-    name: str
-    tenant_id: int
-    partition_no: int | None
-    partitions: int
-    host: str
-    port: int
-    user: str
-    password: str = field(repr=False)
-    client_id: str = field(repr=False)
-    topic_filter: str
-    window_messages: int
-    mqtt5: bool
-    keepalive_s: int
-    tls_ca: Path | None = None
 
 
 class Intake:
@@ -175,10 +151,6 @@ class Intake:
     def wait_subscribed(self, timeout_s: float) -> bool:
         """Wait until the subscription is confirmed."""
         return self._subscribed.wait(timeout_s)
-
-    def waiting(self) -> int:
-        """Messages that wait for the worker."""
-        return len(self._waiting)
 
     def take(self, most: int) -> list[Message]:
         """Take up to `most` messages, oldest first."""

@@ -6,7 +6,7 @@ oldest; an alert that late readings took away is marked withdrawn. Nothing is de
 people were told is corrected by saying something more.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 from detectors.outcome import Outcome
 from detectors.rules import RateOfRise, Threshold
 from gateway import metrics
+from gateway.evidence import Evidence
 from gateway.registry import Registry, RuleVersion
 from store import ledger as store
 from store.database import Connection
@@ -129,7 +130,7 @@ class LedgerWriter:
     """
 
     def __init__(
-        self, conn: Connection, registry: Registry, outcome: Outcome, evidence: "Evidence"
+        self, conn: Connection, registry: Registry, outcome: Outcome, evidence: Evidence
     ) -> None:
         self._conn = conn
         self._registry = registry
@@ -343,43 +344,6 @@ class LedgerWriter:
 
     def _changed(self, tenant: int, alert_id: int) -> None:
         self.changed.setdefault(tenant, set()).add(alert_id)
-
-
-class Evidence:
-    """What decided a transition: the rules, the state before the batch, and the readings.
-
-    Loading `state` with `context` and stepping `readings` through `profile` gives the transition
-    again. Must be made before the batch is written: `context` is what was stored until then.
-    """
-
-    # A backlog of thousands of rows is in the database; the evidence then says where.
-    INLINE_ROWS = 240
-
-    def __init__(self, per_sensor: Mapping[int, Mapping[str, Any]]) -> None:
-        self._per_sensor = per_sensor
-
-    def of(
-        self, sensor: int, version: RuleVersion, time_ms: int, *, unconfirmed: bool
-    ) -> dict[str, Any]:
-        """Return the evidence of one transition as JSON."""
-        shared = self._per_sensor[sensor]
-        readings = [row for row in shared["readings"] if row[0] <= time_ms]
-        evidence: dict[str, Any] = {
-            "rule": {
-                "code": version.code,
-                "version": version.version,
-                "kind": version.rule.kind,
-                "params": version.rule.to_params(),
-            },
-            "unconfirmed": unconfirmed,
-            "profile": shared["profile"],
-            "state": shared["state"],
-            "context": shared["context"],
-        }
-        if len(readings) > self.INLINE_ROWS:
-            evidence["stored_readings"] = {"from_ms": readings[0][0], "to_ms": readings[-1][0]}
-            readings = readings[-self.INLINE_ROWS :]
-        return evidence | {"readings": readings}
 
 
 def is_falling(version: RuleVersion) -> bool:

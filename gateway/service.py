@@ -11,7 +11,8 @@ import psycopg
 import structlog
 from prometheus_client import start_http_server
 
-from gateway.intake import Intake, Session
+from gateway.intake import Intake
+from gateway.session import Session
 from gateway.settings import BrokerSettings, GatewaySettings
 from gateway.towns import intake_sessions, partitions_of, status_session
 from gateway.worker import RETRY_S, Worker

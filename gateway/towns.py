@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from gateway.intake import Session
+from gateway.session import Session
 from gateway.settings import BrokerSettings, GatewaySettings
 from gateway.topics import status_filter, up_filter
 from store.broker_accounts import BrokerAccount

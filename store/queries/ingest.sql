@@ -88,7 +88,7 @@ on conflict (datastream_id, bucket) do update set marked_at = rollup_dirty.marke
 
 -- name: upsert_states
 insert into detector_state (datastream_id, epoch, through_time, state)
-select * from unnest(%(datastream_id)s, %(epoch)s, %(through_time)s, %(state)s::bytea[])
+select * from unnest(%(datastream_id)s, %(epoch)s, %(through_time)s, %(state)b::bytea[])
 on conflict (datastream_id) do update
 set epoch = excluded.epoch, state = excluded.state,
     through_time = greatest(detector_state.through_time, excluded.through_time)
