@@ -164,9 +164,13 @@ export class Chart {
       const y = Math.round(valToPos(value * this.shown.factor, "y", true));
       if (y < bbox.top || y > bbox.top + bbox.height) continue;
       ctx.setLineDash([6 * ratio, 4 * ratio]);
-      ctx.lineWidth = 2 * ratio;
-      ctx.strokeStyle = colour;
-      line(ctx, bbox.left, bbox.left + bbox.width, y);
+      // An edge below it: yellow on white and dark red on black are lines as well.
+      for (const [width, ink, alpha] of [[3.5, paint("ink-2"), 0.55], [2, colour, 1]]) {
+        ctx.globalAlpha = alpha;
+        ctx.lineWidth = width * ratio;
+        ctx.strokeStyle = ink;
+        line(ctx, bbox.left, bbox.left + bbox.width, y);
+      }
       ctx.setLineDash([]);
       if (lastWords - y < 14 * ratio) continue; // words would cover each other
       lastWords = y;

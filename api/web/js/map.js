@@ -178,6 +178,7 @@ export class TownMap {
     const names = this.map.getZoom() >= NAMES_FROM_ZOOM;
     const view = this.map.getBounds().pad(0.1);
     const taken = [];
+    const bodies = names ? this.bodies(view) : [];
     const byRank = [...this.marks.values()].sort((a, b) => rank(b) - rank(a));
     for (const mark of byRank) {
       const alert = mark.standing.state === "alert";
@@ -186,12 +187,22 @@ export class TownMap {
       else if (names && view.contains(mark.getLatLng())) words = placeName(mark.standing.device);
       if (words) {
         const box = wordsBox(this.map.latLngToLayerPoint(mark.getLatLng()), words, mark.options.look);
-        if (!alert && taken.some((other) => other.intersects(box))) words = "";
+        const covers = (other) => other.intersects(box);
+        const hides = (body) => body.mark !== mark && body.box.intersects(box);
+        if (!alert && (taken.some(covers) || bodies.some(hides))) words = "";
         else taken.push(box);
       }
       mark.options.words = words;
       this.refresh(mark, mark.options.look);
     }
+  }
+
+  bodies(view) {
+    return [...this.marks.values()].filter((mark) => view.contains(mark.getLatLng())).map((mark) => {
+      const at = this.map.latLngToLayerPoint(mark.getLatLng());
+      const { radius } = mark.options.look;
+      return { mark, box: L.bounds(at.subtract([radius, radius]), at.add([radius, radius])) };
+    });
   }
 
   /** What needs a person lies on top. */

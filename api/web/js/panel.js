@@ -240,7 +240,7 @@ export class Panel {
   showCsv(device, streams) {
     const now = this.town.now();
     const from = new Date(now - this.hours * 3_600_000).toISOString();
-    this.csv.replaceChildren(say("panel.csv"), "：", ...streams.flatMap((stream, i) => [
+    this.csv.replaceChildren(say("panel.csv"), ...streams.flatMap((stream, i) => [
       i ? " / " : "",
       el("a", {
         href: address(`${this.town.about.code}/datastreams/${stream.id}/observations`, {
