@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Self
 
 import numpy as np
@@ -22,8 +23,9 @@ from detectors.state import State, Table, Write
 
 __all__ = ["CONTEXT_ROWS", "RING", "Fleet"]
 
-# Readings decided on at a time: their windows stay within the processor's cache.
+# Readings decided on at a time: with their windows they stay within the processor's cache.
 _CHUNK: Final = 16_384
+_CHUNK_OF_WINDOWS: Final = 4_096
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,16 +127,10 @@ class Fleet:
         table = state.table()
         intake = Intake.sort(readings, table)
         accepted = Accepted(intake.rows, intake.sensor, intake.time_ms, intake.value)
-        parts = [
-            *(
-                ordered.advance(table, self._checks, some)
-                for some in _chunks(accepted, ~_mixed(intake))
-            ),
-            *(
-                reordered.settle(table, self._checks, some)
-                for some in _chunks(accepted, _mixed(intake))
-            ),
-        ]
+        size = _CHUNK_OF_WINDOWS if len(self._lanes.slope_lanes) else _CHUNK
+        mixed = _mixed(intake)
+        parts = [ordered.advance(table, self._checks, c) for c in _chunks(accepted, ~mixed, size)]
+        parts += [reordered.settle(table, self._checks, c) for c in _chunks(accepted, mixed, size)]
         return self._outcome(state, readings, intake, parts)
 
     def _outcome(
@@ -194,19 +190,11 @@ def _mixed(intake: Intake) -> Bools:
     return mixed
 
 
-def _chunks(accepted: Accepted, which: Bools) -> Iterator[Accepted]:
-    """Cut into pieces of whole sensors."""
+def _chunks(accepted: Accepted, which: Bools, size: int) -> Iterator[Accepted]:
+    """Cut into pieces of whole sensors, of about `size` readings."""
     some = accepted if which.all() else accepted.take(which)
-    if len(some) <= _CHUNK:
-        if len(some):
-            yield some
-        return
     begins = np.flatnonzero(np.diff(some.sensor, prepend=-1))
-    cuts = begins[
-        np.unique(
-            np.searchsorted(begins, np.arange(0, len(some), _CHUNK)).clip(max=len(begins) - 1)
-        )
-    ]
-    for low, high in zip(cuts, [*cuts[1:], len(some)], strict=True):
-        if high > low:
-            yield some.take(slice(low, high))
+    cuts = np.unique(np.searchsorted(begins, np.arange(0, len(some), size), side="right") - 1)
+    edges = [*begins[cuts].tolist(), len(some)] if len(some) else []
+    for low, high in pairwise(edges):
+        yield some.take(slice(low, high))

@@ -29,11 +29,52 @@ class Slopes:
     error: Floats
 
 
+def _network(width: int) -> tuple[tuple[int, int], ...]:
+    """Batcher's odd-even merge sort: the pairs to put in order, for a power of two."""
+    pairs = []
+    p = 1
+    while p < width:
+        k = p
+        while k >= 1:
+            for j in range(k % p, width - k, 2 * k):
+                pairs += [
+                    (i + j, i + j + k)
+                    for i in range(min(k, width - j - k))
+                    if (i + j) // (2 * p) == (i + j + k) // (2 * p)
+                ]
+            k //= 2
+        p *= 2
+    return tuple(pairs)
+
+
+# A network for 16 also sorts fewer: what is absent counts as +inf and stays at the end.
+_NETWORK: Final = _network(16)
+# Below this many windows sorting each column is cheaper than a network of whole-row operations.
+_FEW: Final = 400
+
+
+def _sorted(rows: Floats) -> Floats:
+    """Sort each column; the same result either way, sorting does not round."""
+    width, n = rows.shape
+    if n < _FEW or width > 16:
+        return np.sort(rows, axis=0)
+    ordered = list(rows.copy())
+    spare = np.empty(n)
+    for low, high in _NETWORK:
+        if high >= width:
+            continue
+        a, b = ordered[low], ordered[high]
+        np.minimum(a, b, out=spare)
+        np.maximum(a, b, out=b)
+        ordered[low], spare = spare, a
+    return np.stack(ordered)
+
+
 def _median(rows: Floats, count: Index) -> Floats:
-    """Median of the first `count` entries of each row; the others must be +inf."""
-    ordered = np.sort(rows, axis=1)
-    at = np.arange(len(rows))
-    middle: Floats = (ordered[at, (count - 1) >> 1] + ordered[at, count >> 1]) / 2.0
+    """Median of the first `count` entries of each column; the others must be +inf."""
+    ordered = _sorted(rows)
+    at = np.arange(len(count))
+    middle: Floats = (ordered[(count - 1) >> 1, at] + ordered[count >> 1, at]) / 2.0
     return middle
 
 
@@ -49,12 +90,12 @@ def guarded_slopes(
 
     Parameters
     ----------
-    hours : float64[n, w]
-        Times before the newest reading (column 0), hours, so column 0 is 0 and the others are
-        negative and descending.
-    values : float64[n, w]
+    hours : float64[w, n]
+        Times before the newest reading (row 0), hours, so row 0 is 0 and the others are negative
+        and descending. Windows are columns: each operation runs along contiguous rows.
+    values : float64[w, n]
         Values minus the newest value. Centring before anything is squared keeps the digits.
-    usable : bool[n, w]
+    usable : bool[w, n]
         False: missing, or outside the window.
     noise : float64[n]
         Floor under the residual standard deviation.
@@ -77,79 +118,80 @@ def guarded_slopes(
     Sums run in an explicit loop over the window, so that the result of a row does not depend on
     how many rows stand beside it.
     """
-    n, width = values.shape
+    n = values.shape[1]
     per_h, error = np.full(n, np.nan), np.full(n, np.nan)
-    count = np.count_nonzero(usable, axis=1)
-    rows = np.flatnonzero(count >= _LEAST_POINTS)
-    if not len(rows):
+    count = np.count_nonzero(usable, axis=0).astype(np.int64)
+    some = np.flatnonzero(count >= _LEAST_POINTS)
+    if not len(some):
         return Slopes(per_h, error)
-    if len(rows) < n:
-        hours, values, usable, count = hours[rows], values[rows], usable[rows], count[rows]
-        noise, inflation = noise[rows], inflation[rows]
+    if len(some) < n:
+        hours, values, usable, count = hours[:, some], values[:, some], usable[:, some], count[some]
+        noise, inflation = noise[some], inflation[some]
         if isinstance(outlier_floor, np.ndarray):
-            outlier_floor = outlier_floor[rows]
+            outlier_floor = outlier_floor[some]
     hours, values, usable = _close_holes(hours, values, usable, count)
-    count = count.astype(np.int64)
 
+    width = len(hours)
     half = count >> 1
-    lag = np.arange((width + 1) // 2)
-    partner = np.minimum(lag[None, :] + half[:, None], width - 1)
-    run = hours[:, : len(lag)] - np.take_along_axis(hours, partner, axis=1)
-    rise = values[:, : len(lag)] - np.take_along_axis(values, partner, axis=1)
-    paired = lag[None, :] < (count - half)[:, None]
-    pairs = np.divide(rise, run, out=np.full(run.shape, np.inf), where=paired)
-    first_guess = _median(pairs, count - half)
+    lag = np.arange((width + 1) // 2)[:, None]
+    partner = np.minimum(lag + half, width - 1), np.arange(len(count))
+    paired = lag < count - half
+    run = np.where(paired, hours[: len(lag)] - hours[partner], 1.0)
+    rise = values[: len(lag)] - values[partner]
+    first_guess = _median(np.where(paired, rise / run, np.inf), count - half)
 
-    residual = np.where(usable, values - first_guess[:, None] * hours, np.inf)
-    off = np.where(usable, np.abs(residual - _median(residual, count)[:, None]), np.inf)
+    residual = np.where(usable, values - first_guess * hours, np.inf)
+    off = np.where(usable, np.abs(residual - _median(residual, count)), np.inf)
     bound = np.maximum(_OUTLIER_MADS * _median(off, count), outlier_floor)
-    keep = off <= bound[:, None]
-
-    fit, fit_error = _least_squares(hours, values, keep, noise, inflation)
-    per_h[rows], error[rows] = fit, fit_error
+    fit, fit_error = _least_squares(hours, values, off <= bound, noise, inflation)
+    per_h[some], error[some] = fit, fit_error
     return Slopes(per_h, error)
 
 
 def _close_holes(
     hours: Floats, values: Floats, usable: Bools, count: Index
 ) -> tuple[Floats, Floats, Bools]:
-    """Move the usable points of each row to its front, newest first; unusable ones become 0."""
-    width = values.shape[1]
-    dense = np.arange(width)[None, :] < count[:, None]
-    holed = np.flatnonzero((usable != dense).any(axis=1))
+    """Move the usable points of each column to its top, newest first; unusable ones become 0.
+
+    Rows that are then used nowhere are cut off.
+    """
+    width = len(values)
+    dense = np.arange(width)[:, None] < count
+    holed = np.flatnonzero((usable != dense).any(axis=0))
     hours, values = np.where(usable, hours, 0.0), np.where(usable, values, 0.0)
     if len(holed):
-        order = np.argsort(~usable[holed], axis=1, kind="stable")
-        hours[holed] = np.take_along_axis(hours[holed], order, axis=1)
-        values[holed] = np.take_along_axis(values[holed], order, axis=1)
-    return hours, values, dense
+        order = np.argsort(~usable[:, holed], axis=0, kind="stable")
+        hours[:, holed] = np.take_along_axis(hours[:, holed], order, axis=0)
+        values[:, holed] = np.take_along_axis(values[:, holed], order, axis=0)
+    used = int(count.max())
+    return hours[:used], values[:used], dense[:used]
 
 
 def _least_squares(
     hours: Floats, values: Floats, keep: Bools, noise: Floats, inflation: Floats
 ) -> tuple[Floats, Floats]:
-    n, width = values.shape
+    width, n = values.shape
     weight = keep.astype(np.float64)
     points, sum_t, sum_v = np.zeros(n), np.zeros(n), np.zeros(n)
     for k in range(width):
-        points += weight[:, k]
-        sum_t += weight[:, k] * hours[:, k]
-        sum_v += weight[:, k] * values[:, k]
+        points += weight[k]
+        sum_t += weight[k] * hours[k]
+        sum_v += weight[k] * values[k]
     enough = points >= _LEAST_POINTS
     safe = np.where(enough, points, 1.0)
-    mean_t, mean_v = sum_t / safe, sum_v / safe
+    dt = weight * (hours - sum_t / safe)
+    dv = weight * (values - sum_v / safe)
     sxx, sxy = np.zeros(n), np.zeros(n)
     for k in range(width):
-        dt = weight[:, k] * (hours[:, k] - mean_t)
-        sxx += dt * dt
-        sxy += dt * (values[:, k] - mean_v)
+        sxx += dt[k] * dt[k]
+        sxy += dt[k] * dv[k]
     enough &= sxx > 0.0
     sxx = np.where(enough, sxx, 1.0)
     slope = sxy / sxx
+    left = dv - slope * dt
     rss = np.zeros(n)
     for k in range(width):
-        left = weight[:, k] * ((values[:, k] - mean_v) - slope * (hours[:, k] - mean_t))
-        rss += left * left
+        rss += left[k] * left[k]
     variance = np.maximum(rss / np.maximum(points - 2.0, 1.0), noise * noise)
     error = inflation * np.sqrt(variance / sxx)
     return np.where(enough, slope, np.nan), np.where(enough, error, np.nan)

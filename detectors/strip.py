@@ -157,25 +157,28 @@ def _compare_slopes(strip: Strip, lanes: Lanes, kind: Index, rows: Index) -> Non
     if not len(wanted):
         return
     rows, kind = rows[wanted], kind[wanted]
-    stretch = np.cumsum((strip.mark & BROKEN) != 0)
-    back = rows[:, None] - np.arange(WINDOW)
-    inside = back >= strip.start[strip.owner[rows]][:, None]
-    back = np.maximum(back, 0)
-    behind_ms = strip.time_ms[back] - strip.time_ms[rows][:, None]
-    usable = inside & sound[back] & (behind_ms >= -lanes.span_ms[kind][:, None])
-    usable &= stretch[back] == stretch[rows][:, None]
-    rise = np.where(usable, strip.value[back] - strip.value[rows][:, None], 0.0)
+    value = np.where(sound, strip.value, np.nan)
+    # How far back a window may reach: to the sensor's first reading here, or the last gap.
+    index = np.arange(len(strip.owner))
+    after_gap = np.maximum.accumulate(np.where((strip.mark & BROKEN) != 0, index, 0))
+    furthest = rows - np.maximum(after_gap[rows], strip.start[strip.owner[rows]])
+    lag = np.arange(WINDOW)[:, None]
+    back = np.maximum(rows - lag, 0)
+    behind_ms = strip.time_ms[back] - strip.time_ms[rows]
+    rise = value[back] - value[rows]
+    usable = (lag <= furthest) & (behind_ms >= -lanes.span_ms[kind]) & ~np.isnan(rise)
 
     slope, error = np.full(len(rows), np.nan), np.zeros(len(rows))
-    moving = (rise != 0.0).any(axis=1)
+    moving = (usable & (rise != 0.0)).any(axis=0)
     # Most sensors of a dry town do not move: their slope is 0 without any fitting.
-    slope[~moving & (np.count_nonzero(usable, axis=1) >= 4)] = 0.0
+    slope[~moving & (np.count_nonzero(usable, axis=0) >= 4)] = 0.0
     at = np.flatnonzero(moving)
     if len(at):
+        every = len(at) == len(rows)
         fit = guarded_slopes(
-            behind_ms[at] / 3.6e6,
-            rise[at],
-            usable[at],
+            (behind_ms if every else behind_ms[:, at]) / 3.6e6,
+            rise if every else rise[:, at],
+            usable if every else usable[:, at],
             lanes.noise[kind[at]],
             lanes.inflation[kind[at]],
         )
