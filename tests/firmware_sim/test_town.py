@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -12,17 +13,22 @@ from firmware_sim.errors import TownError
 from firmware_sim.modem import Broker
 from firmware_sim.plan import demo_plan
 from tests.firmware_sim.desk import Desk
+from tests.fixtures.broker import wait_until
 
 CODES = [device["code"] for device in demo_plan().devices]
 
 
 def short_plan(history_h, **changes):
-    """The demo town with few hours of history; `changes` replace parts of a device."""
+    """The demo town with few hours of history, in a storm that began 20 s before its start.
+
+    `changes` replace parts of a device.
+    """
     devices = tuple(
         {**device, "history_h": history_h, **changes.get(device["code"], {})}
         for device in demo_plan().devices
     )
-    return replace(demo_plan(), devices=devices)
+    storm = {**demo_plan().storm, "first_after_s": -20}
+    return replace(demo_plan(), devices=devices, storm=storm)
 
 
 class RunningTown:
@@ -61,7 +67,8 @@ def broker(nats):
     return nats
 
 
-def test_the_town_brings_its_history_goes_on_live_and_remembers(broker, tmp_path):
+def test_the_town_brings_its_history_goes_on_live_and_remembers(broker, tmp_path, monkeypatch):
+    monkeypatch.setattr(town, "FIRST_REPORT_S", 1.5)
     desk = Desk(broker, broker.accounts["mizumori"])
     memory = tmp_path / "memory.json"
     running = RunningTown(broker, memory)
@@ -71,11 +78,15 @@ def test_the_town_brings_its_history_goes_on_live_and_remembers(broker, tmp_path
         desk.wait(
             lambda d: max(s["m"].get("depth_m", 0) for _, s in d.readings if "m" in s) > 0.05, 60
         )
+        wait_until(lambda: running.said)
     finally:
         first = running.end()
     assert (first.pending, first.dropped, first.refused) == (0, 0, {})
     assert len(desk.readings) == first.acknowledged
-    assert "23 of 23 devices on the line" in " ".join(running.said) or running.said
+    assert re.fullmatch(
+        r"\d+ of 23 devices on the line, \d+ readings delivered, \d+ waiting, 0 given up\.",
+        running.said[0],
+    )
     kept = json.loads(memory.read_text())
     highest = {code: max(desk.sequences(code)) for code in CODES}
     assert {code: mark[0] for code, mark in kept["devices"].items()} == highest
@@ -138,7 +149,7 @@ def test_a_town_killed_without_warning_repeats_what_was_not_safe_and_nothing_els
 
 def test_a_device_without_power_leaves_its_will(broker):
     desk = Desk(broker, broker.accounts["mizumori"])
-    fault = {"kind": "power", "after_s": 0, "for_s": 600}
+    fault = {"kind": "power", "after_s": 26, "for_s": 600}
     running = RunningTown(broker, None, **{"flood-08": {"faults": [fault]}})
     try:
         desk.wait(lambda d: ("flood-08", False) in d.status, 30)
