@@ -27,15 +27,17 @@ log = structlog.get_logger(__name__)
 
 # A database that is away is asked again after this long, doubling up to the second figure.
 RETRY_S = (0.2, 5.0)
-# An unknown device may be one that was added a moment ago and whose notification is on its way;
-# devices that nobody knows must not make us read the registry all the time.
-STALE_REGISTRY_S = 5.0
+# An unknown device may be one that was added a moment ago and whose notification is on its way, so
+# it is looked up when it is first heard; one that stays unknown, only so often and so many.
+LOOK_UP_AGAIN_S = 60.0
+LOOKED_UP_AT_MOST = 1000
 # Of an intake's window, so that the broker sends the next half while this one is committed.
 SHARE_OF_WINDOW = 0.5
 IDLE_S = 1.0
 # Deadlocks and rows that somebody else stored in between: the same work succeeds soon after.
 ATTEMPTS = 5
 
+_UNKNOWN = frozenset({Reason.UNKNOWN_DEVICE, Reason.UNKNOWN_PROPERTY})
 _OF_THE_DATA = (
     psycopg.DataError,
     psycopg.IntegrityError,
@@ -77,7 +79,7 @@ class Worker:
         self._status: list[Intake] = []
         self._leases: list[Lease] = []
         self._standing: Standing | None = None
-        self._reloaded_at = 0.0
+        self._looked_up: dict[tuple[int, str | None, str], float] = {}
         self._first = 0
 
     # --- called from other threads ------------------------------------------------------------
@@ -234,11 +236,22 @@ class Worker:
             metrics.QUARANTINED.labels(one.reason).inc()
 
     def _may_be_stale(self, batch: Batch) -> bool:
-        unknown = {Reason.UNKNOWN_DEVICE, Reason.UNKNOWN_PROPERTY}
-        return (
-            any(one.reason in unknown for one in batch.refused)
-            and time.monotonic() - self._reloaded_at > STALE_REGISTRY_S
-        )
+        """Whether the batch names something unknown that was not looked up lately."""
+        now = time.monotonic()
+        found = False
+        for one in batch.refused:
+            if one.reason not in _UNKNOWN:
+                continue
+            key = (one.tenant_id, one.device_code, one.detail)
+            if now - self._looked_up.get(key, -LOOK_UP_AGAIN_S) >= LOOK_UP_AGAIN_S:
+                if len(self._looked_up) >= LOOKED_UP_AT_MOST:
+                    self._looked_up = {
+                        k: at for k, at in self._looked_up.items() if now - at < LOOK_UP_AGAIN_S
+                    }
+                if len(self._looked_up) < LOOKED_UP_AT_MOST:
+                    self._looked_up[key] = now
+                    found = True
+        return found
 
     def _rule_due(self) -> bool:
         """Whether a version of a rule has come into force since the registry was loaded."""
@@ -254,7 +267,6 @@ class Worker:
             fence(conn, self._leases)
             registry = load(conn)
             self._standing = Standing.load(conn, registry)
-        self._reloaded_at = time.monotonic()
         log.info(
             "registry_loaded",
             devices=len(registry.devices),
