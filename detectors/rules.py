@@ -9,9 +9,11 @@ from detectors.ammonia import Ammonia
 from detectors.consistency import ContactLadder, Neighbours, Stuck
 from detectors.errors import ParameterError
 from detectors.forecast import TimeToThreshold
+from detectors.hourly import Attenuated, StepAgainstScatter
 from detectors.parameters import Parameters, check_keys, check_number
 from detectors.pond import DailySwing, LiftOut, NightOxygen, TemperatureShock
 from detectors.quality import Climatology, FlatLine, GrossRange, RateOfChange, Spike
+from detectors.track import Location, Speed
 
 __all__ = [
     "Climatology",
@@ -270,6 +272,10 @@ _KINDS: Final[dict[str, type[Parameters]]] = {
         Spike,
         RateOfChange,
         FlatLine,
+        Attenuated,
+        StepAgainstScatter,
+        Location,
+        Speed,
         ContactLadder,
         Neighbours,
         Stuck,
