@@ -6,7 +6,6 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -199,20 +198,23 @@ def test_it_runs_in_a_long_path_with_blanks_and_japanese_and_without_a_home(tmp_
         system.close()
 
 
+# Root's checkout, or root's Python, may lie where others may not go: they may look, not write.
+AS_NOBODY = (
+    "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+    "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search",
+)  # fmt: skip
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_it_runs_as_an_ordinary_user_and_refuses_roots_data():
     nobody = 65534
-    try:
-        subprocess.run([sys.executable, "-P", "-c", "import deploy.cli"], user=nobody, check=True)
-    except (PermissionError, subprocess.CalledProcessError):
-        pytest.skip("other accounts cannot reach this checkout or its Python")
     folder = Path(f"/var/tmp/mizumori-test-{os.getpid()}")  # noqa: S108 - reachable by nobody
     folder.mkdir()
     os.chown(folder, nobody, nobody)
     system = System(folder)
     try:
-        command = [*MIZUMORI, "up", "--config", str(system.config)]
-        run = {"user": nobody, "group": nobody, "extra_groups": [], "cwd": folder}
+        command = [*AS_NOBODY, *MIZUMORI, "up", "--config", str(system.config)]
+        run = {"cwd": folder, "env": system.environment}
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **run) as process:
             said = ""
             while "is running" not in said and (line := process.stdout.readline()):
@@ -221,13 +223,12 @@ def test_it_runs_as_an_ordinary_user_and_refuses_roots_data():
             assert (system.data_dir / "embedded.toml").stat().st_uid == nobody
             process.send_signal(signal.SIGINT)
             assert process.wait(60) == 0
-        (system.data_dir / "embedded.toml").chmod(0o600)
-        os.chown(system.data_dir / "embedded.toml", 0, 0)
+        os.chown(system.data_dir, 0, 0)
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=60, **run
         )
         assert done.returncode == 1
-        assert "embedded.toml cannot be read" in done.stderr
+        assert "is not writable by this account" in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
     finally:
         system.close()
