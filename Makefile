@@ -51,6 +51,13 @@ types: $(VENV)/.dev ## mypy --strict
 chaos: $(VENV)/.dev ## kill and freeze parts at random, then audit; ROUNDS=n SEED=s
 	@$(BIN)/python -m tests.chaos --rounds $(ROUNDS) --seed $(SEED)
 
+bench: $(VENV)/.dev ## speed of the detection core against others
+	@$(BIN)/python -m tests.bench.core
+
+DATA ?= ../shared/data
+evaluate: $(VENV)/.dev ## score the detection core on recordings in DATA; writes docs/detection-report.md
+	@$(BIN)/python -m tests.evaluate.report $(DATA)
+
 format: $(VENV)/.dev ## let ruff format and mend
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
