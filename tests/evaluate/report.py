@@ -236,13 +236,13 @@ def rate_section() -> list[str]:
         "## Rate of rise on seeded noise",
         "",
         (
-            "Still water, 5 mm noise, one reading a minute, 300 sensors for 10 days; outliers between "
-            "-0.5 and +1.5 m."
+            "Still water, 5 mm noise, one reading a minute, 300 sensors for 10 days; outliers "
+            "between -0.5 and +1.5 m."
         ),
         "",
         (
-            "| outliers | false onsets | per sensor-month (95% exact) | plain least squares: windows "
-            "beyond 0.6 m/h |"
+            "| outliers | false onsets | per sensor-month (95% exact) | plain least squares: "
+            "windows beyond 0.6 m/h |"
         ),
         "|---|---|---|---|",
     ]
@@ -259,9 +259,8 @@ def rate_section() -> list[str]:
         "",
         (
             f"A true 3 m/h is told (watch level) after {np.median(delay):.1f} min in the median, "
-            f"{np.percentile(delay, 95):.1f} min at the 95th percentile, from {len(delay)} starts of "
-            "which "
-            f"{int((delay < 0).sum())} came before the rise."
+            f"{np.percentile(delay, 95):.1f} min at the 95th percentile, from {len(delay)} starts "
+            f"of which {int((delay < 0).sum())} came before the rise."
         ),
         "",
     ]
@@ -272,8 +271,8 @@ def forecast_section(data: Path) -> list[str]:
         "## Time to threshold",
         "",
         (
-            "Everything that was said, against the next crossing within four hours. The interval is "
-            "meant to hold 80 of 100."
+            "Everything that was said, against the next crossing within four hours. The interval "
+            "is meant to hold 80 of 100."
         ),
         "",
         "| recording | said | inside the interval | median error | expected | of these never |",
