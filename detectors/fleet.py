@@ -105,6 +105,35 @@ class Fleet:
         restore(table, self._checks, np.asarray(sensors, np.int64).reshape(-1), blobs, context)
         return State(table)
 
+    def reload(
+        self, state: State, sensors: ArrayLike, blobs: Sequence[bytes], context: Readings
+    ) -> State:
+        """Replace what a state says about some sensors; the other parameters as in `load_state`.
+
+        Parameters
+        ----------
+        state : State
+            Keeps its meaning.
+
+        Raises
+        ------
+        StateError
+            A dump is damaged or of another release.
+        """
+        at = np.unique(np.asarray(sensors, np.int64).reshape(-1))
+        place = np.searchsorted(at, np.asarray(sensors, np.int64).reshape(-1))
+        own = np.isin(context.sensor, at)
+        near = Readings(
+            np.searchsorted(at, context.sensor[own]).astype(np.int32),
+            context.time_ms[own],
+            context.value[own],
+        )
+        table = Table(len(at), self._lanes, self.sensor_profile[at])
+        restore(table, self._checks, place, blobs, near)
+        columns = {n: a for n, a in vars(table).items() if isinstance(a, np.ndarray)}
+        del columns["profile"]
+        return state.written([Write(name, at, column) for name, column in columns.items()])
+
     def step(self, state: State, readings: Readings) -> Outcome:
         """Decide about a batch of readings in any order.
 
@@ -119,12 +148,18 @@ class Fleet:
         -------
         Outcome
 
+        Raises
+        ------
+        ValueError
+            A sensor that the fleet does not have.
+
         Notes
         -----
         Cutting an ordered stream into other batches, and any order within a batch, gives the same
         bits. So does any order of arrival within the lateness bound, once all has arrived.
         """
         table = state.table()
+        self._check_sensors(readings.sensor)
         intake = Intake.sort(readings, table)
         accepted = Accepted(intake.rows, intake.sensor, intake.time_ms, intake.value)
         size = _CHUNK_OF_WINDOWS if len(self._lanes.slope_lanes) else _CHUNK
@@ -132,6 +167,15 @@ class Fleet:
         parts = [ordered.advance(table, self._checks, c) for c in _chunks(accepted, ~mixed, size)]
         parts += [reordered.settle(table, self._checks, c) for c in _chunks(accepted, mixed, size)]
         return self._outcome(state, readings, intake, parts)
+
+    def _check_sensors(self, sensor: NDArray[np.int32]) -> None:
+        if len(sensor) and not 0 <= int(sensor.min()) <= int(sensor.max()) < len(
+            self.sensor_profile
+        ):
+            raise ValueError(
+                f"sensors are numbered from 0 to {len(self.sensor_profile) - 1}, "
+                f"got {int(sensor.min())} to {int(sensor.max())}"
+            )
 
     def _outcome(
         self, state: State, readings: Readings, intake: Intake, parts: list[Part]

@@ -8,7 +8,6 @@ from detectors.flags import aggregate
 from detectors.hysteresis import Carry, Rows, scan
 from detectors.outcome import Verdicts
 from detectors.part import (
-    RING_COLUMNS,
     Accepted,
     Group,
     Part,
@@ -16,7 +15,7 @@ from detectors.part import (
     no_windows,
     transitions_of,
 )
-from detectors.state import Table, Write
+from detectors.state import RING_COLUMNS, Table, Write
 from detectors.strip import BROKEN, SAME, Strip, compare, judge, spike_triples
 
 # Without slope rules only the two neighbours of the spike and flat line tests are looked at.
@@ -97,10 +96,9 @@ def _lay_out(table: Table, group: Group, accepted: Accepted, context: Index) -> 
     strip = Strip.blank(owner, start, np.empty(len(owner), np.int64), np.empty(len(owner)))
     old, new = spread(start, context), spread(start + context, group.count)
     sensor = group.sensor[owner[old]]
-    slot = spread(table.next[group.sensor] - context, context) % RING
-    strip.time_ms[old] = table.time_ms[sensor, slot]
-    strip.value[old] = table.value[sensor, slot]
-    strip.mark[old] = table.mark[sensor, slot]
+    at = sensor * RING + spread(table.next[group.sensor] - context, context) % RING
+    for name in ("time_ms", "value", "mark"):
+        getattr(strip, name)[old] = table.column(name)[at]
     strip.time_ms[new], strip.value[new] = accepted.time_ms, accepted.value
     return strip, new
 
@@ -118,17 +116,17 @@ def _await(
     checks.spike(verdict, table.profile[sensor], *spike_triples(strip, rows))
     told = np.flatnonzero(verdict.evaluated)
     sensor, rows = sensor[told], rows[told]
-    slot = (table.next[sensor] - 1) % RING
+    at = sensor * RING + (table.next[sensor] - 1) % RING
     flag = aggregate(
-        table.flag[sensor, slot], verdict.flag(np.zeros(len(verdict.fail), bool))[told]
+        table.column("flag")[at], verdict.flag(np.zeros(len(verdict.fail), bool))[told]
     )
-    evaluated = table.evaluated[sensor, slot] | verdict.evaluated[told]
+    evaluated = table.column("evaluated")[at] | verdict.evaluated[told]
     verdicts = Verdicts(
         sensor.astype(np.int32), strip.time_ms[rows], flag, evaluated, np.ones(len(rows), bool)
     )
     return verdicts, [
-        Write("flag", (sensor, slot), flag),
-        Write("evaluated", (sensor, slot), evaluated),
+        Write("flag", at, flag),
+        Write("evaluated", at, evaluated),
     ]
 
 
@@ -142,7 +140,7 @@ def _append(
     if group.count.max(initial=0) > RING:
         kept = np.flatnonzero(place >= (group.count - RING)[group.owner])
         slot, sensor, new = slot[kept], sensor[kept], new[kept]
-    at = (sensor, slot)
+    at = sensor * RING + slot
     return [
         *(Write(name, at, getattr(strip, name)[new]) for name in RING_COLUMNS),
         Write("next", group.sensor, (table.next[group.sensor] + group.count) % RING),
@@ -160,11 +158,11 @@ def _push_out(
     sensor, leaving = group.sensor[at], leaving[at]
     owner = np.repeat(np.arange(len(at)), leaving)
     oldest = table.next[sensor] - table.count[sensor]
-    ring = (sensor[owner], spread(oldest, leaving) % RING)
-    mark = table.mark[ring]
-    time_ms = table.time_ms[ring]
+    ring = sensor[owner] * RING + spread(oldest, leaving) % RING
+    mark = table.column("mark")[ring]
+    time_ms = table.column("time_ms")[ring]
     rows = Rows(
-        owner, time_ms, table.reach[ring], table.leave[ring],
+        owner, time_ms, table.column("reach")[ring], table.column("leave")[ring],
         (mark & BROKEN) != 0, (mark & SAME) != 0,
     )  # fmt: skip
     end = np.cumsum(leaving) - 1

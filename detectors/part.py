@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,6 @@ from detectors.lanes import Lanes
 from detectors.outcome import Transitions, Verdicts, Windows
 from detectors.state import Table, Write
 from detectors.strip import BROKEN, Strip
-
-# The ring's columns, as a strip names them too.
-RING_COLUMNS: Final = ("time_ms", "value", "reach", "leave", "mark", "flag", "evaluated")
 
 _Columns = TypeVar("_Columns", Transitions, Verdicts, Windows)
 

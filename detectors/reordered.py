@@ -8,8 +8,8 @@ from detectors.flags import Test
 from detectors.hysteresis import scan
 from detectors.ordered import state_writes
 from detectors.outcome import Verdicts, Windows
-from detectors.part import RING_COLUMNS, Accepted, Group, Part, transitions_of
-from detectors.state import Table, Write
+from detectors.part import Accepted, Group, Part, transitions_of
+from detectors.state import RING_COLUMNS, Table, Write
 from detectors.strip import Strip, compare, judge
 
 
@@ -87,21 +87,21 @@ def _merge(table: Table, group: Group, accepted: Accepted) -> tuple[Strip, Index
     held = table.count[group.sensor]
     ring_owner = np.repeat(np.arange(len(held)), held)
     slot = spread(table.next[group.sensor] - held, held) % RING
-    ring = (group.sensor[ring_owner], slot)
+    ring = group.sensor[ring_owner] * RING + slot
     owner = np.concatenate([ring_owner, group.owner])
-    time = np.concatenate([table.time_ms[ring], accepted.time_ms])
+    time = np.concatenate([table.column("time_ms")[ring], accepted.time_ms])
     order = np.lexsort((time, owner))
     size = held + group.count
     strip = Strip.blank(
         owner[order],
         np.cumsum(size) - size,
         time[order],
-        np.concatenate([table.value[ring], accepted.value])[order],
+        np.concatenate([table.column("value")[ring], accepted.value])[order],
     )
     source = np.concatenate([np.full(len(slot), -1), np.arange(len(accepted))])[order]
     from_ring = source < 0
     for name in RING_COLUMNS:
-        getattr(strip, name)[from_ring] = getattr(table, name)[ring]
+        getattr(strip, name)[from_ring] = table.column(name)[ring]
     return strip, source
 
 
@@ -109,7 +109,7 @@ def _rewrite(group: Group, strip: Strip, begin: Index, size: Index, leaving: Ind
     """Write each sensor's ring from slot 0 on."""
     kept = size - leaving
     rows = spread(begin + leaving, kept)
-    at = (np.repeat(group.sensor, kept), spread(np.zeros_like(kept), kept))
+    at = np.repeat(group.sensor, kept) * RING + spread(np.zeros_like(kept), kept)
     return [
         *(Write(name, at, getattr(strip, name)[rows]) for name in RING_COLUMNS),
         Write("next", group.sensor, kept % RING),

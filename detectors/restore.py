@@ -9,9 +9,9 @@ from detectors.checks import Checks
 from detectors.dump import Unpacked, unpack
 from detectors.lanes import Lanes
 from detectors.ordered import advance
-from detectors.part import RING_COLUMNS, Accepted
+from detectors.part import Accepted
 from detectors.readings import Readings
-from detectors.state import Table
+from detectors.state import RING_COLUMNS, Table
 
 
 def restore(
@@ -52,7 +52,7 @@ def _replay(
     if len(order):
         part = advance(table, checks, Accepted(order, sensor, time, context.value[order]))
         for write in part.writes:
-            getattr(table, write.name)[write.at] = write.values
+            table.column(write.name)[write.at] = write.values
 
 
 def _fit_ring(table: Table, sensor: int, dump: Unpacked) -> None:

@@ -11,6 +11,9 @@ from detectors.dump import Tail, pack
 from detectors.hysteresis import Carry
 from detectors.lanes import Lanes
 
+# The ring's columns, as a strip names them too.
+RING_COLUMNS: Final = ("time_ms", "value", "reach", "leave", "mark", "flag", "evaluated")
+
 _Undo = list[tuple[str, Any, NDArray[Any]]]
 
 
@@ -52,6 +55,14 @@ class Table:
         self.tail_flat: Times = np.full(sensors, NEVER, np.int64)
         self.tail_ms: Times = np.full(sensors, NEVER, np.int64)
 
+    def column(self, name: str) -> NDArray[Any]:
+        """Return an array by name; ring columns flat, sensor after sensor.
+
+        Picking by one flat index is about twice as fast as by two.
+        """
+        array: NDArray[Any] = getattr(self, name)
+        return array.reshape(-1) if name in RING_COLUMNS else array
+
     @property
     def nbytes(self) -> int:
         """Memory of the arrays."""
@@ -67,13 +78,13 @@ class Table:
 
     def newest_ms(self, sensors: Index) -> Times:
         """Time of the newest reading; NEVER before the first."""
-        newest = self.time_ms[sensors, (self.next[sensors] - 1) % RING]
+        newest = self.column("time_ms")[sensors * RING + (self.next[sensors] - 1) % RING]
         return np.where(self.count[sensors] > 0, newest, NEVER)
 
 
 @dataclass(frozen=True, eq=False)
 class Write:
-    """One assignment ``table.name[at] = values``."""
+    """One assignment ``table.column(name)[at] = values``."""
 
     name: str
     at: Any
@@ -109,7 +120,7 @@ class State:
         assert self._newer is not None
         redo: _Undo = []
         for name, at, values in reversed(self._newer[1]):
-            array = getattr(self._table, name)
+            array = self._table.column(name)
             redo.append((name, at, array[at].copy()))
             array[at] = values
         self._newer = None
@@ -120,7 +131,7 @@ class State:
         table = self.table()
         undo: _Undo = []
         for write in writes:
-            array = getattr(table, write.name)
+            array = table.column(write.name)
             undo.append((write.name, write.at, np.array(array[write.at])))
             array[write.at] = write.values
         state = State(table)
