@@ -1,13 +1,12 @@
 """From messages to columns. What cannot be accepted is set aside with its reason."""
 
 import math
-from collections.abc import Callable, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 
 import numpy as np
 
 from gateway.batch import NO_SEQUENCE, Batch, Position, Refused, RowLists, Rows
-from gateway.codecs import native
+from gateway.codecs.reading import Fix, Reading
 from gateway.errors import RefusedReadingError
 from gateway.intake import Message
 from gateway.reasons import Reason
@@ -15,10 +14,6 @@ from gateway.registry import Device, Registry
 from gateway.settings import GatewaySettings
 from store.fleet import milliseconds
 from store.marks import Mark
-
-CODECS: MappingProxyType[str, Callable[[bytes], list[native.Reading]]] = MappingProxyType(
-    {"native": native.decode}
-)
 
 _TAKEN_STATES = frozenset({"active", "maintenance", "out_of_season"})
 _STATE_REASONS = {"quarantined": Reason.DEVICE_QUARANTINED, "retired": Reason.DEVICE_RETIRED}
@@ -121,39 +116,39 @@ class Decoder:
             elif not measured:
                 raise RefusedReadingError(Reason.EMPTY, "neither m nor fix nor probe")
 
-    def _readings(self, message: Message, device: Device) -> list[native.Reading]:
+    def _readings(self, message: Message, device: Device) -> list[Reading]:
         """Decode the payload of a device that may send, within the limits."""
         if device.state not in _TAKEN_STATES:
             raise RefusedReadingError(_STATE_REASONS[device.state])
         if len(message.payload) > self._max_bytes:
             raise RefusedReadingError(Reason.TOO_LARGE, f"{len(message.payload)} bytes")
-        codec = CODECS.get(device.codec)
-        if codec is None:
-            raise RefusedReadingError(Reason.UNKNOWN_CODEC, device.codec)
-        readings = codec(message.payload)
+        readings = device.decode(message.payload)
         if len(readings) > self._max_readings:
             raise RefusedReadingError(Reason.TOO_MANY_READINGS, f"{len(readings)} readings")
-        if not readings:
-            raise RefusedReadingError(Reason.EMPTY, "an empty array")
         return readings
 
-    def _time(self, reading: native.Reading, received_ms: int, clock: "_Clock") -> tuple[int, int]:
+    def _time(self, reading: Reading, received_ms: int, clock: "_Clock") -> tuple[int, int]:
         """Return the phenomenon time and its marks."""
         time_ms, seq = reading.ts, reading.seq
         if time_ms is None:
-            return clock.stand_in(received_ms), _AT_LEAST_ONCE if seq is None else _NO_TIME
-        if time_ms < self._earliest_ms:
-            raise RefusedReadingError(Reason.TIME_TOO_EARLY, f"ts {time_ms}")
-        ahead_ms = time_ms - received_ms
-        if ahead_ms > self._max_future_ms:
-            detail = f"ts {time_ms}, received {received_ms}"
-            raise RefusedReadingError(Reason.TIME_IN_FUTURE, detail)
+            time_ms = clock.stand_in(received_ms) - (reading.age_ms or 0)
+            self._check(time_ms, received_ms)
+            return time_ms, _AT_LEAST_ONCE if seq is None else _NO_TIME
+        self._check(time_ms, received_ms)
         # A reading that comes later and is older has an older number too, or the clock went back.
         if time_ms >= clock.newest_ms:
             clock.newest_ms, clock.newest_seq = time_ms, seq
         elif seq is not None and clock.newest_seq is not None and seq > clock.newest_seq:
             return time_ms, _SUSPECT
-        return time_ms, _SUSPECT if ahead_ms > _AHEAD_MS else 0
+        return time_ms, _SUSPECT if time_ms - received_ms > _AHEAD_MS else 0
+
+    def _check(self, time_ms: int, received_ms: int) -> None:
+        """Refuse a time outside what the settings allow."""
+        if time_ms < self._earliest_ms:
+            raise RefusedReadingError(Reason.TIME_TOO_EARLY, f"ts {time_ms}")
+        if time_ms - received_ms > self._max_future_ms:
+            detail = f"ts {time_ms}, received {received_ms}"
+            raise RefusedReadingError(Reason.TIME_IN_FUTURE, detail)
 
 
 class _Clock:
@@ -173,7 +168,7 @@ class _Clock:
 
 
 def _position(
-    device: Device, fix: native.Fix, time_ms: int, received_ms: int, seq: int, marks: int
+    device: Device, fix: Fix, time_ms: int, received_ms: int, seq: int, marks: int
 ) -> Position:
     return Position(
         device.device_id,

@@ -10,6 +10,9 @@ CONFLICTS = Counter(
     "mizumori_gateway_conflicts", "Readings with another value than the stored one at that time."
 )
 LATE = Counter("mizumori_gateway_late", "Readings that were too late to be decided on live.")
+LINES_SKIPPED = Counter(
+    "mizumori_gateway_lines_skipped", "Lines of NMEA messages that were left out.", ["reason"]
+)
 QUARANTINED = Counter("mizumori_gateway_quarantined", "Messages in quarantine.", ["reason"])
 TRANSITIONS = Counter("mizumori_gateway_transitions", "Alert transitions written to the ledger.")
 BATCH_SECONDS = Histogram(

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
@@ -10,10 +10,8 @@ import structlog
 from numpy.typing import NDArray
 
 from detectors.fleet import Fleet
-from detectors.parameters import Parameters
-from detectors.profile import STREAM_KINDS, Profile
 from detectors.profiles import max_gap_s
-from detectors.rules import ParameterError, rule_from_params
+from gateway.codecs.binding import Decode, bind
 from gateway.errors import RefusedReadingError
 from gateway.intake import Message
 from gateway.partition import partition_of
@@ -23,6 +21,7 @@ from store import fleet as fleet_rows
 from store.database import Connection
 from store.fleet import FleetRows, TownRow, milliseconds
 from store.marks import Mark
+from store.rule_profile import Compiled, RuleVersion, compile_rules
 from store.rules import RuleInForce
 
 log = structlog.get_logger(__name__)
@@ -36,18 +35,9 @@ class Device:
     tenant_id: int
     code: str
     state: str
-    codec: str
+    decode: Decode
     training_mark: int
     streams: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class RuleVersion:
-    """A rule as it stands at some sensors."""
-
-    code: str
-    version: int
-    rule: Parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +59,8 @@ class Registry:
         Whether a sensor has any rule or quality test.
     fleet
         The compiled profiles.
-    rule_versions
-        Per profile, the alert rules in the order of its `rules`.
+    compiled
+        Per profile, its rules with their versions.
     next_rule_change
         When the next version of a rule comes into force.
     """
@@ -83,7 +73,7 @@ class Registry:
     decided_from_ms: NDArray[np.int64]
     ruled: NDArray[np.bool_]
     fleet: Fleet
-    rule_versions: tuple[tuple[RuleVersion, ...], ...]
+    compiled: tuple[Compiled, ...]
     next_rule_change: datetime | None
     device_codes: Mapping[int, str]
     town_codes: Mapping[int, str]
@@ -92,7 +82,11 @@ class Registry:
 
     def rule_of(self, sensor: int, rule: int) -> RuleVersion:
         """Return the rule that an index of the fleet's outcome means."""
-        return self.rule_versions[int(self.fleet.sensor_profile[sensor])][rule]
+        return self.compiled_of(sensor).versions[rule]
+
+    def compiled_of(self, sensor: int) -> Compiled:
+        """Return the rules of a sensor."""
+        return self.compiled[int(self.fleet.sensor_profile[sensor])]
 
     def route(self, message: Message) -> Device:
         """Find the device that sent a message.
@@ -153,8 +147,7 @@ def build(rows: FleetRows) -> Registry:
     in_force: dict[int, list[RuleInForce]] = defaultdict(list)
     for rule in rows.rules:
         in_force[rule.datastream_id].append(rule)
-    profiles: list[Profile] = []
-    versions: list[tuple[RuleVersion, ...]] = []
+    compiled: list[Compiled] = []
     index: dict[tuple[tuple[int, ...], float], int] = {}
     sensor_profile, decided_from = [], []
     for stream in rows.datastreams:
@@ -162,13 +155,14 @@ def build(rows: FleetRows) -> Registry:
         gap_s = max_gap_s(interval[stream.device_id])
         key = (tuple(rule.rule_id for rule in own), gap_s if own else 0.0)
         if key not in index:
-            index[key] = len(profiles)
-            profile, compiled = _compile(own, gap_s)
-            profiles.append(profile)
-            versions.append(compiled)
+            index[key] = len(compiled)
+            compiled.append(compile_rules(own, interval[stream.device_id]))
         sensor_profile.append(index[key])
-        decided_from.append(max((milliseconds(rule.valid_from) for rule in own), default=0))
-    ruled = np.array([bool(p.rules or p.quality) for p in profiles], np.bool_)
+        since = rows.unchanged_since.get(stream.datastream_id)
+        decided_from.append(0 if since is None else milliseconds(since))
+    for left_out in (one for each in compiled for one in each.left_out):
+        log.error("rule_left_out", **asdict(left_out))
+    ruled = np.array([each.ruled for each in compiled], np.bool_)
     profile_of = np.array(sensor_profile, np.int32)
     training = frozenset(town.tenant_id for town in rows.towns if town.training)
     return Registry(
@@ -179,8 +173,8 @@ def build(rows: FleetRows) -> Registry:
         device_id=np.array([s.device_id for s in rows.datastreams], np.int32),
         decided_from_ms=np.array(decided_from, np.int64),
         ruled=ruled[profile_of] if len(ruled) else np.zeros(0, np.bool_),
-        fleet=Fleet.compile(profiles, profile_of),
-        rule_versions=tuple(versions),
+        fleet=Fleet.compile([each.profile for each in compiled], profile_of),
+        compiled=tuple(compiled),
         next_rule_change=rows.next_rule_change,
         device_codes={device.device_id: device.code for device in rows.devices},
         town_codes={town.tenant_id: town.code for town in rows.towns},
@@ -198,37 +192,14 @@ def _devices(rows: FleetRows, training: frozenset[int]) -> dict[tuple[int, str],
             row.tenant_id,
             row.code,
             row.state,
-            row.codec,
+            bind(
+                row.codec,
+                row.codec_params,
+                streams[row.device_id],
+                moves=row.kind == "plow",
+            ),
             int(Mark.TRAINING) if row.tenant_id in training else 0,
             streams[row.device_id],
         )
         for row in rows.devices
     }
-
-
-def _compile(own: list[RuleInForce], gap_s: float) -> tuple[Profile, tuple[RuleVersion, ...]]:
-    """Build a profile; a rule that this version cannot read is left out, and said so."""
-    pairs: list[tuple[str, Parameters]] = []
-    compiled: list[RuleVersion] = []
-    kinds: dict[str, str] = {}
-    for row in own:
-        try:
-            rule = rule_from_params(row.kind, row.params)
-        except ParameterError as error:
-            log.error("rule_left_out", rule=row.code, version=row.version, error=str(error))  # noqa: TRY400 - a sentence, no traceback
-            continue
-        is_alert = isinstance(rule, STREAM_KINDS)
-        if not is_alert and row.kind in kinds:
-            log.error(
-                "rule_left_out",
-                rule=row.code,
-                version=row.version,
-                error=f"{kinds[row.kind]!r} is a quality test of the same kind for the same "
-                "datastreams",
-            )
-            continue
-        kinds[row.kind] = row.code
-        pairs.append((row.code, rule))
-        if is_alert:
-            compiled.append(RuleVersion(row.code, row.version, rule))
-    return Profile.of(pairs, max_gap_s=gap_s), tuple(compiled)

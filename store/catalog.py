@@ -4,12 +4,13 @@ Every function works in the caller's transaction. What gateway, jobs and broker 
 announced on the channel `mizumori_config` and arrives with the commit.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import psycopg
 from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
 
 from store import queries
 from store.database import Connection
@@ -93,6 +94,7 @@ class Device:
     expected_interval_s: float
     state: str
     codec: str
+    codec_params: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ class NewDevice:
     lon: float | None = None
     state: str = "active"
     codec: str = "native"
+    codec_params: Mapping[str, Any] = field(default_factory=dict)
     secret_hash: str | None = field(default=None, repr=False)
     datastreams: tuple[tuple[str, str], ...] | None = None
 
@@ -269,6 +272,7 @@ def add_devices(conn: Connection, tenant_id: int, new: Sequence[NewDevice]) -> l
     def add() -> None:
         for row in rows:
             row.pop("datastreams")
+            row["codec_params"] = Jsonb(row["codec_params"])
         with conn.cursor() as cursor:
             cursor.executemany(_SQL["add_device"], rows)
             cursor.executemany(_SQL["add_datastream"], streams)

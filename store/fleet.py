@@ -1,9 +1,9 @@
 """Towns, devices, datastreams, rules and detector state, as a gateway loads them."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,7 @@ class DeviceRow:
     state: str
     codec: str
     expected_interval_s: float
+    codec_params: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,17 @@ class FleetRows:
     datastreams: list[DatastreamRow]
     rules: list[RuleInForce]
     next_rule_change: datetime | None
+    unchanged_since: dict[int, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredState:
+    """A detector state, the settlement it comes from, and what it includes."""
+
+    state: bytes
+    revision: int
+    through_ms: int
+    rules_since_ms: int
 
 
 def load(conn: Connection, at: datetime) -> FleetRows:
@@ -70,18 +82,19 @@ def load(conn: Connection, at: datetime) -> FleetRows:
         _rows(conn, "datastreams", DatastreamRow),
         rules.in_force(conn, at),
         rules.next_change(conn, at),
+        rules.unchanged_since(conn, at),
     )
 
 
-def states(conn: Connection, datastream_ids: Collection[int]) -> dict[int, bytes]:
+def states(conn: Connection, datastream_ids: Collection[int]) -> dict[int, StoredState]:
     """Read the stored detector state by datastream; absent where there is none yet."""
     statement = queries.load("fleet")["states"]
     found = conn.execute(statement, {"datastream_ids": list(datastream_ids)}, binary=True)
-    return {int(datastream): bytes(state) for datastream, state in found}
+    return {row[0]: StoredState(bytes(row[1]), *row[2:]) for row in found}
 
 
 def context(conn: Connection, datastream_ids: NDArray[np.int32], rows: int) -> Readings:
-    """Read the newest `rows` readings of each datastream that were decided on.
+    """Read the newest `rows` readings of each datastream that its stored state includes.
 
     Returns
     -------
@@ -91,7 +104,12 @@ def context(conn: Connection, datastream_ids: NDArray[np.int32], rows: int) -> R
     statement = queries.load("fleet")["context"]
     found = conn.execute(
         statement,
-        {"datastream_ids": datastream_ids.tolist(), "rows": rows, "late": int(Mark.LATE)},
+        {
+            "datastream_ids": datastream_ids.tolist(),
+            "rows": rows,
+            "undecided": int(Mark.LATE),
+            "decision": int(Mark.LATE | Mark.SETTLED),
+        },
         binary=True,
     ).fetchall()
     place = {datastream: i for i, datastream in enumerate(datastream_ids.tolist())}

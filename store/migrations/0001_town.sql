@@ -57,6 +57,7 @@ create table device (
                         check (state in ('active', 'maintenance', 'out_of_season', 'quarantined', 'retired')),
     secret_hash         text,  -- bcrypt, cost 4 over 128 random bits; null: may not connect
     codec               text not null default 'native',
+    codec_params        jsonb not null default '{}',  -- gateway/codecs/mapping.py: CodecParams
     created_at          timestamptz not null default now(),
     unique (tenant_id, code)
 );

@@ -29,11 +29,12 @@ order by code;
 
 -- name: add_device
 insert into device (tenant_id, site_id, code, kind, name_ja, name_en, lat, lon,
-    expected_interval_s, state, codec, secret_hash)
+    expected_interval_s, state, codec, codec_params, secret_hash)
 values (%(tenant_id)s,
     (select site_id from site where tenant_id = %(tenant_id)s and code = %(site)s),
     %(code)s, %(kind)s, %(name_ja)s, %(name_en)s, %(lat)s, %(lon)s,
-    %(expected_interval_s)s, %(state)s, %(codec)s, %(secret_hash)s);
+    %(expected_interval_s)s, %(state)s, %(codec)s, %(codec_params)s,
+    %(secret_hash)s);
 
 -- name: add_link
 insert into link_state (device_id, tenant_id, state, since)
@@ -47,7 +48,7 @@ where tenant_id = %(tenant_id)s and code = any (%(codes)s);
 
 -- name: devices
 select device_id, tenant_id, site_id, code, kind, name_ja, name_en, lat, lon,
-    expected_interval_s, state, codec
+    expected_interval_s, state, codec, codec_params
 from device
 where (%(tenant_id)s::integer is null or tenant_id = %(tenant_id)s)
     and (%(codes)s::text[] is null or code = any (%(codes)s))

@@ -4,25 +4,30 @@
 select tenant_id, code, training from tenant order by tenant_id;
 
 -- name: devices
-select device_id, tenant_id, site_id, code, kind, state, codec, expected_interval_s
+select device_id, tenant_id, site_id, code, kind, state, codec, expected_interval_s,
+    codec_params
 from device order by device_id;
 
 -- name: datastreams
 select datastream_id, tenant_id, device_id, property from datastream order by datastream_id;
 
 -- name: states
-select datastream_id, state from detector_state where datastream_id = any(%(datastream_ids)s::integer[])
+select datastream_id, state, revision, (extract(epoch from through_time) * 1000)::bigint,
+    (extract(epoch from rules_since) * 1000)::bigint
+from detector_state where datastream_id = any(%(datastream_ids)s::integer[])
 order by datastream_id;
 
 -- name: context
--- The newest readings of each datastream that were decided on, oldest first.
+-- The newest readings of each datastream that its state was decided from, oldest first.
 select s.datastream_id, o.phenomenon_time, o.value
-from unnest(%(datastream_ids)s::integer[]) as s (datastream_id)
+from detector_state s
 cross join lateral (
     select phenomenon_time, value
     from observation
-    where datastream_id = s.datastream_id and marks & %(late)s = 0
+    where datastream_id = s.datastream_id and phenomenon_time <= s.through_time
+        and marks & %(decision)s <> %(undecided)s
     order by phenomenon_time desc
     limit %(rows)s
 ) as o
+where s.datastream_id = any(%(datastream_ids)s::integer[])
 order by s.datastream_id, o.phenomenon_time;
