@@ -1,0 +1,67 @@
+"""The live core over a stored history."""
+
+import numpy as np
+import pytest
+
+from detectors.backtest import backtest
+from detectors.profile import Profile
+from detectors.quality import GrossRange
+from detectors.readings import Readings
+from detectors.rules import Level, Threshold
+
+MINUTE = 60_000
+PROFILE = Profile.of(
+    [
+        ("depth", Threshold((Level(0.1, 0.05), Level(0.2, 0.15)))),
+        ("deep", Threshold((Level(1.0, 0.5),))),
+        ("range", GrossRange((-1.0, 9.0))),
+    ]
+)
+
+
+def test_episodes_are_bounded_by_observed_falls():
+    values = [0.0, 0.12, 0.25, 0.02, 0.0, 0.3, np.nan, 0.3]
+    run = backtest(PROFILE, Readings.of(0, np.arange(8) * MINUTE, values))
+    e = run.episodes
+    assert e.onset_ms.tolist() == [1 * MINUTE, 5 * MINUTE]
+    assert e.clear_ms.tolist() == [3 * MINUTE, 7 * MINUTE]
+    assert e.open.tolist() == [False, True]
+    assert e.peak_level.tolist() == [2, 2]
+    assert run.flags == {1: 7, 9: 1}
+    assert run.readings == 8
+
+
+def test_rates_are_per_sensor_month_and_silent_sensors_count_for_nothing():
+    month = 30 * 86_400_000
+    history = Readings.of([0, 0, 2, 2], [0, month, 0, month], [0.2, 0.0, 0.0, 2.0])
+    run = backtest(PROFILE, history)
+    assert run.sensor_months == 2.0
+    assert run.per_sensor_month.tolist() == [1.0, 0.5]
+
+
+def test_no_history_gives_no_rates():
+    run = backtest(PROFILE, Readings.none())
+    assert len(run.episodes) == run.readings == 0
+    assert np.isnan(run.per_sensor_month).all()
+    assert backtest(PROFILE, Readings.of(0, [0], [0.5])).episodes.open.tolist() == [True]
+
+
+def test_order_and_duplicates_do_not_matter():
+    rng = np.random.default_rng(4)
+    history = Readings.of(
+        np.repeat(np.arange(3), 200), np.tile(np.arange(200) * MINUTE, 3), rng.uniform(0, 0.3, 600)
+    )
+    doubled = history.take(rng.permutation(np.repeat(np.arange(600), 2)))
+    one, two = backtest(PROFILE, history), backtest(PROFILE, doubled)
+    assert one.readings == two.readings
+    assert len(one.episodes) > 20
+    for name in vars(one.episodes):
+        assert np.array_equal(getattr(one.episodes, name), getattr(two.episodes, name))
+
+
+@pytest.mark.timeout(60)
+def test_a_year_of_one_site_takes_seconds():
+    minutes = np.arange(365 * 1440)
+    rng = np.random.default_rng(5)
+    run = backtest(PROFILE, Readings.of(0, minutes * MINUTE, rng.normal(0.02, 0.01, len(minutes))))
+    assert run.readings == len(minutes)
