@@ -1,31 +1,31 @@
 """One batch, one transaction: what was accepted, what was decided, and all that follows."""
 
-import base64
-import math
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.flags import Flag
 from detectors.fleet import CONTEXT_ROWS
-from detectors.state import State
+from detectors.readings import Readings
+from gateway import ledger as decisions
 from gateway import metrics
 from gateway.batch import Batch, Refused, Rows
-from gateway.evidence import Evidence
-from gateway.ledger import LedgerWriter, is_falling, moment
 from gateway.links import Links
 from gateway.positions import columns as position_columns
 from gateway.recent import Recent
-from gateway.registry import Registry
 from gateway.sift import Sifted, sift
-from store import fleet, ingest, ledger
+from gateway.standing import Standing
+from store import fleet, ingest, ledger, unsettled
 from store.database import Connection, Database
-from store.ingest import Observations, Positions, QuarantineRow
+from store.episodes import moment
+from store.evidence import Before, before_each
+from store.ingest import Observations, Positions, QuarantineRow, States
 from store.intake_lease import Lease, fence
 from store.ledger import OpenAlert
+from store.ledger_writer import is_falling
 from store.marks import Mark
 
 if TYPE_CHECKING:
@@ -33,36 +33,8 @@ if TYPE_CHECKING:
 
 # An isolated message can be a whole buffer; what is kept of it in quarantine is its beginning.
 QUARANTINE_BYTES = 16 * 1024
-
-
-@dataclass(frozen=True, eq=False)
-class Standing:
-    """What the gateway goes on from: registry, detector state and the alerts under way."""
-
-    registry: Registry
-    state: State
-    open_alerts: tuple[OpenAlert, ...]
-    open_datastreams: NDArray[np.int32]
-
-    @classmethod
-    def load(cls, conn: Connection, registry: Registry) -> "Standing":
-        """Read everything from the store."""
-        ruled = np.flatnonzero(registry.ruled)
-        stored = fleet.states(conn, registry.datastream_id[ruled].tolist())
-        sensors = ruled[[int(d) in stored for d in registry.datastream_id[ruled]]]
-        blobs = [stored[int(d)] for d in registry.datastream_id[sensors]]
-        context = fleet.context(conn, registry.datastream_id[sensors], CONTEXT_ROWS)
-        placed = type(context)(
-            sensors[context.sensor].astype(np.int32), context.time_ms, context.value
-        )
-        state = registry.fleet.load_state(sensors, blobs, placed)
-        return cls.of(registry, state, ledger.open_alerts(conn))
-
-    @classmethod
-    def of(cls, registry: Registry, state: State, alerts: Iterable[OpenAlert]) -> "Standing":
-        """Join the parts."""
-        known = tuple(alerts)
-        return cls(registry, state, known, np.array([a.datastream_id for a in known], np.int32))
+# How long after a rule's change readings that have to be sorted in are left to a job as well.
+RULE_CHANGE_MS: Final = 86_400_000
 
 
 class Committer:
@@ -108,6 +80,8 @@ class Committer:
             With `copy`: something of it is stored already.
         AlreadyStoredError
             Without: somebody else stored something in between.
+        StateMovedError
+            A settlement has replaced detector states that `standing` holds.
         LeaseLostError
             Another gateway has taken over.
         """
@@ -176,6 +150,7 @@ class _Work:
         self.rate: NDArray[np.float64]
         self.decided: NDArray[np.bool_]
         self.alerts: dict[int, set[int]] = {}
+        self.added = 0
 
     def decide(self) -> None:
         """Step the detectors; drop what they know already."""
@@ -204,7 +179,8 @@ class _Work:
 
     def write(self, positions: Positions, *, copy: bool) -> None:
         """Write readings, ledger, detector state and what was set aside."""
-        evidence = self._evidence()  # reads what was stored before this batch
+        self._write_states()  # first: whoever has these rows has the datastreams' alerts
+        before = self._before()  # reads what was stored before this batch
         rows, conn = self.sifted.rows, self.conn
         observations = Observations(
             self.sifted.datastream_id,
@@ -231,11 +207,11 @@ class _Work:
                 verdicts.evaluated[awaited],
             )
         if len(self.outcome.transitions) or len(self.outcome.windows):
-            writer = LedgerWriter(conn, self.registry, self.outcome, evidence)
-            writer.write()
+            writer = decisions.write(conn, self.registry, self.outcome, before)
             self.alerts = writer.changed
+            self.added = writer.added
         self._raise_peaks()
-        self._write_states()
+        self._mark_unsettled()
         if self.sifted.conflicts:
             ingest.add_conflicts(conn, self.sifted.conflicts)
 
@@ -261,16 +237,12 @@ class _Work:
 
     def after(self) -> Standing:
         """Return what to go on from once this is committed."""
+        after = replace(self.standing, state=self.outcome.state)
         alerts: Iterable[OpenAlert] = self.standing.open_alerts
         if self.alerts:
             alerts = ledger.open_alerts(self.conn)
         elif not self._raised:
-            return Standing(
-                self.registry,
-                self.outcome.state,
-                self.standing.open_alerts,
-                self.standing.open_datastreams,
-            )
+            return after
         else:
             alerts = [
                 OpenAlert(a.alert_id, a.datastream_id, a.rule_code, self._raised[a.alert_id])
@@ -278,11 +250,11 @@ class _Work:
                 else a
                 for a in alerts
             ]
-        return Standing.of(self.registry, self.outcome.state, alerts)
+        return after.having(alerts)
 
-    def _evidence(self) -> Evidence:
-        """Gather what decided, for the sensors that changed their level."""
-        shared: dict[int, dict[str, Any]] = {}
+    def _before(self) -> dict[int, list[Before]]:
+        """Gather what decides, for the sensors that change their level."""
+        found: dict[int, list[Before]] = {}
         rows, registry = self.sifted.rows, self.registry
         for sensor in np.unique(self.outcome.transitions.sensor).tolist():
             own = np.flatnonzero((rows.sensor == sensor) & self.decided)
@@ -290,32 +262,20 @@ class _Work:
             stored = ledger.context_before(
                 self.conn, int(registry.datastream_id[sensor]), CONTEXT_ROWS
             )
-            profile = registry.fleet.profiles[registry.fleet.sensor_profile[sensor]]
-            shared[sensor] = {
-                "readings": _pairs(rows.time_ms[own].tolist(), rows.value[own].tolist()),
-                "context": _pairs(
-                    [fleet.milliseconds(time) for time, _ in stored],
-                    [value for _, value in stored],
-                ),
-                "state": base64.b64encode(self.standing.state.dump(sensor)).decode(),
-                "profile": {
-                    "max_gap_s": profile.max_gap_s,
-                    "lateness_s": profile.lateness_s,
-                    "quality": [{"kind": t.kind, "params": t.to_params()} for t in profile.quality],
-                    "rules": [
-                        {"code": r.key, "kind": r.rule.kind, "params": r.rule.to_params()}
-                        for r in profile.rules
-                    ],
-                },
-            }
-        return Evidence(shared)
+            context = Readings.of(
+                sensor, [fleet.milliseconds(time) for time, _ in stored], [v for _, v in stored]
+            )
+            found[sensor] = before_each(
+                registry.fleet, self.standing.state, sensor, context, rows.take(own).readings()
+            )
+        return found
 
     def _raise_peaks(self) -> None:
-        """Keep the worst value of alerts under way, as far as it was believed."""
+        """Keep the worst value of alerts under way that the instrument can have measured."""
         self._raised: dict[int, float] = {}
         if not len(self.standing.open_datastreams):
             return
-        usable = self.decided & (self.flag != Flag.FAIL) & ~np.isnan(self.sifted.rows.value)
+        usable = self.decided & np.isfinite(self.sifted.rows.value)
         usable &= np.isin(self.sifted.datastream_id, self.standing.open_datastreams)
         if not usable.any():
             return
@@ -326,9 +286,12 @@ class _Work:
             # Those whose ledger changed in this batch have their peak from all readings already.
             if alert.alert_id in touched or not own.any():
                 continue
-            sensor = int(rows.sensor[np.argmax(own)])
-            versions = self.registry.rule_versions[self.registry.fleet.sensor_profile[sensor]]
-            version = next((v for v in versions if v.code == alert.rule_code), None)
+            compiled = self.registry.compiled_of(int(rows.sensor[np.argmax(own)]))
+            low, high = compiled.span
+            own &= (rows.value >= low) & (rows.value <= high)
+            if not own.any():
+                continue
+            version = next((v for v in compiled.versions if v.code == alert.rule_code), None)
             falling = version is not None and is_falling(version)
             peak = float(rows.value[own].min() if falling else rows.value[own].max())
             known = alert.peak_value
@@ -346,12 +309,33 @@ class _Work:
         place = np.searchsorted(touched, rows.sensor).clip(max=len(touched) - 1)
         own = touched[place] == rows.sensor
         np.maximum.at(newest, place[own], rows.time_ms[own])
-        ingest.write_states(
-            self.conn,
+        epochs = [self.epochs[t] for t in self.registry.tenant_id[touched].tolist()]
+        states = States(
             self.registry.datastream_id[touched],
-            [self.epochs[t] for t in self.registry.tenant_id[touched].tolist()],
+            np.array(epochs, np.int64),
+            self.standing.revision[touched],
             newest,
+            self.registry.decided_from_ms[touched],
             self.outcome.state.dumps(touched),
+        )
+        ingest.write_states(self.conn, states)
+
+    def _mark_unsettled(self) -> None:
+        """Mark what a job has to decide anew: late readings, and older ones near a rule's change.
+
+        The state before the ring is of the rules that held then: readings that are sorted in
+        soon after a change would be compared with what the new rules make of it.
+        """
+        registry, rows, windows = self.registry, self.sifted.rows, self.outcome.windows
+        late = ~self.decided
+        since = registry.decided_from_ms[windows.sensor]
+        near = (since > 0) & (windows.from_ms < since + RULE_CHANGE_MS)
+        unsettled.mark(
+            self.conn,
+            np.concatenate(
+                [self.sifted.datastream_id[late], registry.datastream_id[windows.sensor[near]]]
+            ),
+            np.concatenate([rows.time_ms[late], np.minimum(since, windows.from_ms)[near]]),
         )
 
 
@@ -375,20 +359,13 @@ def write_refused(conn: Connection, refused: Collection[Refused]) -> None:
         )
 
 
-def _pairs(times: list[int], values: list[float]) -> list[list[float | None]]:
-    """Return [[ms, value], …] as JSON can hold it: null is a missing value."""
-    return [
-        [time, value if math.isfinite(value) else None]
-        for time, value in zip(times, values, strict=True)
-    ]
-
-
 def _count(work: _Work, positions: Positions, batch: Batch) -> None:
     rows: Rows = work.sifted.rows
     metrics.READINGS.inc(len(rows))
     metrics.POSITIONS.inc(len(positions.time_ms))
     metrics.DUPLICATES.inc(work.sifted.duplicates)
     metrics.CONFLICTS.inc(len(work.sifted.conflicts))
+    metrics.TRANSITIONS.inc(work.added)
     metrics.LATE.inc(int(np.count_nonzero(~work.decided)))
     for one in batch.refused:
         metrics.QUARANTINED.labels(one.reason).inc()

@@ -11,12 +11,12 @@ import structlog
 from gateway.batch import Refused
 from gateway.errors import RefusedReadingError
 from gateway.intake import Message
-from gateway.ledger import moment
 from gateway.reasons import Reason
 from gateway.registry import Device, Registry
 from gateway.topics import parse_status
 from store import ingest
 from store.database import Connection
+from store.episodes import moment
 
 log = structlog.get_logger(__name__)
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 import structlog
@@ -22,7 +23,9 @@ from store.database import Connection
 from store.fleet import FleetRows, TownRow, milliseconds
 from store.marks import Mark
 from store.rule_profile import Compiled, RuleVersion, compile_rules
-from store.rules import RuleInForce
+
+if TYPE_CHECKING:
+    from store.rules import RuleInForce
 
 log = structlog.get_logger(__name__)
 

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.batch import NO_SEQUENCE, Rows
-from gateway.ledger import moment
 from gateway.recent import Recent
 from gateway.registry import Registry
 from store import ingest
 from store.conflicts import payload_hash
 from store.database import Connection
+from store.episodes import moment
 from store.ingest import ConflictRow
 from store.marks import Mark
 

@@ -11,16 +11,17 @@ import structlog
 from detectors.errors import DetectorError
 from gateway import metrics
 from gateway.batch import Batch, Refused
-from gateway.commit import Committer, Standing, write_refused
+from gateway.commit import Committer, write_refused
 from gateway.decoder import Decoder
 from gateway.intake import Intake, Message
 from gateway.links import Links
 from gateway.reasons import Reason
 from gateway.registry import load
 from gateway.settings import GatewaySettings
+from gateway.standing import Standing
 from store.database import Database
 from store.errors import DatabaseAwayError
-from store.ingest import AlreadyStoredError
+from store.ingest import AlreadyStoredError, StateMovedError
 from store.intake_lease import Lease, fence
 
 log = structlog.get_logger(__name__)
@@ -190,6 +191,9 @@ class Worker:
                 return self._committer.commit(batch, standing, self._leases, copy=copy)
             except (psycopg.errors.UniqueViolation, AlreadyStoredError):
                 copy = False
+            except StateMovedError as moved:
+                with self._database.transaction() as conn:
+                    standing = standing.reload(conn, moved.datastream_ids)
             except psycopg.errors.OperationalError as error:
                 if not (error.sqlstate or "").startswith("40"):
                     raise

@@ -35,6 +35,14 @@ class AlreadyStoredError(StoreError):
     """Some of the rows are in the database already: look which, and write the others."""
 
 
+class StateMovedError(StoreError):
+    """A settlement wrote other detector states meanwhile: roll back, read them, decide again."""
+
+    def __init__(self, datastream_ids: Collection[int]) -> None:
+        super().__init__(f"{len(datastream_ids)} detector states were settled meanwhile")
+        self.datastream_ids = tuple(datastream_ids)
+
+
 @dataclass(frozen=True, eq=False)
 class Observations:
     """n rows of `observation`; times are int64 milliseconds, `seq` -1 and `rate_per_h` NaN null.
@@ -107,6 +115,32 @@ class Positions:
     def take(self, index: NDArray[Any]) -> "Positions":
         """Rows picked by mask or index."""
         return Positions(*(getattr(self, field.name)[index] for field in fields(self)))
+
+
+@dataclass(frozen=True, eq=False)
+class States:
+    """n rows of `detector_state`, ordered by datastream.
+
+    Attributes
+    ----------
+    epoch : int64[n]
+        Of the lease under which they are written.
+    revision : int64[n]
+        Of the state that they were decided from.
+    through_ms : int64[n]
+        Newest phenomenon time that they include.
+    rules_since_ms : int64[n]
+        Since when their rules hold.
+    state
+        n dumps.
+    """
+
+    datastream_id: NDArray[np.int32]
+    epoch: NDArray[np.int64]
+    revision: NDArray[np.int64]
+    through_ms: NDArray[np.int64]
+    rules_since_ms: NDArray[np.int64]
+    state: Sequence[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,22 +296,31 @@ def write_verdicts(
         conn.execute(_SQL["await_verdicts"], parameters)
 
 
-def write_states(
-    conn: Connection,
-    datastream_id: NDArray[np.int32],
-    epochs: Sequence[int],
-    through_ms: NDArray[np.int64],
-    states: Sequence[bytes],
-) -> None:
-    """Write detector state, each through the newest phenomenon time it includes."""
+def write_states(conn: Connection, rows: States) -> None:
+    """Write detector states, and keep settlements from them until the transaction ends.
+
+    Raises
+    ------
+    StateMovedError
+        If a settlement has replaced some of the states they were decided from.
+    """
     use_columns(conn)
-    parameters = {
-        "datastream_id": Column(INT4, datastream_id),
-        "epoch": Column(INT8, np.array(epochs, np.int64)),
-        "through_time": Column(TIMESTAMPTZ, through_ms),
-        "state": list(states),
+    keys = {
+        "datastream_id": Column(INT4, rows.datastream_id),
+        "revision": Column(INT8, rows.revision),
     }
-    conn.execute(_SQL["upsert_states"], parameters)
+    parameters = {
+        **keys,
+        "epoch": Column(INT8, rows.epoch),
+        "through_time": Column(TIMESTAMPTZ, rows.through_ms),
+        "rules_since": Column(TIMESTAMPTZ, rows.rules_since_ms),
+        "state": list(rows.state),
+    }
+    written = conn.execute(_SQL["upsert_states"], parameters).rowcount
+    if written != len(rows.state):
+        moved = conn.execute(_SQL["moved_states"], keys).fetchall()
+        if moved:
+            raise StateMovedError([row[0] for row in moved])
 
 
 def add_conflicts(conn: Connection, rows: Iterable[ConflictRow]) -> None:

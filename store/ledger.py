@@ -92,7 +92,9 @@ def open_alerts(conn: Connection) -> list[OpenAlert]:
         return cursor.execute(_SQL["open_alerts"]).fetchall()
 
 
-def add_revision(conn: Connection, tenant_id: int, reason: Literal["live", "late"]) -> int:
+def add_revision(
+    conn: Connection, tenant_id: int, reason: Literal["live", "late", "settled"]
+) -> int:
     """Begin a revision of a town's ledger."""
     return _one(conn, "add_revision", {"tenant_id": tenant_id, "reason": reason})
 
@@ -177,13 +179,17 @@ def peak_within(
     from_time: datetime,
     to_time: datetime | None,
     *,
+    low: float,
+    high: float,
     falling: bool,
 ) -> float | None:
-    """Return the worst believed value between two times; `falling`: the lowest."""
+    """Return the worst value from `low` to `high` between two times; `falling`: the lowest."""
     parameters = {
         "datastream_id": datastream_id,
         "from_time": from_time,
         "to_time": to_time,
+        "low": low,
+        "high": high,
         "falling": falling,
     }
     row = conn.execute(_SQL["peak_within"], parameters).fetchone()
@@ -197,7 +203,12 @@ def raise_peak(conn: Connection, alert_id: int, value: float) -> None:
 
 def context_before(conn: Connection, datastream_id: int, rows: int) -> list[tuple[datetime, float]]:
     """Read the newest readings that were decided on, oldest first."""
-    parameters = {"datastream_id": datastream_id, "rows": rows, "late": int(Mark.LATE)}
+    parameters = {
+        "datastream_id": datastream_id,
+        "rows": rows,
+        "undecided": int(Mark.LATE),
+        "decision": int(Mark.LATE | Mark.SETTLED),
+    }
     found = conn.execute(_SQL["context_before"], parameters, binary=True).fetchall()
     return [(row[0], row[1]) for row in reversed(found)]
 

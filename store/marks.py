@@ -18,3 +18,5 @@ class Mark(enum.IntFlag):
     """Older than the lateness bound: stored, but not decided on in real time."""
     CONFLICT = 32
     """Another value came for the same phenomenon time; the winner stands here."""
+    SETTLED = 64
+    """LATE, and decided on since, in its place, by the settlement."""

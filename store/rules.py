@@ -222,6 +222,11 @@ def next_change(conn: Connection, after: datetime) -> datetime | None:
     return row[0] if row else None
 
 
+def unchanged_since(conn: Connection, at: datetime) -> dict[int, datetime]:
+    """Tell since when the rules of each datastream that has any are those in force at a time."""
+    return dict(conn.execute(_SQL["unchanged_since"], {"at": at}).fetchall())
+
+
 def add_labels(conn: Connection, labels: Sequence[LevelLabel]) -> None:
     """Add dated level labels; those that are there are left alone."""
     with conn.cursor() as cursor:

@@ -77,12 +77,35 @@ create table intake (
 ) with (fillfactor = 50);
 
 -- The detector's tail state per datastream: what the last samples alone cannot restore.
+-- Whoever writes alerts of a datastream locks its row first, then its row in unsettled.
 create table detector_state (
     datastream_id integer primary key references datastream,
     epoch         bigint not null,
+    -- Counts settlements: a gateway that goes on from an older state writes nothing, and reads it anew.
+    revision      bigint not null default 0,
     through_time  timestamptz not null,  -- newest phenomenon time the state includes
+    rules_since   timestamptz not null default to_timestamp(0),  -- since when the rules hold under which it was written
     state         bytea not null
 ) with (fillfactor = 50);
+
+-- Datastreams whose alerts do not follow from what is stored yet: readings came too late to be
+-- decided on, a conflict put another value in place, a rule was there before the gateway knew it.
+-- A job decides anew from from_time on, and deletes the row.
+create table unsettled (
+    datastream_id integer primary key references datastream,
+    from_time     timestamptz not null,       -- oldest phenomenon time that is concerned
+    times_marked  bigint not null default 1,  -- a settlement that meets a higher one begins again
+    marked_at     timestamptz not null default now()
+) with (fillfactor = 50);
+
+-- Moments at which the detector's state is known: from where a settlement need not look further
+-- back. One stands only while no reading at or before it is unsettled.
+create table detector_checkpoint (
+    datastream_id integer not null references datastream,
+    through_time  timestamptz not null,
+    state         bytea not null,
+    primary key (datastream_id, through_time)
+);
 
 -- Hours whose rollup is out of date, and the rollups.
 create table rollup_dirty (

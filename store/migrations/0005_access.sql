@@ -98,6 +98,7 @@ grant select on town_directory to mizumori_api;
 grant select, insert, update, delete on all tables in schema public to mizumori_jobs;
 grant select, insert, update on all tables in schema public to mizumori_gateway;
 grant delete on reading_sequence, probe_seen, rollup_dirty to mizumori_gateway;
+revoke insert, update on detector_checkpoint from mizumori_gateway;
 revoke insert, update, delete on schema_version, town_role, broker_account from mizumori_gateway, mizumori_jobs;
 revoke insert, update on tenant, site, device, rule, level_label from mizumori_gateway;
 -- What was said and what was decided is never rewritten by a service: it is corrected by appending.

@@ -87,12 +87,20 @@ order by d, t
 on conflict (datastream_id, bucket) do update set marked_at = rollup_dirty.marked_at where false;
 
 -- name: upsert_states
-insert into detector_state (datastream_id, epoch, through_time, state)
-select * from unnest(%(datastream_id)s, %(epoch)s, %(through_time)s, %(state)b::bytea[])
+-- The revision must be the one that the state was decided from: else nothing is written.
+insert into detector_state (datastream_id, epoch, revision, through_time, rules_since, state)
+select * from unnest(%(datastream_id)s, %(epoch)s, %(revision)s, %(through_time)s,
+                     %(rules_since)s, %(state)b::bytea[])
 on conflict (datastream_id) do update
-set epoch = excluded.epoch, state = excluded.state,
+set epoch = excluded.epoch, state = excluded.state, rules_since = excluded.rules_since,
     through_time = greatest(detector_state.through_time, excluded.through_time)
-where detector_state.epoch <= excluded.epoch;
+where detector_state.epoch <= excluded.epoch and detector_state.revision = excluded.revision;
+
+-- name: moved_states
+select s.datastream_id
+from unnest(%(datastream_id)s, %(revision)s) as k (datastream_id, revision)
+join detector_state s using (datastream_id)
+where s.revision <> k.revision;
 
 -- name: add_conflicts
 insert into conflict (tenant_id, datastream_id, phenomenon_time, received_time, value, seq,

@@ -47,12 +47,12 @@ set merged_into = %(merged_into)s, level = 0, clear_time = coalesce(clear_time, 
 where alert_id = %(alert_id)s;
 
 -- name: peak_within
--- The worst value between two times, as far as it was believed.
+-- The worst value between two times that the instrument can have measured.
 select case when %(falling)s then min(value) else max(value) end
 from observation
 where datastream_id = %(datastream_id)s and phenomenon_time >= %(from_time)s
   and (%(to_time)s::timestamptz is null or phenomenon_time <= %(to_time)s)
-  and flag in (1, 2, 3) and value <> 'NaN';
+  and value >= %(low)s and value <= %(high)s and value not in ('NaN', 'Infinity', '-Infinity');
 
 -- name: raise_peak
 update alert set peak_value = %(value)s where alert_id = %(alert_id)s;
@@ -66,7 +66,7 @@ where a.clear_time is null and not a.withdrawn and a.merged_into is null;
 -- The newest readings that were decided on; taken before the batch is written.
 select phenomenon_time, value
 from observation
-where datastream_id = %(datastream_id)s and marks & %(late)s = 0
+where datastream_id = %(datastream_id)s and marks & %(decision)s <> %(undecided)s
 order by phenomenon_time desc
 limit %(rows)s;
 

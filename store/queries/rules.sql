@@ -96,3 +96,32 @@ select distinct on (scheme, level) scheme, level, valid_from, label_ja, label_en
 from level_label
 where valid_from <= %(at)s
 order by scheme, level, valid_from desc;
+
+-- name: covering
+-- Every version whose scope covers a datastream, whether it is in force or not.
+select r.code, r.version, r.kind, r.params, r.enabled, r.valid_from,
+    r.device_id is not null as of_device, r.site_id is not null as of_site
+from datastream ds
+join device d on d.device_id = ds.device_id
+left join site s on s.site_id = d.site_id
+join rule r on r.tenant_id = ds.tenant_id and r.property = ds.property
+    and (r.device_id is null or r.device_id = d.device_id)
+    and (r.site_id is null or r.site_id = d.site_id)
+    and (r.device_kind is null or r.device_kind = d.kind)
+    and (r.site_kinds is null or s.kind is null or s.kind = any (r.site_kinds))
+where ds.datastream_id = %(datastream_id)s
+order by r.code, r.version;
+
+-- name: unchanged_since
+-- Since when the rules of each datastream are those that are in force: one that was switched off
+-- counts too.
+select ds.datastream_id, max(r.valid_from)
+from datastream ds
+join device d on d.device_id = ds.device_id
+left join site s on s.site_id = d.site_id
+join rule r on r.tenant_id = ds.tenant_id and r.property = ds.property and r.valid_from <= %(at)s
+    and (r.device_id is null or r.device_id = d.device_id)
+    and (r.site_id is null or r.site_id = d.site_id)
+    and (r.device_kind is null or r.device_kind = d.kind)
+    and (r.site_kinds is null or s.kind is null or s.kind = any (r.site_kinds))
+group by ds.datastream_id;

@@ -1,0 +1,148 @@
+"""Stored rules compiled into what the detectors look at, and which of them hold when."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.rows import class_row
+
+from detectors.parameters import Parameters
+from detectors.profile import STREAM_KINDS, Profile
+from detectors.profiles import max_gap_s
+from detectors.quality import GrossRange
+from detectors.rules import ParameterError, rule_from_params
+from store import queries
+from store.database import Connection
+from store.fleet import milliseconds
+from store.rules import RuleInForce
+
+_SQL = queries.load("rules")
+
+
+@dataclass(frozen=True, slots=True)
+class RuleVersion:
+    """An alert rule as it stands at some datastreams."""
+
+    code: str
+    version: int
+    rule: Parameters
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A rule that could not be taken in, and why."""
+
+    code: str
+    version: int
+    error: str
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What is decided about a datastream while its rules stay as they are.
+
+    Attributes
+    ----------
+    profile
+    versions
+        The alert rules in the order of the profile's `rules`.
+    left_out
+    """
+
+    profile: Profile
+    versions: tuple[RuleVersion, ...]
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """What the instrument can measure: values outside are no alert's worst value.
+
+        Of the gross range alone: it looks at no other reading, so that neither the order of
+        arrival nor the cut of batches changes which values count.
+        """
+        for test in self.profile.quality:
+            if isinstance(test, GrossRange):
+                low, high = test.sensor_span
+                return low, high
+        return -math.inf, math.inf
+
+    @property
+    def ruled(self) -> bool:
+        """Whether anything is decided at all."""
+        return bool(self.profile.rules or self.profile.quality)
+
+
+@dataclass(frozen=True)
+class Period:
+    """The rules of a datastream from a phenomenon time on, until the next period begins."""
+
+    since_ms: int
+    compiled: Compiled
+
+
+@dataclass(frozen=True)
+class _Version:
+    """A version of a rule whose scope covers a datastream."""
+
+    code: str
+    version: int
+    kind: str
+    params: dict[str, Any]
+    enabled: bool
+    valid_from: datetime
+    of_device: bool
+    of_site: bool
+
+    @property
+    def precedence(self) -> tuple[bool, bool, datetime, int]:
+        """The most specific scope wins, within it the newest version; as in `in_force`."""
+        return self.of_device, self.of_site, self.valid_from, self.version
+
+
+def compile_rules(
+    own: Sequence[RuleInForce] | Sequence[_Version], expected_interval_s: float
+) -> Compiled:
+    """Compile the rules of one datastream, which come ordered by code."""
+    pairs: list[tuple[str, Parameters]] = []
+    versions: list[RuleVersion] = []
+    left_out: list[LeftOut] = []
+    kinds: dict[str, str] = {}
+    for row in own:
+        try:
+            rule = rule_from_params(row.kind, row.params)
+        except ParameterError as error:
+            left_out.append(LeftOut(row.code, row.version, str(error)))
+            continue
+        is_alert = isinstance(rule, STREAM_KINDS)
+        if not is_alert and row.kind in kinds:
+            error_text = (
+                f"{kinds[row.kind]!r} is a quality test of the same kind for the same datastreams"
+            )
+            left_out.append(LeftOut(row.code, row.version, error_text))
+            continue
+        kinds[row.kind] = row.code
+        pairs.append((row.code, rule))
+        if is_alert:
+            versions.append(RuleVersion(row.code, row.version, rule))
+    profile = Profile.of(pairs, max_gap_s=max_gap_s(expected_interval_s))
+    return Compiled(profile, tuple(versions), tuple(left_out))
+
+
+def timeline(conn: Connection, datastream_id: int, expected_interval_s: float) -> list[Period]:
+    """Tell which rules held at a datastream when, oldest first; empty: it never had any."""
+    with conn.cursor(row_factory=class_row(_Version)) as cursor:
+        found = cursor.execute(_SQL["covering"], {"datastream_id": datastream_id}).fetchall()
+    periods = []
+    for since_ms in sorted({milliseconds(row.valid_from) for row in found}):
+        winners: dict[str, _Version] = {}
+        for row in found:
+            if milliseconds(row.valid_from) > since_ms:
+                continue
+            rival = winners.get(row.code)
+            if rival is None or row.precedence > rival.precedence:
+                winners[row.code] = row
+        own = [winners[code] for code in sorted(winners) if winners[code].enabled]
+        periods.append(Period(since_ms, compile_rules(own, expected_interval_s)))
+    return periods
