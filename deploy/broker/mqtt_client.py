@@ -1,9 +1,9 @@
-"""A short visit to the broker as a town's gateway: to make a session, or to publish a probe."""
+"""A short visit to the broker, as a gateway or a device: to make a session, or to publish."""
 
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
@@ -26,6 +26,19 @@ class MqttAddress:
     tls_ca: Path | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who visits. The text form holds no secret."""
+
+    user: str
+    password: str = field(repr=False)
+
+    @classmethod
+    def gateway_of(cls, account: BrokerAccount) -> "Login":
+        """Return the login of a town's gateway."""
+        return cls(account.gateway_user, account.gateway_password)
+
+
 def make_session(
     address: MqttAddress, account: BrokerAccount, client_id: str, topic_filter: str
 ) -> None:
@@ -38,7 +51,7 @@ def make_session(
     ProvisioningError
         It refuses the subscription, which it says in the SUBACK alone.
     """
-    with _visit(address, account, client_id, keep_session=True) as client:
+    with _visit(address, Login.gateway_of(account), client_id, keep_session=True) as client:
         answered = threading.Event()
         codes: list[ReasonCode] = []
 
@@ -61,17 +74,15 @@ def make_session(
             )
 
 
-def publish(
-    address: MqttAddress, account: BrokerAccount, messages: Iterable[tuple[str, bytes]]
-) -> None:
-    """Publish messages as the gateway's user, with QoS 1 and until they are acknowledged.
+def publish(address: MqttAddress, login: Login, messages: Iterable[tuple[str, bytes]]) -> None:
+    """Publish messages with QoS 1 and until they are acknowledged.
 
     Raises
     ------
     BrokerUnreachableError
         The broker does not answer, or does not acknowledge.
     """
-    with _visit(address, account, "", keep_session=False) as client:
+    with _visit(address, login, "", keep_session=False) as client:
         sent = [client.publish(topic, payload, qos=1) for topic, payload in messages]
         for message in sent:
             try:
@@ -84,7 +95,7 @@ def publish(
 
 @contextmanager
 def _visit(
-    address: MqttAddress, account: BrokerAccount, client_id: str, *, keep_session: bool
+    address: MqttAddress, login: Login, client_id: str, *, keep_session: bool
 ) -> Iterator[mqtt.Client]:
     # Manual acknowledgement: what arrives meanwhile belongs to the intake.
     client = mqtt.Client(
@@ -94,7 +105,7 @@ def _visit(
         reconnect_on_failure=False,
         manual_ack=True,
     )
-    client.username_pw_set(account.gateway_user, account.gateway_password)
+    client.username_pw_set(login.user, login.password)
     if address.tls_ca is not None:
         client.tls_set(str(address.tls_ca))
     answered = threading.Event()
@@ -122,7 +133,7 @@ def _visit(
             raise BrokerUnreachableError(f"The MQTT broker at {where} does not answer")
         if codes[0].is_failure:
             raise BrokerUnreachableError(
-                f"The MQTT broker at {where} does not let {account.gateway_user!r} in: {codes[0]}"
+                f"The MQTT broker at {where} does not let {login.user!r} in: {codes[0]}"
             )
         yield client
     finally:

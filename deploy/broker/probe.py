@@ -5,7 +5,7 @@ import json
 import secrets
 import time
 
-from deploy.broker.mqtt_client import MqttAddress, publish
+from deploy.broker.mqtt_client import Login, MqttAddress, publish
 from gateway.partition import partition_of
 from store import broker_accounts
 from store.broker_accounts import BrokerAccount
@@ -38,7 +38,7 @@ def probe(
         device = _device_on(partition_no, account.partitions)
         topic = f"mz/v1/{account.tenant_code}/d/{device}/up"
         messages.append((topic, json.dumps({"probe": nonce}).encode()))
-    publish(mqtt, account, messages)
+    publish(mqtt, Login.gateway_of(account), messages)
     end = time.monotonic() + timeout_s
     while True:
         with database.transaction() as conn:

@@ -1,12 +1,15 @@
 """What NATS's MQTT does not speak."""
 
 import socket
+import ssl
+import subprocess
 from datetime import UTC, datetime
 
 from deploy.broker.findings import judge_violations
+from deploy.broker.mqtt_client import Login, MqttAddress, publish
 from deploy.broker.violations import Refusal, find_violations, read_log
 from tests.broker.clients import connect_packet, device, drain_all, intakes, up
-from tests.fixtures.broker import TOWN, wait_until
+from tests.fixtures.broker import TOWN, NatsServer, wait_until
 
 
 def refusals(server):
@@ -36,12 +39,6 @@ def test_a_topic_with_a_space_disconnects_its_device_alone(nats):
 
 
 def test_tls_is_spoken_with_the_given_certificate(tmp_path_factory):
-    import ssl
-    import subprocess
-
-    from deploy.broker.mqtt_client import MqttAddress, publish
-    from tests.fixtures.broker import NatsServer
-
     folder = tmp_path_factory.mktemp("tls")
     cert, key = folder / "cert.pem", folder / "key.pem"
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1"
@@ -54,7 +51,8 @@ def test_tls_is_spoken_with_the_given_certificate(tmp_path_factory):
     server.add_town(TOWN, ["flood-01"])
     server.start()
     try:
-        publish(MqttAddress("127.0.0.1", server.mqtt_port, cert), server.account, [(up(), b"{}")])
+        address = MqttAddress("127.0.0.1", server.mqtt_port, cert)
+        publish(address, Login.gateway_of(server.account), [(up(), b"{}")])
         context = ssl.create_default_context(cafile=cert)
         with (
             socket.create_connection(("127.0.0.1", server.mqtt_port)) as plain,
