@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -16,6 +17,25 @@ app = typer.Typer(help="Devices: flood sensors, pond probes, plows.", no_args_is
 Kind = Literal["flood_contact", "flood_level", "pond_probe", "plow"]
 USUAL_INTERVAL_S = {"flood_contact": 600.0, "flood_level": 60.0, "pond_probe": 600.0, "plow": 10.0}
 EXAMPLE_VALUES = {"depth_m": 0.05, "water_temp_c": 18.2, "ph": 7.4, "dissolved_oxygen_mg_l": 6.8}
+CodecOption = Annotated[
+    str,
+    typer.Option(
+        help="Payload format: native, senml-json, senml-cbor, chirpstack, tts, loriot, thingpark "
+        "or nmea."
+    ),
+]
+MapOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        help="NAME=PROPERTY[*SCALE][+OFFSET][:WORD=NUMBER…], such as water_level=depth_m*0.01; "
+        "NAME= leaves a value out; again for more.",
+    ),
+]
+ModelOption = Annotated[
+    str,
+    typer.Option(help="Sensor model for undecoded LoRaWAN bytes, such as milesight/em500-swl."),
+]
 TownArgument = Annotated[str, typer.Argument(metavar="TOWN", help="Code of the town.")]
 CodeArgument = Annotated[str, typer.Argument(metavar="CODE", help="Code of the device.")]
 
@@ -37,10 +57,13 @@ def add(
         list[str] | None,
         typer.Option(help="PROPERTY:UNIT, such as depth_m:m; again for more. Else the usual ones."),
     ] = None,
-    codec: Annotated[str, typer.Option(help="Payload format.")] = "native",
+    codec: CodecOption = "native",
+    mapping: MapOption = None,
+    model: ModelOption = "",
     config: ConfigOption = None,
 ) -> None:
     """Add a device, print its secret once, and prove that its messages arrive."""
+    from deploy.device_codec import codec_params
     from deploy.devices import add_device, prove_device
     from deploy.settings import load_settings
     from deploy.towns import find_town
@@ -60,20 +83,57 @@ def add(
         codec=codec,
         datastreams=_streams(datastream) if datastream else None,
     )
-    device, secret = add_device(settings, tenant, new)
+    params = codec_params(codec, mapping or [], model, [name for name, _ in new.streams])
+    device, secret = add_device(settings, tenant, replace(new, codec_params=params))
     user = f"{town}/{device.code}"
     typer.echo(f"User name  {user}")
     typer.echo(f"Secret     {secret}   (shown once; only its hash is kept)")
     streams = ", ".join(f"{name} ({unit})" for name, unit in new.streams) or "positions"
     typer.echo(f"Readings   {streams}, every {device.expected_interval_s:g} s")
-    typer.echo("\nTry it:")
-    typer.echo(_publish_line(settings.broker.host, settings.broker.port, user, secret, new))
+    if codec == "native":
+        typer.echo("\nTry it:")
+        typer.echo(_publish_line(settings.broker.host, settings.broker.port, user, secret, new))
+    else:
+        typer.echo(f"Topic      mz/v1/{user.replace('/', '/d/')}/up, payloads as {codec}")
     typer.echo("\nWaiting for a test message to arrive …", err=True)
     problem = prove_device(settings, user, secret)
     if problem:
         typer.echo(f"The device is added, but {problem}.", err=True)
         raise typer.Exit(1)
     typer.echo("A test message of the device has arrived.")
+
+
+@app.command("codec")
+def codec(
+    town: TownArgument,
+    code: CodeArgument,
+    codec: CodecOption = "native",
+    mapping: MapOption = None,
+    model: ModelOption = "",
+    config: ConfigOption = None,
+) -> None:
+    """Change how a device's messages are read; what was refused before can then be replayed."""
+    from deploy.compose_database import open_database
+    from deploy.device_codec import codec_params
+    from deploy.settings import load_settings
+    from deploy.towns import find_town
+    from store import catalog
+    from store.errors import RefusedError
+
+    settings = load_settings(config)
+    tenant = find_town(settings, town)
+    with (
+        open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
+        database.transaction() as connection,
+    ):
+        device = catalog.device(connection, tenant.tenant_id, code)
+        if device is None:
+            raise RefusedError(f"{town} has no device {code}; see `mizumori device list {town}`.")
+        streams = catalog.datastreams(connection, tenant.tenant_id, [device.device_id])
+        params = codec_params(codec, mapping or [], model, [s.property for s in streams])
+        catalog.set_device_codec(connection, tenant.tenant_id, code, codec, params)
+    typer.echo(f"{town}/{code} is read as {codec}. Refused messages of it:")
+    typer.echo(f"  mizumori quarantine list {town} --device {code}")
 
 
 @app.command("list")
@@ -108,6 +168,7 @@ def list_devices(
 def show(town: TownArgument, code: CodeArgument, config: ConfigOption = None) -> None:
     """Show one device with its datastreams."""
     from deploy.compose_database import open_database
+    from deploy.device_codec import mapping_lines
     from deploy.settings import load_settings
     from deploy.towns import find_town
     from store import catalog
@@ -136,6 +197,8 @@ def show(town: TownArgument, code: CodeArgument, config: ConfigOption = None) ->
         ("Readings", ", ".join(f"{s.property} ({s.unit})" for s in streams) or "positions"),
     ):
         typer.echo(f"{label:10} {value}")
+    for line in mapping_lines(device.codec_params):
+        typer.echo(f"{'':10} {line}")
 
 
 def _streams(given: list[str]) -> tuple[tuple[str, str], ...]:

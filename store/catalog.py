@@ -317,6 +317,27 @@ def set_device_state(conn: Connection, tenant_id: int, code: str, state: str) ->
     notify(conn, "device")
 
 
+def set_device_codec(
+    conn: Connection, tenant_id: int, code: str, codec: str, codec_params: Mapping[str, Any]
+) -> None:
+    """Change how a device's messages are read, from the next one on.
+
+    Raises
+    ------
+    RefusedError
+        If there is no such device.
+    """
+    parameters = {
+        "tenant_id": tenant_id,
+        "code": code,
+        "codec": codec,
+        "codec_params": Jsonb(codec_params),
+    }
+    if not conn.execute(_SQL["set_codec"], parameters).rowcount:
+        raise RefusedError(f"This town has no device {code!r}.")
+    notify(conn, "device")
+
+
 def set_device_secret(conn: Connection, tenant_id: int, code: str, secret_hash: str | None) -> None:
     """Let a device in with a new secret (its bcrypt hash), or (None) not at all.
 

@@ -57,6 +57,10 @@ order by tenant_id, code;
 -- name: set_state
 update device set state = %(state)s where tenant_id = %(tenant_id)s and code = %(code)s;
 
+-- name: set_codec
+update device set codec = %(codec)s, codec_params = %(codec_params)s
+where tenant_id = %(tenant_id)s and code = %(code)s;
+
 -- name: set_secret
 update device set secret_hash = %(secret_hash)s
 where tenant_id = %(tenant_id)s and code = %(code)s;

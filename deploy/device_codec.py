@@ -1,0 +1,64 @@
+"""How a device's messages are read, as a person says it at the terminal."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import msgspec
+
+from gateway.codecs.binding import read_params
+from gateway.codecs.mapping import CodecParams, Target, parse_entry
+from store.errors import RefusedError
+
+
+def codec_params(
+    codec: str, entries: Sequence[str], model: str, properties: Collection[str]
+) -> dict[str, Any]:
+    """Check codec, mapping and model; return what `device.codec_params` holds.
+
+    Parameters
+    ----------
+    entries
+        ``NAME=PROPERTY[*SCALE][+OFFSET][:WORD=NUMBER…]`` each.
+    properties
+        What the device has datastreams for.
+
+    Raises
+    ------
+    RefusedError
+        In words, if something of it cannot be.
+    """
+    targets: dict[str, Target] = {}
+    try:
+        for entry in entries:
+            name, target = parse_entry(entry)
+            if name in targets:
+                raise RefusedError(f"{name!r} is mapped twice.")
+            targets[name] = target
+        stored = msgspec.to_builtins(CodecParams(map=targets, model=model))
+        read_params(codec, stored)
+    except ValueError as error:
+        raise RefusedError(f"This mapping cannot be: {error}.") from error
+    for name, target in targets.items():
+        known = not target.property or target.property.startswith("fix.")
+        if not known and target.property not in properties:
+            raise RefusedError(
+                f"{name!r} is mapped to {target.property!r}, but the device has no such "
+                f"datastream; it has {', '.join(sorted(properties)) or 'none'}. Add it with "
+                f"--datastream {target.property}:UNIT."
+            )
+    return dict(stored)
+
+
+def mapping_lines(stored: dict[str, Any]) -> list[str]:
+    """Describe a mapping, a line each."""
+    params = msgspec.convert(stored, CodecParams)
+    lines = [f"model {params.model}"] if params.model else []
+    for name, target in params.map.items():
+        if not target.property:
+            lines.append(f"{name}: left out")
+            continue
+        scale = f" * {target.scale:g}" if target.scale != 1 else ""
+        offset = f" {target.offset:+g}" if target.offset else ""
+        words = ", ".join(f"{word} = {number:g}" for word, number in target.words.items())
+        lines.append(f"{name} -> {target.property}{scale}{offset}{f' ({words})' if words else ''}")
+    return lines
