@@ -18,6 +18,8 @@ from detectors.profile import Profile
 from detectors.profiles import default_rules
 from detectors.readings import Readings
 from detectors.rules import RateOfRise
+from tests.evaluate import labelled
+from tests.evaluate.picture import flood_picture
 from tests.evaluate.recordings import Flood, Recording, river_stages, street_floods
 
 MINUTE_MS = 60_000
@@ -195,8 +197,7 @@ def share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f}%" if whole else "-"
 
 
-def street_section(data: Path) -> list[str]:
-    recordings, floods = street_floods(data)
+def street_section(recordings: list[Recording], floods: list[Flood]) -> list[str]:
     months = sorted(f.begin_ms for f in floods)
     middle = months[len(months) // 2]
     lines = [
@@ -266,7 +267,7 @@ def rate_section() -> list[str]:
     ]
 
 
-def forecast_section(data: Path) -> list[str]:
+def forecast_section(streets: list[Recording], rivers: list[Recording]) -> list[str]:
     lines = [
         "## Time to threshold",
         "",
@@ -278,8 +279,6 @@ def forecast_section(data: Path) -> list[str]:
         "| recording | said | inside the interval | median error | expected | of these never |",
         "|---|---|---|---|---|---|",
     ]
-    streets, _ = street_floods(data)
-    rivers = river_stages(data)
     deep = [r for r in streets if np.nanmax(r.value) > 0.2]
     cases = [
         ("streets, first half of the sensors", deep[::2], [(0.1, 0.2, 0.3)] * len(deep[::2])),
@@ -305,14 +304,20 @@ def main() -> None:
     args = parser.parse_args()
     if not (args.data / "flood_depth_nyc").is_dir():
         sys.exit(f"{args.data} holds no recordings; give their folder with DATA=...")
+    recordings, floods = street_floods(args.data)
+    picture = args.out.parent / "images" / "detection-flood.svg"
+    picture.write_text(flood_picture(street_profile(), recordings, floods))
     lines = [
         "# How well the core detects",
         "",
         "Written by `make evaluate`. Every figure comes from the same code that runs live.",
         "",
-        *street_section(args.data),
+        *street_section(recordings, floods),
+        f"![A street flood and the alert it raises](images/{picture.name})",
+        "",
         *rate_section(),
-        *forecast_section(args.data),
+        *forecast_section(recordings, river_stages(args.data)),
+        *labelled.section(args.data),
     ]
     args.out.write_text("\n".join(lines).rstrip() + "\n")
     print(args.out.read_text())
