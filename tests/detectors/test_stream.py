@@ -156,3 +156,33 @@ def test_a_state_keeps_its_meaning_after_it_was_stepped_from(data):
         again = fleet.step(states[k], batches[k])
         assert again.state.dump(0) == dumps[k + 1]
         assert states[k].dump(0) == dumps[k]
+
+
+@given(st.data())
+def test_restarts_and_late_arrivals_together_end_in_the_same_ledger(data):
+    profile = data.draw(profiles())
+    times, values = data.draw(series(70) | ramps(70))
+    fleet = Fleet.compile([profile], [0])
+    rng = np.random.default_rng(data.draw(st.integers(0, 999)))
+    place = np.arange(len(times)) + rng.integers(0, 8, len(times)) * (rng.random(len(times)) < 0.3)
+    order = np.argsort(place, kind="stable")
+    readings = Readings.of(0, np.array(times, np.int64)[order], np.array(values, float)[order])
+    ledger, state = Ledger(), fleet.empty_state()
+    kept_t, kept_v = [], []
+    for batch in cut(readings, data.draw(cuts(len(readings)))):
+        if data.draw(st.booleans()):
+            newest = np.argsort(kept_t)[-CONTEXT_ROWS:]
+            context = Readings.of(
+                0, np.array(kept_t, np.int64)[newest], np.array(kept_v, float)[newest]
+            )
+            state = fleet.load_state([0], [state.dump(0)], context)
+        outcome = fleet.step(state, batch)
+        ledger.take(batch, outcome)
+        state = outcome.state
+        kept_t += batch.time_ms[~outcome.late].tolist()
+        kept_v += batch.value[~outcome.late].tolist()
+    kept = np.argsort(kept_t)
+    parts = [([kept_t[i] for i in kept], [kept_v[i] for i in kept])]
+    check_against_twin([profile], parts, ledger, rates=False)
+    _, in_order = run(fleet, [join(parts)])
+    assert state.dump(0) == in_order.dump(0)
