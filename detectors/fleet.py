@@ -19,7 +19,7 @@ from detectors.part import Accepted, Part, join, no_transitions, no_verdicts, no
 from detectors.profile import Profile
 from detectors.readings import Readings
 from detectors.restore import restore
-from detectors.state import State, Table, Write
+from detectors.state import State, Table, rows_as_writes
 
 __all__ = ["CONTEXT_ROWS", "RING", "Fleet"]
 
@@ -130,9 +130,41 @@ class Fleet:
         )
         table = Table(len(at), self._lanes, self.sensor_profile[at])
         restore(table, self._checks, place, blobs, near)
-        columns = {n: a for n, a in vars(table).items() if isinstance(a, np.ndarray)}
-        del columns["profile"]
-        return state.written([Write(name, at, column) for name, column in columns.items()])
+        return state.written(rows_as_writes(table, np.arange(len(at)), at))
+
+    def carry_over(
+        self, state: State, sensors: ArrayLike, former: State, formerly: ArrayLike
+    ) -> tuple[State, Bools]:
+        """Take over what another fleet knows about sensors whose rules are the same in both.
+
+        Parameters
+        ----------
+        state : State
+            Of this fleet; keeps its meaning.
+        sensors : int[T]
+            In this fleet, none twice.
+        former : State
+            Of the other fleet.
+        formerly : int[T]
+            The same sensors in the other fleet. Their profiles there must be equal to those here.
+
+        Returns
+        -------
+        State
+        bool[T]
+            Which were taken over. Where a rule's lanes lie elsewhere now, as another profile has
+            more levels than any had, a sensor has to be restored from its dump.
+        """
+        here, there = (np.asarray(s, np.int64).reshape(-1) for s in (sensors, formerly))
+        table, source = state.table(), former.table()
+        pairs = np.stack([table.profile[here], source.profile[there]])
+        kinds, kind = np.unique(pairs, axis=1, return_inverse=True)
+        alike = [
+            table.lanes.lies_as(new, source.lanes, old)
+            for new, old in zip(*kinds.tolist(), strict=True)
+        ]
+        fit = np.array(alike, np.bool_)[kind.reshape(-1)]
+        return state.written(rows_as_writes(source, there[fit], here[fit], table)), fit
 
     def step(self, state: State, readings: Readings) -> Outcome:
         """Decide about a batch of readings in any order.

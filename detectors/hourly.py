@@ -1,4 +1,4 @@
-"""Quality tests that look back over hours: attenuated signal, steps against the usual scatter.
+"""Quality tests that look back over hours: attenuated signal, scatter, flat lines with a tolerance.
 
 They run in a job once an hour on stored series and make a new revision; a flag that was given in
 real time is never rewritten by them.
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from detectors.arrays import Floats, Index, Times
 from detectors.flags import Flag
 from detectors.parameters import Parameters, check_number
+from detectors.quality import FlatLine
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,41 @@ def attenuated(rule: Attenuated, time_ms: Times, value: Floats, at: Index) -> ND
     flag = np.where(span < rule.fail_below, Flag.FAIL, flag)
     flag = np.where(judged, flag, Flag.NOT_EVALUATED)
     return np.where(np.isnan(value[at]), Flag.MISSING, flag).astype(np.uint8)
+
+
+def flat_line(rule: FlatLine, time_ms: Times, value: Floats, at: Index) -> NDArray[np.uint8]:
+    """Flag rows of one series that have stayed within a tolerance for too long.
+
+    In real time the core compares for equality, which is the same while the tolerance does not
+    exceed the instrument's resolution; this looks at the whole window and takes any tolerance.
+
+    Returns
+    -------
+    uint8[m]
+        As the flat line test in real time: GOOD until a window is full and flat; MISSING where
+        the row is.
+
+    Notes
+    -----
+    Flat: range over [t - T, t] < tolerance, absolute, at least three readings, none missing. A
+    tolerance of 0 flags nothing, as in ioos_qc: use the instrument's resolution.
+    """
+    flag = np.full(len(at), Flag.GOOD, np.uint8)
+    limits = [(rule.suspect_s, Flag.SUSPECT)]
+    if rule.fail_s is not None:
+        limits.append((rule.fail_s, Flag.FAIL))
+    for window_s, verdict in limits:
+        window, full = _windows(time_ms, value, at, window_s)
+        there = np.isfinite(window)
+        high = np.where(there, window, -np.inf).max(axis=1, initial=-np.inf)
+        low = np.where(there, window, np.inf).min(axis=1, initial=np.inf)
+        begin = np.searchsorted(time_ms, time_ms[at] - round(window_s * 1000.0), side="left")
+        whole = np.count_nonzero(there, axis=1) == at - begin + 1
+        judged = full & whole & (at - begin >= 2)
+        span = np.where(judged, high, np.inf) - np.where(judged, low, 0.0)
+        flag[span < rule.tolerance] = verdict
+    flag[np.isnan(value[at])] = Flag.MISSING
+    return flag
 
 
 def step_against_scatter(

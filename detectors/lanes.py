@@ -119,6 +119,14 @@ class Lanes:
         """Lanes that look at the slope."""
         return range(self.value_lanes, self.count)
 
+    def lies_as(self, profile: int, other: "Lanes", of_other: int) -> bool:
+        """Whether the levels of a profile lie in the same lanes as those of another one there."""
+        mine = np.flatnonzero(self.present[profile])
+        theirs = np.flatnonzero(other.present[of_other])
+        return np.array_equal(mine, theirs) and np.array_equal(
+            self.ids[profile, mine], other.ids[of_other, theirs]
+        )
+
     @classmethod
     def compile(cls, profiles: Sequence[Profile]) -> Self:
         """Lay the rules of all profiles out in lanes.

@@ -168,3 +168,36 @@ def _tails(carry: Carry) -> list[Tail]:
             carry.bits.tolist(), carry.timer.tolist(), carry.flat.tolist(), strict=True
         )
     ]
+
+
+def rows_as_writes(source: Table, rows: Index, at: Index, like: Table | None = None) -> list[Write]:
+    """Write all that a table knows about some sensors to others.
+
+    Parameters
+    ----------
+    source
+        Where it stands.
+    rows, at : int64[T]
+        The sensors there, and in the table that is written.
+    like
+        The table that is written, if it has other lanes than `source`: what lies in the lanes that
+        both have is kept.
+    """
+    writes = []
+    slots = np.arange(RING)
+    for name, column in vars(source).items():
+        if not isinstance(column, np.ndarray) or name == "profile":
+            continue
+        values = column[rows]
+        if name in RING_COLUMNS:
+            writes.append(
+                Write(name, (at[:, None] * RING + slots).reshape(-1), values.reshape(-1))
+            )
+            continue
+        if values.ndim > 1 and like is not None:
+            both = min(source.lanes.count, like.lanes.count)
+            fitted = np.full((len(rows), like.lanes.count), NEVER, values.dtype)
+            fitted[:, :both] = values[:, :both]
+            values = fitted
+        writes.append(Write(name, at, values))
+    return writes

@@ -5,7 +5,14 @@ import math
 import numpy as np
 from ioos_qc import qartod
 
-from detectors.hourly import Attenuated, StepAgainstScatter, attenuated, step_against_scatter
+from detectors.hourly import (
+    Attenuated,
+    StepAgainstScatter,
+    attenuated,
+    flat_line,
+    step_against_scatter,
+)
+from detectors.quality import FlatLine
 from detectors.track import Location, Speed, distance_m, location_flags, speed_flags
 
 NAN = math.nan
@@ -39,6 +46,20 @@ def test_attenuated_agrees_with_ioos_qc_once_the_window_is_full():
     ours = attenuated(Attenuated(0.5, 0.01), hours(200), x, every(x))
     assert ours[12:].tolist() == theirs[12:].tolist()
     assert set(ours[12:].tolist()) == {1, 3}
+
+
+def test_a_flat_line_with_a_tolerance_equals_ioos_qc():
+    rng = np.random.default_rng(6)
+    x = np.where(np.arange(300) % 100 < 50, rng.normal(0, 1, 300), rng.uniform(0, 0.04, 300))
+    times = np.datetime64("2026-01-01") + np.arange(300) * np.timedelta64(1, "h")
+    theirs = qartod.flat_line_test(x, times, 6 * 3600, 20 * 3600, 0.05)
+    ours = flat_line(FlatLine(6 * 3600.0, 20 * 3600.0, 0.05), hours(300), x, every(x))
+    assert ours.tolist() == theirs.tolist()
+    assert set(ours.tolist()) == {1, 3, 4}
+    assert flat_line(FlatLine(7200.0), hours(5), np.zeros(5), every(x[:5])).tolist() == [1] * 5
+    holed = np.array([0.0, 0.0, NAN, 0.0, 0.0, 0.0])
+    flags = flat_line(FlatLine(7200.0, None, 0.1), hours(6), holed, every(holed))
+    assert flags.tolist() == [1, 1, 9, 1, 1, 3]
 
 
 def test_a_step_beyond_the_usual_scatter_is_suspect():
