@@ -12,17 +12,17 @@ from detectors.fleet import CONTEXT_ROWS
 from detectors.readings import Readings
 from gateway import ledger as decisions
 from gateway import metrics
-from gateway.batch import Batch, Refused, Rows
+from gateway.batch import Batch, Rows
 from gateway.links import Links
 from gateway.positions import columns as position_columns
+from gateway.quarantine import Quarantine
 from gateway.recent import Recent
 from gateway.sift import Sifted, sift
 from gateway.standing import Standing
 from store import fleet, ingest, ledger, unsettled
 from store.database import Connection, Database
-from store.episodes import moment
 from store.evidence import Before, before_each
-from store.ingest import Observations, Positions, QuarantineRow, States
+from store.ingest import Observations, Positions, States
 from store.intake_lease import Lease, fence
 from store.ledger import OpenAlert
 from store.ledger_writer import is_falling
@@ -31,8 +31,6 @@ from store.marks import Mark
 if TYPE_CHECKING:
     from detectors.outcome import Outcome
 
-# An isolated message can be a whole buffer; what is kept of it in quarantine is its beginning.
-QUARANTINE_BYTES = 16 * 1024
 # How long after a rule's change readings that have to be sorted in are left to a job as well.
 RULE_CHANGE_MS: Final = 86_400_000
 
@@ -48,13 +46,22 @@ class Committer:
         Remember what was committed.
     links
         Remembers which devices are written down as online.
+    quarantine
+        Keeps what is refused.
     sequence_horizon_s
         See `store.ingest.claim_sequences`.
     """
 
-    def __init__(self, database: Database, links: Links, sequence_horizon_s: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        links: Links,
+        quarantine: Quarantine,
+        sequence_horizon_s: float,
+    ) -> None:
         self._database = database
         self._links = links
+        self._quarantine = quarantine
         self._sequence_horizon_s = sequence_horizon_s
         self._recent = Recent()
         self._recent_positions = Recent(1 << 16)
@@ -101,7 +108,7 @@ class Committer:
             work.write(positions, copy=copy)
             heard = self._links.due(batch.heard)
             links = ingest.heard(conn, heard)
-            write_refused(conn, batch.refused)
+            self._quarantine.write(conn, batch.refused)
             if batch.probes:
                 ingest.see_probes(conn, batch.probes)
             work.notify(positions, links)
@@ -336,26 +343,6 @@ class _Work:
                 [self.sifted.datastream_id[late], registry.datastream_id[windows.sensor[near]]]
             ),
             np.concatenate([rows.time_ms[late], np.minimum(since, windows.from_ms)[near]]),
-        )
-
-
-def write_refused(conn: Connection, refused: Collection[Refused]) -> None:
-    """Put messages into quarantine."""
-    if refused:
-        ingest.quarantine(
-            conn,
-            [
-                QuarantineRow(
-                    one.tenant_id,
-                    moment(one.message.received_ms),
-                    one.message.topic.decode(errors="replace"),
-                    one.message.payload[:QUARANTINE_BYTES],
-                    one.device_code,
-                    str(one.reason),
-                    one.detail,
-                )
-                for one in refused
-            ],
         )
 
 

@@ -13,6 +13,10 @@ LATE = Counter("mizumori_gateway_late", "Readings that were too late to be decid
 LINES_SKIPPED = Counter(
     "mizumori_gateway_lines_skipped", "Lines of NMEA messages that were left out.", ["reason"]
 )
+QUARANTINE_OVERFLOW = Counter(
+    "mizumori_gateway_quarantine_overflow",
+    "Refused messages that were counted and not kept: their device exceeds its rate.",
+)
 QUARANTINED = Counter("mizumori_gateway_quarantined", "Messages in quarantine.", ["reason"])
 TRANSITIONS = Counter("mizumori_gateway_transitions", "Alert transitions written to the ledger.")
 BATCH_SECONDS = Histogram(

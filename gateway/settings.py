@@ -52,6 +52,14 @@ class GatewaySettings(BaseModel):
         ge=64,
         description="Largest payload that is decoded; a larger one goes to quarantine.",
     )
+    quarantine_per_hour: int = Field(
+        default=200,
+        ge=1,
+        description=(
+            "Refused messages of one device that are kept in an hour, with their payload; more are "
+            "counted, not kept."
+        ),
+    )
     keepalive_s: int = Field(
         default=30,
         ge=5,

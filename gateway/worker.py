@@ -11,10 +11,11 @@ import structlog
 from detectors.errors import DetectorError
 from gateway import metrics
 from gateway.batch import Batch, Refused
-from gateway.commit import Committer, write_refused
+from gateway.commit import Committer
 from gateway.decoder import Decoder
 from gateway.intake import Intake, Message
 from gateway.links import Links
+from gateway.quarantine import Quarantine
 from gateway.reasons import Reason
 from gateway.registry import load
 from gateway.settings import GatewaySettings
@@ -73,7 +74,10 @@ class Worker:
         self._town_changed = town_changed
         self._links = Links()
         self._decoder = Decoder(settings)
-        self._committer = Committer(database, self._links, settings.sequence_horizon_s)
+        self._quarantine = Quarantine(settings.quarantine_per_hour)
+        self._committer = Committer(
+            database, self._links, self._quarantine, settings.sequence_horizon_s
+        )
         self._arrived = threading.Event()
         self._stale = threading.Event()
         self._intakes: list[Intake] = []
@@ -221,7 +225,7 @@ class Worker:
             )
             with self._database.transaction() as conn:
                 fence(conn, self._leases)
-                write_refused(conn, [refused])
+                self._quarantine.write(conn, [refused])
             metrics.QUARANTINED.labels(Reason.REFUSED_BY_STORE).inc()
             return standing
         middle = len(messages) // 2
@@ -235,7 +239,7 @@ class Worker:
         with self._database.transaction() as conn:
             fence(conn, self._leases)
             refused = self._links.apply(conn, messages, registry)
-            write_refused(conn, refused)
+            self._quarantine.write(conn, refused)
         for one in refused:
             metrics.QUARANTINED.labels(one.reason).inc()
 

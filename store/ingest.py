@@ -345,6 +345,15 @@ def quarantine(conn: Connection, rows: Iterable[QuarantineRow]) -> None:
         )
 
 
+def count_overflow(conn: Connection, rows: Iterable[tuple[int, str, datetime, str, int]]) -> None:
+    """Count refused messages that are not kept: (tenant_id, device, hour, reason, messages)."""
+    names = ("tenant_id", "device_code", "bucket", "reason", "messages")
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            _SQL["count_overflow"], [dict(zip(names, row, strict=True)) for row in rows]
+        )
+
+
 def see_probes(conn: Connection, probes: Iterable[tuple[str, int]]) -> None:
     """Tell provisioning which test publishes (nonce, tenant_id) came through."""
     with conn.cursor() as cursor:

@@ -32,6 +32,7 @@ def apply(conn: Connection, retention: Retention) -> dict[str, int]:
     """Delete what is older than it is kept; returns rows (readings: partitions or chunks)."""
     gone = {
         "quarantine": _prune(conn, "prune_quarantine", retention.quarantine_days),
+        "quarantine_overflow": _prune(conn, "prune_overflow", retention.quarantine_days),
         "outbox": _prune(conn, "prune_outbox", retention.outbox_days),
         "sequences": _prune(conn, "prune_sequences", retention.sequence_days),
         "conflicts": _prune(conn, "prune_conflicts", retention.conflict_days),

@@ -114,6 +114,12 @@ insert into quarantine (tenant_id, received_time, topic, payload, device_code, r
 values (%(tenant_id)s, %(received_time)s, %(topic)s, %(payload)s, %(device_code)s, %(reason)s,
         %(detail)s);
 
+-- name: count_overflow
+insert into quarantine_overflow (tenant_id, device_code, bucket, reason, messages)
+values (%(tenant_id)s, %(device_code)s, %(bucket)s, %(reason)s, %(messages)s)
+on conflict (tenant_id, device_code, bucket, reason)
+do update set messages = quarantine_overflow.messages + excluded.messages;
+
 -- name: see_probe
 insert into probe_seen (nonce, tenant_id) values (%(nonce)s, %(tenant_id)s)
 on conflict (nonce) do update set seen_at = now();

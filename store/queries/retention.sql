@@ -10,6 +10,9 @@ select drop_readings_before(now() - make_interval(days => %(days)s));
 -- name: prune_quarantine
 delete from quarantine where received_time < now() - make_interval(days => %(days)s);
 
+-- name: prune_overflow
+delete from quarantine_overflow where bucket < now() - make_interval(days => %(days)s);
+
 -- name: prune_outbox
 delete from outbox where sent_at < now() - make_interval(days => %(days)s);
 

@@ -137,7 +137,7 @@ def decoder_of(codec, params):
     rows = FleetRows(
         [TownRow(1, "kawabe", False)],
         [DeviceRow(1, 1, None, "flood-01", "flood_level", "active", codec, 60.0, params)],
-        [DatastreamRow(1, 1, 1, "stage_m")], [], None,
+        [DatastreamRow(1, 1, 1, "stage_m")], [], None, {},
     )  # fmt: skip
     registry = build(rows)
     decoder = Decoder(GatewaySettings())

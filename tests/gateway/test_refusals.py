@@ -46,6 +46,7 @@ def registry():
             [DatastreamRow(i, 1, i, "depth_m") for i in range(1, 5)],
             [],
             None,
+            {},
         )
     )
 

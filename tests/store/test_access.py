@@ -68,6 +68,7 @@ ROWS = [
         "insert into quarantine (tenant_id, received_time, topic, payload, reason)"
         " values (%(tenant)s, now(), 't', '', 'r')"
     ),
+    "insert into quarantine_overflow values (%(tenant)s, 'c', now(), 'r', 1)",
     (
         "with r as (insert into revision (tenant_id, reason) values (%(tenant)s, 'live')"
         " returning revision_id), a as (insert into alert (tenant_id, datastream_id, rule_code,"
