@@ -19,7 +19,7 @@ from detectors.part import Accepted, Part, join, no_transitions, no_verdicts, no
 from detectors.profile import Profile
 from detectors.readings import Readings
 from detectors.restore import restore
-from detectors.state import State, Table, rows_as_writes
+from detectors.state import State, Table, Write, rows_as_writes
 
 __all__ = ["CONTEXT_ROWS", "RING", "Fleet"]
 

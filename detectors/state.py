@@ -190,9 +190,7 @@ def rows_as_writes(source: Table, rows: Index, at: Index, like: Table | None = N
             continue
         values = column[rows]
         if name in RING_COLUMNS:
-            writes.append(
-                Write(name, (at[:, None] * RING + slots).reshape(-1), values.reshape(-1))
-            )
+            writes.append(Write(name, (at[:, None] * RING + slots).reshape(-1), values.reshape(-1)))
             continue
         if values.ndim > 1 and like is not None:
             both = min(source.lanes.count, like.lanes.count)
