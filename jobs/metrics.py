@@ -17,3 +17,15 @@ conflicts_settled = Counter(
 )
 links_changed = Counter("mizumori_links_changed", "Links that the watch changed.", ["state"])
 task_failures = Counter("mizumori_task_failures", "Tasks that failed.", ["task"])
+settled = Counter("mizumori_settled", "Datastreams whose alerts were decided anew from storage.")
+settlement_waiting = Gauge(
+    "mizumori_settlement_waiting", "Datastreams whose alerts wait to be decided anew."
+)
+settlement_age_s = Gauge(
+    "mizumori_settlement_age_seconds", "For how long the first of them has been waiting."
+)
+settlement_s = Histogram(
+    "mizumori_settlement_seconds",
+    "Time to decide one datastream anew.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30),
+)

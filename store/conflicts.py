@@ -12,12 +12,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
 from psycopg.rows import class_row
 
 from detectors.flags import Flag, Test
 from store import queries
 from store.database import Connection
+from store.fleet import milliseconds
 from store.marks import Mark
+from store.unsettled import mark as mark_unsettled
 
 _SQL = queries.load("conflicts")
 
@@ -139,6 +142,12 @@ def _settle(conn: Connection, waiting: list[Conflict]) -> Iterator[Settled]:
                 conn.execute(_SQL["keep_loser"], {**row, **loser})
             for name in ("put_winner", "put_latest", "mark_hour"):
                 conn.execute(_SQL[name], row)
+            if stored.digest != winner.digest:
+                mark_unsettled(
+                    conn,
+                    np.array([first.datastream_id], np.int32),
+                    np.array([milliseconds(first.phenomenon_time)], np.int64),
+                )
         conn.execute(_SQL["settled"], row)
         yield Settled(
             first.tenant_id,

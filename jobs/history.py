@@ -1,0 +1,149 @@
+"""A datastream's stored readings decided on anew, in order of time, rules by phenomenon time."""
+
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from detectors.fleet import CONTEXT_ROWS, Fleet
+from detectors.profile import Profile
+from detectors.readings import Readings
+from store import evidence
+from store.episodes import Change, moment
+from store.evidence import Before
+from store.ledger_writer import told
+from store.marks import Mark
+from store.rule_profile import Period, RuleVersion
+from store.unsettled import Stored
+
+if TYPE_CHECKING:
+    from detectors.state import State
+
+# What a datastream is in on which nothing was decided yet.
+EMPTY_STATE: Final = Fleet.compile([Profile()], [0]).empty_state().dump(0)
+
+
+class History:
+    """Goes over a datastream from a moment at which its detector state is known.
+
+    Where a rule changes, the state is carried over as a gateway carries it over: dumped, and
+    loaded under the new rules with the newest readings.
+
+    Parameters
+    ----------
+    periods
+        The rules of the datastream; see `store.rule_profile.timeline`.
+    start
+        The time through which `state` knows the readings, and the state; None: nothing yet.
+    context : Readings
+        The newest `CONTEXT_ROWS` readings through `start`, or all there are.
+
+    Attributes
+    ----------
+    decided
+        By rule code, its changes of level so far.
+    through_ms
+        Newest reading that was decided on.
+    rules_since_ms
+        Since when the rules hold under which it was.
+    """
+
+    def __init__(
+        self, periods: Sequence[Period], start: tuple[int, bytes] | None, context: Readings
+    ) -> None:
+        self._periods = periods
+        self._since = np.array([period.since_ms for period in periods], np.int64)
+        self._blob = None if start is None else start[1]
+        self._context = context
+        self._period = -1
+        self._fleet: Fleet | None = None
+        self._state: State | None = None
+        self.decided: dict[str, list[Change]] = {
+            version.code: [] for period in periods for version in period.compiled.versions
+        }
+        self.through_ms: int | None = None if start is None else start[0]
+        self.rules_since_ms = 0
+
+    @property
+    def context(self) -> Readings:
+        """The newest readings that were decided on."""
+        return self._context
+
+    @property
+    def state(self) -> bytes | None:
+        """The detector state now; None: nothing was decided on."""
+        return self._blob if self._state is None else self._state.dump(0)
+
+    def versions(self) -> list[RuleVersion]:
+        """Return the newest version of each alert rule that ever held."""
+        newest = {
+            version.code: version
+            for period in self._periods
+            for version in period.compiled.versions
+        }
+        return list(newest.values())
+
+    def span(self) -> tuple[float, float]:
+        """Return what the instrument can measure, by the rules that hold now."""
+        return self._periods[max(self._period, 0)].compiled.span
+
+    def go_on(self, stored: Stored) -> None:
+        """Decide on the readings that follow."""
+        readings = stored.readings
+        period = np.searchsorted(self._since, readings.time_ms, side="right") - 1
+        edges = [0, *(np.flatnonzero(np.diff(period)) + 1).tolist(), len(readings)]
+        for low, high in itertools.pairwise(edges):
+            number = int(period[low]) if high > low else -1
+            # While no rule holds, nothing is decided and nothing remembered.
+            if number < 0 or not self._periods[number].compiled.ruled:
+                continue
+            self._enter(number)
+            for at in range(low, high, evidence.STEP):
+                rows = np.arange(at, min(at + evidence.STEP, high))
+                self._step(readings.take(rows), stored.marks[rows])
+
+    def _enter(self, number: int) -> None:
+        if number == self._period:
+            return
+        blob = self.state
+        self._period = number
+        self._fleet = Fleet.compile([self._periods[number].compiled.profile], [0])
+        self._state = (
+            self._fleet.empty_state()
+            if blob is None
+            else self._fleet.load_state([0], [blob], self._context)
+        )
+        self.rules_since_ms = self._periods[number].since_ms
+
+    def _step(self, readings: Readings, marks: np.ndarray) -> None:
+        assert self._fleet is not None, "a period was entered"
+        assert self._state is not None, "a period was entered"
+        before = Before(self._state.dump(0), self._context, readings)
+        outcome = self._fleet.step(self._state, readings)
+        moves, compiled = outcome.transitions, self._periods[self._period].compiled
+        for i in range(len(moves)):
+            version, time_ms = compiled.versions[int(moves.rule[i])], int(moves.time_ms[i])
+            unconfirmed = bool(moves.unconfirmed[i])
+            why = evidence.of_transition(
+                [before], compiled.profile, version, time_ms, unconfirmed=unconfirmed
+            )
+            at = int(np.searchsorted(readings.time_ms, time_ms))
+            self.decided[version.code].append(
+                Change(
+                    moment(time_ms),
+                    int(moves.from_level[i]),
+                    int(moves.to_level[i]),
+                    told(float(moves.value[i])),
+                    version.version,
+                    why,
+                    training=bool(marks[at] & Mark.TRAINING),
+                )
+            )
+        self._state = outcome.state
+        self._context = Readings(
+            np.concatenate([self._context.sensor, readings.sensor])[-CONTEXT_ROWS:],
+            np.concatenate([self._context.time_ms, readings.time_ms])[-CONTEXT_ROWS:],
+            np.concatenate([self._context.value, readings.value])[-CONTEXT_ROWS:],
+        )
+        self.through_ms = int(readings.time_ms[-1])

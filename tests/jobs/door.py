@@ -1,0 +1,127 @@
+"""The gateway's way into the store without a broker, for readings in any order."""
+
+import numpy as np
+import psycopg
+from psycopg.types.json import Jsonb
+
+from gateway.batch import Batch, Rows
+from gateway.commit import Committer
+from gateway.links import Links
+from gateway.registry import load
+from gateway.standing import Standing
+from store.ingest import AlreadyStoredError, StateMovedError
+from store.intake_lease import Lease
+from store.marks import Mark
+
+LEDGER = (
+    "select rule_code, rule_version, onset_time, clear_time, level, peak_level, peak_value,"
+    " training from alert where datastream_id = %s and not withdrawn and merged_into is null"
+    " order by rule_code, onset_time"
+)
+MOVES = (
+    "select rule_code, phenomenon_time, from_level, to_level, value, t.rule_version,"
+    " evidence -> 'unconfirmed' from alert_transition t join alert a using (alert_id)"
+    " where datastream_id = %s and withdrawn_revision is null and not withdrawn"
+    " and merged_into is null order by rule_code, phenomenon_time, to_level"
+)
+
+
+class Door:
+    """Commits batches as the gateway's worker does."""
+
+    def __init__(self, database, tenant_id):
+        self.database, self.tenant_id = database, tenant_id
+        self.leases = [Lease(tenant_id, 0, 1, True)]
+        self.committer = Committer(database, Links(), 3600.0)
+        self.standing = None
+        self.moved = 0
+
+    def restart(self):
+        """Begin again from what is stored."""
+        self.committer.forget()
+        self.load()
+
+    def load(self):
+        with self.database.transaction() as conn:
+            self.standing = Standing.load(conn, load(conn))
+
+    def take(self, readings, *, marks=0, received_ms=None):
+        """Commit (datastream, time_ms, value) in one batch, in the order given."""
+        registry = self.standing.registry
+        place = {int(d): i for i, d in enumerate(registry.datastream_id)}
+        streams, times, values = zip(*readings, strict=True)
+        n = len(readings)
+        time_ms = np.array(times, np.int64)
+        rows = Rows(
+            np.array([place[d] for d in streams], np.int32),
+            time_ms,
+            np.array(values, np.float64),
+            np.full(n, -1, np.int64),
+            np.full(n, marks, np.int16),
+            time_ms if received_ms is None else np.full(n, received_ms, np.int64),
+        )
+        batch, copy = Batch([], rows, [], [], {}, []), True
+        for _ in range(5):
+            try:
+                self.standing = self.committer.commit(batch, self.standing, self.leases, copy=copy)
+            except (psycopg.errors.UniqueViolation, AlreadyStoredError):
+                copy = False
+            except StateMovedError as moved:
+                self.moved += 1
+                with self.database.transaction() as conn:
+                    self.standing = self.standing.reload(conn, moved.datastream_ids)
+            else:
+                return
+        raise AssertionError("the batch was not written")
+
+
+def ledger(owner, datastream_id):
+    """What stands of a datastream's alerts, apart from ids and recording times."""
+    with owner.transaction() as conn:
+        alerts = conn.execute(LEDGER, (datastream_id,)).fetchall()
+        moves = conn.execute(MOVES, (datastream_id,)).fetchall()
+        undecided = conn.execute(
+            "select count(*) from observation where datastream_id = %s and marks & %s = %s",
+            (datastream_id, int(Mark.LATE | Mark.SETTLED), int(Mark.LATE)),
+        ).fetchone()[0]
+    return alerts, moves, undecided
+
+
+def detector_state(owner, datastream_id):
+    with owner.transaction() as conn:
+        return conn.execute(
+            "select state, through_time from detector_state where datastream_id = %s",
+            (datastream_id,),
+        ).fetchone()
+
+
+def add_sensor(owner, tenant_id, code, rules, *, interval_s=60.0):
+    """Add a device with one datastream and its own rules: (code, kind, params, since_ms)."""
+    with owner.transaction() as conn:
+        [[device]] = conn.execute(
+            "insert into device (tenant_id, code, kind, name_ja, name_en, expected_interval_s)"
+            " values (%s, %s, 'flood_level', '', '', %s) returning device_id",
+            (tenant_id, code, interval_s),
+        ).fetchall()
+        [[stream]] = conn.execute(
+            "insert into datastream (tenant_id, device_id, property, unit)"
+            " values (%s, %s, 'depth_m', 'm') returning datastream_id",
+            (tenant_id, device),
+        ).fetchall()
+    for rule in rules:
+        add_rule(owner, tenant_id, device, *rule)
+    return device, stream
+
+
+def add_rule(owner, tenant_id, device_id, code, kind, params, since_ms, *, enabled=True):
+    """Save a version of a device's own rule as valid from any time, also one that is past."""
+    with owner.transaction() as conn:
+        conn.execute(
+            "insert into rule (tenant_id, code, version, kind, property, device_id, params,"
+            " enabled, valid_from) select %(t)s, %(code)s || '-' || %(d)s,"
+            " 1 + count(*), %(kind)s, 'depth_m', %(d)s, %(params)s, %(enabled)s,"
+            " to_timestamp(%(since)s / 1000.0)"
+            " from rule where tenant_id = %(t)s and code = %(code)s || '-' || %(d)s",
+            {"t": tenant_id, "d": device_id, "code": code, "kind": kind,
+             "params": Jsonb(params), "since": since_ms, "enabled": enabled},
+        )  # fmt: skip

@@ -1,0 +1,307 @@
+"""The ledger does not depend on the order in which readings arrive."""
+
+import itertools
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from detectors.quality import GrossRange, Spike
+from detectors.rules import Level, RateOfRise, Threshold
+from jobs.settlement import Settlement
+from store import catalog
+from store.database import Database
+from tests.jobs.door import Door, add_rule, add_sensor, detector_state, ledger
+
+START_MS = 1_763_760_000_000
+HOUR_MS = 3_600_000
+MINUTE_MS = 60_000
+_numbers = itertools.count(1)
+
+DEPTH = Threshold(
+    (Level(0.1, 0.05, delay_off_s=300.0), Level(0.2, 0.15, delay_off_s=300.0)), ceiling_per_h=20.0
+)
+LOW = Threshold((Level(0.05, 0.02, delay_on_s=120.0),))
+RISE = RateOfRise(limits_per_h=(0.6, 3.0), noise=0.005)
+
+
+def rule_set(*rules, since_ms=0):
+    return [(code, rule.kind, rule.to_params(), since_ms) for code, rule in rules]
+
+
+RULES = rule_set(
+    ("depth", DEPTH), ("rise", RISE), ("range", GrossRange((-0.5, 5.0))), ("spike", Spike(0.1, 0.5))
+)
+
+
+@pytest.fixture(scope="module")
+def module_database(postgres, database_template):
+    """One database for all generated cases: each brings its own devices."""
+    from tests.fixtures.database import DatabaseDsn, _create, _drop, _numbers
+
+    name = f"mizumori_settlement_{next(_numbers)}"
+    template = database_template.owner
+    _create(postgres.dsn, name, dict(p.split("=", 1) for p in template.split())["dbname"])
+    yield DatabaseDsn.of(postgres.dsn, name, database_template.engine)
+    _drop(postgres.dsn, name)
+
+
+class Place:
+    """A town, its gateway's door, and the settlement."""
+
+    def __init__(self, dsn):
+        self.owner = Database(dsn.owner, name="test-owner")
+        self.gateway = Database(dsn.gateway, name="test-gateway")
+        self.jobs = Database(dsn.jobs, name="test-jobs")
+        with self.owner.transaction() as conn:
+            tenant = catalog.add_tenant(conn, code="kawabe", name_ja="川辺町", name_en="Kawabe")
+            self.tenant_id = tenant.tenant_id
+            conn.execute(
+                "insert into intake (tenant_id, partition_no, epoch) values (%s, 0, 1)",
+                (self.tenant_id,),
+            )
+        self.door = Door(self.gateway, self.tenant_id)
+        self.settlement = Settlement(self.jobs)
+
+    def sensor(self, rules=RULES):
+        return add_sensor(self.owner, self.tenant_id, f"s{next(_numbers)}", rules)
+
+    def value(self, sql, *parameters):
+        with self.owner.transaction() as conn:
+            return conn.execute(sql, parameters).fetchone()[0]
+
+    def rows(self, sql, *parameters):
+        with self.owner.transaction() as conn:
+            return conn.execute(sql, parameters).fetchall()
+
+    def close(self):
+        for database in (self.owner, self.gateway, self.jobs):
+            database.close()
+
+
+@pytest.fixture(scope="module")
+def shared(module_database):
+    place = Place(module_database)
+    yield place
+    place.close()
+
+
+@pytest.fixture
+def place(database_dsn):
+    made = Place(database_dsn)
+    yield made
+    made.close()
+
+
+@st.composite
+def water(draw):
+    """Six hours or so of rising and falling water with steps, gaps and missing values."""
+    n = draw(st.integers(4, 110))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    steps = rng.choice([MINUTE_MS, MINUTE_MS, 5 * MINUTE_MS, 61_250, 40 * MINUTE_MS], n,
+                       p=[0.5, 0.2, 0.18, 0.1, 0.02])  # fmt: skip
+    slope = np.repeat(rng.choice([-0.04, -0.01, 0.0, 0.0, 0.01, 0.03], n // 8 + 1), 8)[:n]
+    depth = np.clip(np.cumsum(slope) + 0.06, 0.0, 0.4) + rng.choice([0.0, 0.002, 0.3], n,
+                                                                   p=[0.6, 0.36, 0.04])  # fmt: skip
+    depth[rng.random(n) < 0.03] = np.nan
+    depth[rng.random(n) < 0.02] = 7.5
+    times = START_MS + np.cumsum(steps)
+    return list(zip(times.tolist(), depth.tolist(), strict=True))
+
+
+@st.composite
+def arrivals(draw, series):
+    """Positions of the series as they arrive: delayed by up to 6 h, some of them twice."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n = len(series)
+    share = draw(st.sampled_from((0.05, 0.3, 1.0)))
+    most_ms = draw(st.sampled_from((10 * MINUTE_MS, HOUR_MS, 6 * HOUR_MS)))
+    twice = np.flatnonzero(rng.random(n) < 0.1)
+    position = np.concatenate([np.arange(n), twice])
+    delay = rng.uniform(0, most_ms, len(position)) * (rng.random(len(position)) < share)
+    arrival = np.array([series[i][0] for i in position]) + delay
+    return position[np.argsort(arrival, kind="stable")].tolist()
+
+
+def deliver(place, device, stream, readings, changes, data, *, settle):
+    """Deliver in batches; restarts, settlements and rules that are saved fall in between."""
+    pending = list(changes)
+    batches = data.draw(st.lists(st.integers(1, 30), min_size=1, max_size=6), label="batches")
+    at, newest = 0, 0
+    place.door.load()
+    for size in itertools.cycle(batches):
+        if at >= len(readings):
+            break
+        batch = readings[at : at + size]
+        at += size
+        # A rule is saved when its time has come, and heard of with some delay.
+        newest = max(newest, *(t for t, _ in batch))
+        while pending and pending[0][-1] <= newest:
+            add_rule(place.owner, place.tenant_id, device, *pending.pop(0))
+            if data.draw(st.booleans(), label="heard at once"):
+                place.door.load()
+        place.door.take([(stream, t, v) for t, v in batch])
+        event = data.draw(st.sampled_from(("", "", "", "load", "restart", "settle")), label="then")
+        if event == "load":
+            place.door.load()
+        elif event == "restart":
+            place.door.restart()
+        elif event == "settle" and settle:
+            place.settlement.drain()
+    for change in pending:
+        add_rule(place.owner, place.tenant_id, device, *change)
+    place.door.load()
+
+
+CASES = settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+
+
+def compare(place, data, series, changes=(), rules=RULES):
+    ordered_device, ordered = place.sensor(rules)
+    mixed_device, mixed = place.sensor(rules)
+    deliver(place, ordered_device, ordered, series, changes, data, settle=False)
+    place.settlement.drain()
+    order = data.draw(arrivals(series), label="arrivals")
+    deliver(place, mixed_device, mixed, [series[i] for i in order], changes, data, settle=True)
+    place.settlement.drain()
+    expected, found = ledger(place.owner, ordered), ledger(place.owner, mixed)
+    assert found[2] == expected[2] == 0
+
+    def plain(rows):
+        return [(row[0].rsplit("-", 1)[0], *row[1:]) for row in rows]
+
+    assert plain(found[1]) == plain(expected[1])
+    assert plain(found[0]) == plain(expected[0])
+    assert detector_state(place.owner, mixed)[1] == detector_state(place.owner, ordered)[1]
+    return ordered, mixed
+
+
+@CASES
+@given(st.data())
+def test_the_ledger_is_that_of_a_sorted_delivery(shared, data):
+    compare(shared, data, data.draw(water(), label="series"))
+
+
+@CASES
+@given(st.data())
+def test_rules_hold_by_phenomenon_time_whatever_arrives_when(shared, data):
+    series = data.draw(water(), label="series")
+    moments = sorted(data.draw(st.lists(st.sampled_from([t for t, _ in series]), min_size=1,
+                                        max_size=2, unique=True)))  # fmt: skip
+    changes = [("depth", LOW.kind, rule.to_params(), at)
+               for at, rule in zip(moments, (LOW, DEPTH), strict=False)]  # fmt: skip
+    compare(shared, data, series, changes)
+
+
+def at(minute):
+    return START_MS + MINUTE_MS * minute
+
+
+def iso(minute):
+    return datetime.fromtimestamp(at(minute) / 1000, UTC)
+
+
+def test_a_flood_that_a_logger_kept_is_told_and_the_record_corrected(place):
+    """Hours later the readings of a flood come that nobody knew of."""
+    _, stream = place.sensor()
+    place.door.load()
+    place.door.take([(stream, at(m), 0.0) for m in (0, 1, 2, 300, 301, 302)])
+    flood = [(stream, at(m), 0.25 if 20 <= m < 40 else 0.0) for m in range(3, 120)]
+    place.door.take(flood)
+    assert place.value("select count(*) from alert") == 0
+    assert place.value("select from_time from unsettled where datastream_id = %s", stream) == (
+        iso(3)
+    )
+    assert place.settlement.drain() == 1
+    [(onset, clear, level, peak, reason)] = place.rows(
+        "select onset_time, clear_time, level, peak_value, reason from alert"
+        " join revision using (revision_id) where rule_code like 'depth-%%'"
+    )
+    assert (onset, clear, level, peak, reason) == (iso(20), iso(45), 0, 0.25, "settled")
+    assert place.rows("select kind from journal join alert using (alert_id)"
+                      " where rule_code like 'depth-%%'") == [("corrected",)]  # fmt: skip
+    assert place.value("select count(*) from unsettled") == 0
+    assert place.value("select count(*) from observation where marks & 80 = 80") == 117
+    assert place.settlement.drain() == 0
+
+
+def test_what_was_said_stays_and_the_younger_of_two_alerts_is_merged(place):
+    _, stream = place.sensor(rule_set(("depth", Threshold((Level(0.1, 0.05),)))))
+    place.door.load()
+    seen = [(m, 0.2 if m in (10, 11, 200, 201) else 0.0) for m in (0, 10, 11, 30, 200, 201, 230)]
+    place.door.take([(stream, at(m), v) for m, v in seen])
+    first, second = place.rows("select alert_id from alert order by onset_time")
+    said = place.rows("select * from journal order by journal_id")
+    # In truth the water stood all the time, and at the minute 30 too: the first value was wrong.
+    place.door.take([(stream, at(m), 0.2) for m in range(31, 200)])
+    place.settlement.drain()
+    assert place.rows("select * from journal order by journal_id")[: len(said)] == said
+    standing = place.rows(
+        "select alert_id, onset_time, clear_time from alert"
+        " where not withdrawn and merged_into is null order by onset_time"
+    )
+    assert standing == [(first[0], iso(10), iso(30)), (second[0], iso(31), iso(230))]
+    with place.owner.transaction() as conn:
+        conn.execute("update observation set value = 0.2 where phenomenon_time = %s", (iso(30),))
+        conn.execute("insert into unsettled (datastream_id, from_time) values (%s, %s)",
+                     (stream, iso(30)))  # fmt: skip
+    place.settlement.drain()
+    assert place.rows("select alert_id, merged_into from alert order by alert_id") == [
+        (first[0], None), (second[0], first[0])]  # fmt: skip
+    assert place.value("select count(*) from alert_transition where withdrawn_revision is null"
+                       " and alert_id = %s", first[0]) == 2  # fmt: skip
+    assert place.rows("select kind, body ->> 'merged_into' from journal where alert_id = %s"
+                      " order by journal_id desc limit 1", second[0]) == [
+        ("corrected", str(first[0]))]  # fmt: skip
+
+
+def test_a_gateway_goes_on_from_what_was_settled(place):
+    """The level that late readings raised is still there when the next reading comes."""
+    _, stream = place.sensor(rule_set(("depth", Threshold((Level(0.1, 0.05),)))))
+    place.door.load()
+    # In the dead band since the beginning: dry, for all one knows.
+    place.door.take([(stream, at(m), 0.07) for m in range(60, 90)])
+    assert place.value("select count(*) from alert") == 0
+    place.door.take([(stream, at(m), 0.3) for m in range(50)])
+    place.settlement.drain()
+    assert place.rows("select level, clear_time from alert") == [(1, None)]
+    place.door.take([(stream, at(90), 0.07)])
+    assert place.door.moved == 1
+    place.door.take([(stream, at(91), 0.0)])
+    assert place.rows("select level, clear_time from alert") == [(0, iso(91))]
+    assert place.door.moved == 1
+
+
+def test_late_readings_that_change_nothing_now_do_not_disturb_the_gateway(place):
+    _, stream = place.sensor()
+    place.door.load()
+    place.door.take([(stream, at(m), 0.0) for m in range(300, 400)])
+    place.door.take([(stream, at(m), 0.0) for m in range(100)])
+    place.settlement.drain()
+    place.door.take([(stream, at(400), 0.0)])
+    assert place.door.moved == 0
+
+
+def test_a_settlement_begins_at_the_last_checkpoint(place):
+    _, stream = place.sensor()
+    place.door.load()
+    place.door.take([(stream, at(m), 0.0) for m in range(0, 600, 2)])
+    place.door.take([(stream, at(501), 0.3)])
+    place.settlement.drain()
+    known = place.value("select max(through_time) from detector_checkpoint")
+    assert iso(501) < known < iso(600)
+    place.door.take([(stream, at(m), 0.0) for m in range(600, 700)])
+    with place.owner.transaction() as conn:  # were it read again, this would be an alert
+        conn.execute("update observation set value = 0.3 where phenomenon_time < %s", (iso(400),))
+    place.door.take([(stream, at(651) + 1, 0.3)])
+    place.settlement.drain()
+    assert place.value("select min(onset_time) from alert where not withdrawn") == iso(501)
+    place.door.take([(stream, at(1), 0.3)])  # older than any checkpoint
+    place.settlement.drain()
+    assert place.value("select min(onset_time) from alert where not withdrawn") == iso(0)
