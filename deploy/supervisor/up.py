@@ -78,8 +78,12 @@ class Supervisor:
             signal.signal(number, self._ask_to_stop)
         try:
             with self._undo:
-                self._start()
-                self._keep_running()
+                try:
+                    self._start()
+                    self._keep_running()
+                finally:
+                    if self._stop.is_set():
+                        self._console.say("Stopping …")
         except StopAskedError:
             pass
         except EmbeddedError:
@@ -88,9 +92,8 @@ class Supervisor:
         self._console.say("Stopped. Everything received is stored; `make run` goes on from here.")
 
     def _ask_to_stop(self, _number: int, _frame: FrameType | None) -> None:
-        if not self._stop.is_set():
-            self._stop.set()
-            self._console.say("Stopping …")
+        # Nothing is said here: the signal may have come in the middle of saying something.
+        self._stop.set()
 
     def _start(self) -> None:
         self._data.prepare()

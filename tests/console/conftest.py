@@ -67,7 +67,9 @@ class ApiProcess:
         return answer.json()
 
 
-@pytest.fixture(scope="session")
+# Playwright keeps an event loop in this thread while it runs, in which no other test could run
+# one of its own: not for longer than a module.
+@pytest.fixture(scope="module")
 def chromium():
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     if not found:

@@ -165,7 +165,7 @@ def test_a_part_that_is_killed_runs_again_and_no_reading_is_lost(new_system, par
     publish(line, 0.04)
     killed = new_system.kill(part)
     wait_until(
-        lambda: part in new_system.parts() and new_system.pid(part) != killed,
+        lambda: new_system.parts().get(part, killed) != killed,
         message=new_system.said() + new_system.logs(),
     )
 
