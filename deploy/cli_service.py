@@ -1,5 +1,7 @@
 """`mizumori broker`, `gateway`, `api`, `jobs` and `migrate`: each by itself, for production."""
 
+from typing import Annotated
+
 import typer
 
 from deploy.cli_options import ConfigOption, LifelineOption
@@ -23,12 +25,28 @@ def broker(config: ConfigOption = None) -> None:
     run_broker(load_settings(config), stop_event())
 
 
-def gateway(config: ConfigOption = None, _lifeline: LifelineOption = None) -> None:
-    """Take readings in: MQTT to database. Runs until Ctrl-C or SIGTERM."""
+def gateway(
+    name: Annotated[
+        str,
+        typer.Option(
+            help="What this gateway is called; started again under the same name it takes its "
+            "place at once. Without: the machine and the process."
+        ),
+    ] = "",
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Instead of gateway.metrics_port of the settings.")
+    ] = None,
+    config: ConfigOption = None,
+    _lifeline: LifelineOption = None,
+) -> None:
+    """Take readings in: MQTT to database. Runs until Ctrl-C or SIGTERM.
+
+    Several gateways share the work, on one machine or on several: start each with its own name.
+    """
     from deploy.compose_services import run_gateway
     from deploy.settings import load_settings
 
-    run_gateway(load_settings(config))
+    run_gateway(load_settings(config), name, metrics_port)
 
 
 def api(config: ConfigOption = None, _lifeline: LifelineOption = None) -> None:

@@ -10,17 +10,31 @@ from deploy.structured_log import configure_log
 from gateway import service as gateway_service
 from jobs import service as jobs_service
 from jobs.town_publisher import BrokerAddress
+from store.gateways import session_name
 
 BROKER_WITHIN_S = 2.0
 TOWN_MAPS = "maps"  # in the data directory
 
 
-def run_gateway(settings: Settings) -> None:
-    """Take readings in until SIGINT or SIGTERM; what was taken is committed first."""
+def run_gateway(settings: Settings, name: str = "", metrics_port: int | None = None) -> None:
+    """Take readings in until SIGINT or SIGTERM; what was taken is committed first.
+
+    Parameters
+    ----------
+    settings
+        Of all gateways.
+    name, metrics_port
+        Of this one; `gateway.metrics_port` unless given.
+    """
     configure_log(settings.log, "gateway")
     stop = stop_event()
-    with open_database(settings, "gateway", name="mizumori-gateway") as database:
-        gateway_service.run(settings.broker, settings.gateway, database, stop)
+    member = gateway_service.new_member(name)
+    own = settings.gateway
+    if metrics_port is not None:
+        own = own.model_copy(update={"metrics_port": metrics_port})
+    session = session_name(member.gateway_id)
+    with open_database(settings, "gateway", name=session) as database:
+        gateway_service.run(settings.broker, own, database, member, stop)
 
 
 def run_jobs(settings: Settings) -> None:

@@ -102,7 +102,7 @@ class Committer:
                 sequence_horizon_s=self._sequence_horizon_s,
                 ask_store=not copy,
             )
-            work = _Work(conn, batch, standing, leases, sifted)
+            work = _Work(conn, batch, standing, sifted)
             work.decide()
             positions = self._new_positions(conn, batch, ask_store=not copy)
             work.write(positions, copy=copy)
@@ -140,7 +140,6 @@ class _Work:
         conn: Connection,
         batch: Batch,
         standing: Standing,
-        leases: Collection[Lease],
         sifted: Sifted,
     ) -> None:
         self.conn = conn
@@ -148,9 +147,6 @@ class _Work:
         self.standing = standing
         self.registry = standing.registry
         self.sifted = sifted
-        self.epochs: dict[int, int] = {}
-        for lease in leases:
-            self.epochs[lease.tenant_id] = max(self.epochs.get(lease.tenant_id, 0), lease.epoch)
         self.outcome: Outcome
         self.flag: NDArray[np.uint8]
         self.evaluated: NDArray[np.int16]
@@ -316,10 +312,9 @@ class _Work:
         place = np.searchsorted(touched, rows.sensor).clip(max=len(touched) - 1)
         own = touched[place] == rows.sensor
         np.maximum.at(newest, place[own], rows.time_ms[own])
-        epochs = [self.epochs[t] for t in self.registry.tenant_id[touched].tolist()]
         states = States(
             self.registry.datastream_id[touched],
-            np.array(epochs, np.int64),
+            self.standing.epoch[touched],
             self.standing.revision[touched],
             newest,
             self.registry.decided_from_ms[touched],

@@ -72,6 +72,9 @@ class Intake:
     expect_session
         Whether the broker should still know the session: if it does not, messages that devices
         were told are safe may be lost, and that is an alarm.
+    may_connect
+        Asked before each connection: a session has one connection, and a second one takes it away
+        from the first. So only who holds the partition's lease may connect.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class Intake:
         arrived: Callable[[], None],
         changed: Callable[[], None],
         expect_session: bool,
+        may_connect: Callable[[], bool] = lambda: True,
     ) -> None:
         self.session = session
         self.name = session.name
@@ -92,6 +96,7 @@ class Intake:
         self._arrived = arrived
         self._changed = changed
         self._expect_session = expect_session
+        self._may_connect = may_connect
         self._log = log.bind(intake=session.name)
         self._lock = threading.Lock()
         self._waiting: deque[Message] = deque()
@@ -101,6 +106,7 @@ class Intake:
         self._paused = False
         self._overflowed = False
         self._stopping = False
+        self._ended = False
         self._subscribed = threading.Event()
         self._subscribed_at: datetime | None = None
         self._refusal = ""
@@ -116,8 +122,9 @@ class Intake:
     # --- what the worker and the service call -------------------------------------------------
 
     def start(self) -> None:
-        """Begin to connect; returns at once."""
-        self._thread.start()
+        """Begin to connect; returns at once. A second time does nothing."""
+        if self._thread.ident is None and not self._stopping:
+            self._thread.start()
 
     def stop(self) -> None:
         """Send the acknowledgements that are due, disconnect and keep the session."""
@@ -126,7 +133,18 @@ class Intake:
 
     def join(self, timeout_s: float = 5.0) -> None:
         """Wait for the end that `stop` asked for."""
-        self._thread.join(timeout_s)
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it may still be connected."""
+        return self._thread.ident is not None and not self._ended
+
+    @property
+    def waiting(self) -> int:
+        """Messages that wait for the worker."""
+        return len(self._waiting)
 
     def pause(self) -> None:
         """Disconnect, keeping the session; what waits is forgotten, the broker sends it again."""
@@ -136,6 +154,11 @@ class Intake:
     def resume(self) -> None:
         """Connect again after `pause`."""
         self._paused = False
+        self._wake()
+
+    def reconnect(self) -> None:
+        """Disconnect and connect again: the broker sends again what was not acknowledged."""
+        self._overflowed = True
         self._wake()
 
     @property
@@ -217,6 +240,9 @@ class Intake:
             if self._paused or (self._overflowed and self._waiting):
                 self._idle(1.0)
                 continue
+            if not self._may_connect():
+                self._idle(RETRY_S[0])
+                continue
             self._overflowed = False
             started = time.monotonic()
             self._new_generation()
@@ -237,6 +263,8 @@ class Intake:
             delay = min(2 * delay, RETRY_S[1])
         self._wake_read.close()
         self._wake_write.close()
+        self._ended = True
+        self._changed()
 
     def _new_generation(self) -> None:
         with self._lock:

@@ -41,3 +41,12 @@ DUPLICATES_OUTSTANDING = Counter(
     "mizumori_gateway_duplicates_outstanding",
     "Messages the broker sent again while the first was still being worked on.",
 )
+HELD = Gauge("mizumori_gateway_partitions_held", "Partitions of towns that this gateway reads.")
+LOST = Counter(
+    "mizumori_gateway_partitions_lost",
+    "Times another gateway took a partition over because this one did not answer.",
+)
+STATES_UNREADABLE = Counter(
+    "mizumori_gateway_states_unreadable",
+    "Stored detector states that could not be read: their rules started from nothing.",
+)

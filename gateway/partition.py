@@ -6,10 +6,13 @@ of partitions was changed) goes to quarantine: two intakes that both feed one de
 disturb each other.
 """
 
+from functools import lru_cache
+
 _FNV_OFFSET = 0x811C9DC5
 _FNV_PRIME = 0x01000193
 
 
+@lru_cache(maxsize=1 << 17)
 def partition_of(device_code: str, partitions: int) -> int:
     """Return the partition of a device.
 

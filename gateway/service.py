@@ -1,40 +1,53 @@
-"""The gateway as a service: its intakes, its worker, and what keeps them up to date."""
+"""The gateway as a service: its worker, and what keeps it up to date and known to the others."""
 
 import contextlib
 import os
 import socket
 import threading
-from datetime import datetime
+import uuid
 from wsgiref.simple_server import WSGIServer
 
 import psycopg
 import structlog
 from prometheus_client import start_http_server
 
-from gateway.intake import Intake
-from gateway.session import Session
+from gateway.holdings import Holdings
 from gateway.settings import BrokerSettings, GatewaySettings
-from gateway.towns import intake_sessions, partitions_of, status_session
+from gateway.sharing import Sharing
 from gateway.worker import RETRY_S, Worker
-from store import broker_accounts, links
-from store.broker_accounts import BrokerAccount
 from store.database import Database
 from store.errors import DatabaseAwayError
-from store.intake_lease import Lease, LeaseLostError, fence, take
+from store.gateways import CHANNEL, Member, SupersededError
 
 log = structlog.get_logger(__name__)
 
-# The silence job takes a gateway that said nothing for a minute to be dead.
-BEAT_S = 5.0
+# A quarter of the time after which the others take a silent gateway for dead.
+BEAT_S = 2.5
 LISTEN_S = 1.0
 STOP_WITHIN_S = 5.0
 STOP_NOTICED_S = 0.2
 
 
+def new_member(name: str = "") -> Member:
+    """Return a new gateway process.
+
+    Parameters
+    ----------
+    name
+        What it is called, whichever process it is: started again under the same name it takes
+        its place at once. Empty: the machine and the process.
+    """
+    return Member(uuid.uuid4().hex[:12], name or f"{socket.gethostname()}/{os.getpid()}")
+
+
 def run(
-    broker: BrokerSettings, settings: GatewaySettings, database: Database, stop: threading.Event
+    broker: BrokerSettings,
+    settings: GatewaySettings,
+    database: Database,
+    member: Member,
+    stop: threading.Event,
 ) -> None:
-    """Take readings in until `stop` is set.
+    """Take readings in until `stop` is set, sharing the partitions with the other gateways.
 
     Parameters
     ----------
@@ -43,34 +56,40 @@ def run(
     settings
         Section ``[gateway]``.
     database
-        As the role `mizumori_gateway`; it may be away, now and later.
+        As the role `mizumori_gateway`; it may be away, now and later. Its sessions must be called
+        `store.gateways.session_name` of the member: that is how others end them.
+    member
+        This process among the gateways.
     stop
         What is with the worker then is committed and acknowledged; the rest waits at the broker.
 
     Raises
     ------
-    LeaseLostError
-        Another gateway has taken over; nothing more was written.
+    SupersededError
+        Another process was started under this name.
     """
-    Gateway(broker, settings, database).run(stop)
+    Gateway(broker, settings, database, member).run(stop)
 
 
 class Gateway:
-    """All intakes of all towns, and one worker."""
+    """A gateway's worker, what it holds, and the threads around them."""
 
     def __init__(
-        self, broker: BrokerSettings, settings: GatewaySettings, database: Database
+        self,
+        broker: BrokerSettings,
+        settings: GatewaySettings,
+        database: Database,
+        member: Member,
     ) -> None:
-        self._broker = broker
         self._settings = settings
         self._database = database
-        self._holder = f"{socket.gethostname()} (process {os.getpid()})"
-        self._worker = Worker(database, settings, self._add_towns)
-        self._intakes: dict[tuple[int, int], Intake] = {}
-        self._status: list[Intake] = []
+        self._member = member
+        self.holdings = Holdings(settings.queue_messages, self._arrived, self._look)
+        self._sharing = Sharing(database, broker, settings, member, self.holdings)
+        self._worker = Worker(database, settings, self.holdings, self._sharing.tend)
         self._ending = threading.Event()
         self._beat_due = threading.Event()
-        self._lost: LeaseLostError | None = None
+        self._superseded: SupersededError | None = None
 
     def run(self, stop: threading.Event) -> None:
         """See `run`."""
@@ -82,20 +101,25 @@ class Gateway:
         ]
         watch.start()
         try:
-            self._open()
+            self._enter()
             for thread in threads:
                 thread.start()
             self._worker.run(self._ending)
-        except LeaseLostError as error:
-            self._lost = self._lost or error
         finally:
             self._close([watch, *threads])
             if server is not None:
                 server.shutdown()
                 server.server_close()
-        if self._lost is not None:
-            log.error("taken_over", error=str(self._lost))
-            raise self._lost
+        if self._superseded is not None:
+            log.error("superseded", error=str(self._superseded))
+            raise self._superseded
+
+    def _arrived(self) -> None:
+        self._worker.arrived()
+
+    def _look(self) -> None:
+        """Say at once that a connection has come or gone, and look after our share."""
+        self._beat_due.set()
 
     def _watch(self, stop: threading.Event) -> None:
         while not self._ending.is_set():
@@ -107,125 +131,66 @@ class Gateway:
         self._beat_due.set()
         self._worker.arrived()
 
-    def _open(self) -> None:
-        """Take the leases and begin to connect, as soon as the database answers."""
+    def _enter(self) -> None:
+        """Join the other gateways as soon as the database answers."""
         told = False
         while not self._ending.is_set():
             try:
-                self._add_towns()
+                self._sharing.enter()
             except (DatabaseAwayError, psycopg.Error) as error:
                 if not told:
                     log.error("database_away", error=str(error).strip())  # noqa: TRY400 - a sentence, no traceback
                     told = True
                 self._ending.wait(RETRY_S[1])
             else:
+                log.info("gateway_started", name=self._member.name)
+                self._worker.share()
                 return
-
-    def _add_towns(self) -> None:
-        """Take over the intakes of towns that we do not have yet."""
-        present = {tenant for tenant, _ in self._intakes}
-        with self._database.transaction() as conn:
-            accounts = {
-                account.tenant_id: account
-                for account in broker_accounts.list_accounts(conn)
-                if account.tenant_id not in present
-            }
-            if not accounts:
-                return
-            wanted = [
-                (account.tenant_id, number)
-                for account in accounts.values()
-                for number in partitions_of(account, self._broker)
-            ]
-            leases = take(conn, wanted, self._holder)
-        self._worker.hold(leases)
-        known = {(lease.tenant_id, lease.partition_no): lease.known for lease in leases}
-        for account in accounts.values():
-            self._add_town(account, known)
-
-    def _add_town(self, account: BrokerAccount, known: dict[tuple[int, int], bool]) -> None:
-        settings = self._settings
-        intakes = []
-        numbers = partitions_of(account, self._broker)
-        sessions = intake_sessions(account, self._broker, settings)
-        for number, session in zip(numbers, sessions, strict=True):
-            key = (account.tenant_id, number)
-            intake = self._intake(session, expect_session=known[key])
-            self._intakes[key] = intake
-            intakes.append(intake)
-        status = self._intake(status_session(account, self._broker, settings), expect_session=False)
-        self._status.append(status)
-        self._worker.add(intakes, [status])
-        for intake in (*intakes, status):
-            intake.start()
-        log.info("town_taken", town=account.tenant_code, intakes=len(intakes))
-
-    def _intake(self, session: Session, *, expect_session: bool) -> Intake:
-        return Intake(
-            session,
-            queue_messages=self._settings.queue_messages,
-            arrived=self._worker.arrived,
-            changed=self._beat_due.set,
-            expect_session=expect_session,
-        )
 
     def _listen(self) -> None:
-        """Reload the registry when somebody changed the configuration."""
+        """Follow what is said of the configuration, and what gateways tell each other."""
         while not self._ending.is_set():
             try:
                 with self._database.connect() as conn:
                     conn.execute("listen mizumori_config")
-                    self._worker.reload()  # what was said before we listened
+                    conn.execute(f"listen {CHANNEL}".encode())
+                    self._changed()  # what was said before we listened
                     while not self._ending.is_set():
-                        for _ in conn.notifies(timeout=LISTEN_S, stop_after=1):
-                            self._worker.reload()
+                        for notice in conn.notifies(timeout=LISTEN_S, stop_after=1):
+                            if notice.channel == CHANNEL:
+                                self._worker.share()
+                            else:
+                                self._changed()
             except (DatabaseAwayError, psycopg.Error):
                 self._ending.wait(LISTEN_S)  # the worker has said that the database is away
 
+    def _changed(self) -> None:
+        self._worker.reload()
+        self._worker.share()  # towns and their accounts may be others now
+
     def _beat(self) -> None:
-        """Say that we live and listen, and notice when another gateway has taken over."""
+        """Say that we live and listen, and look after our share."""
         while not self._ending.is_set():
             self._beat_due.wait(BEAT_S)
             self._beat_due.clear()
             try:
-                self._say(listening=True)
-            except LeaseLostError as error:
-                self._lost = error
+                self._sharing.beat()
+                self._worker.share()
+                self._sharing.tell()
+            except SupersededError as error:
+                self._superseded = error
                 self._end()
             except (DatabaseAwayError, psycopg.Error):
                 continue  # the worker has said that the database is away
 
-    def _say(self, *, listening: bool) -> None:
-        leases = self._worker.leases
-        with self._database.transaction() as conn:
-            fence(conn, leases)
-            for lease in leases:
-                links.beat(
-                    conn,
-                    lease.tenant_id,
-                    lease.partition_no,
-                    lease.epoch,
-                    self._since(lease) if listening else None,
-                )
-
-    def _since(self, lease: Lease) -> datetime | None:
-        intake = self._intakes.get((lease.tenant_id, lease.partition_no))
-        return None if intake is None else intake.subscribed_since
-
     def _close(self, threads: list[threading.Thread]) -> None:
         self._end()
-        everything = (*self._intakes.values(), *self._status)
-        for intake in everything:
-            intake.stop()
-        for intake in everything:
-            intake.join(STOP_WITHIN_S)
         for thread in threads:
             if thread.is_alive():
                 thread.join(STOP_WITHIN_S)
-        if self._lost is None:
-            # If it cannot be said, the silence job takes our silence for what it is.
-            with contextlib.suppress(LeaseLostError, DatabaseAwayError, psycopg.Error):
-                self._say(listening=False)
+        # If it cannot be said, the others take our silence for what it is.
+        with contextlib.suppress(DatabaseAwayError, psycopg.Error):
+            self._sharing.leave(STOP_WITHIN_S)
         log.info("gateway_stopped")
 
     def _serve_metrics(self) -> WSGIServer | None:

@@ -8,12 +8,14 @@ from pathlib import Path
 class Session:
     """What an intake connects to. Its text form holds no secrets.
 
-    `partition_no` is None on a broker without partitions. `window_messages` is the most that may
-    be unacknowledged; on NATS the server's own setting rules, on MQTT 5 we ask for it.
+    `partition_no` is None on a broker without partitions; `lease_no` is the partition whose lease
+    it is read under, status messages under that of a town's first. `window_messages` is the most
+    that may be unacknowledged; on NATS the server's own setting rules, on MQTT 5 we ask for it.
     """
 
     name: str
     tenant_id: int
+    lease_no: int
     partition_no: int | None
     partitions: int
     host: str

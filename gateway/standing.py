@@ -1,19 +1,26 @@
 """What the gateway goes on from between two batches."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
+from detectors.dump import unpack
+from detectors.errors import StateError
 from detectors.fleet import CONTEXT_ROWS
 from detectors.readings import Readings
 from detectors.state import State
+from gateway import metrics
 from gateway.registry import Registry
 from store import fleet, ledger, unsettled
 from store.database import Connection
 from store.fleet import StoredState
 from store.ledger import OpenAlert
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,34 +29,62 @@ class Standing:
 
     Attributes
     ----------
+    epoch : int64[S]
+        Under which each sensor's state was read and is written; 0: another gateway has it.
     revision : int64[S]
         The settlement that each sensor's state comes from; 0 before the first.
     """
 
     registry: Registry
+    epoch: NDArray[np.int64]
     state: State
     revision: NDArray[np.int64]
     open_alerts: tuple[OpenAlert, ...]
     open_datastreams: NDArray[np.int32]
 
     @classmethod
-    def load(cls, conn: Connection, registry: Registry) -> "Standing":
-        """Read everything from the store.
+    def load(
+        cls,
+        conn: Connection,
+        registry: Registry,
+        epoch: NDArray[np.int64],
+        former: "Standing | None" = None,
+    ) -> "Standing":
+        """Read from the store what is ours; take over from `former` what is known already.
 
         Where readings were decided on before their rules were known here, the datastream is
         marked: a job decides on them anew.
+
+        Parameters
+        ----------
+        epoch : int64[S]
+            Of the lease of each sensor's partition; 0: not ours.
+        former
+            What was gone on from until now, if nothing about its last commit is in doubt. What is
+            held under the same lease since, with the same rules, need not be read again.
         """
-        ruled = np.flatnonzero(registry.ruled)
-        sensors, stored, context = _stored(conn, registry, ruled)
-        state = registry.fleet.load_state(sensors, [s.state for s in stored], context)
+        ours = np.flatnonzero(registry.ruled & (epoch > 0))
+        state = registry.fleet.empty_state()
         revision = np.zeros(len(registry.datastream_id), np.int64)
+        if former is not None:
+            known, there = _known(registry, epoch, ours, former)
+            state, carried = registry.fleet.carry_over(state, known, former.state, there)
+            known, there = known[carried], there[carried]
+            revision[known] = former.revision[there]
+            ours = np.setdiff1d(ours, known, assume_unique=True)
+        sensors, stored, context = _stored(conn, registry, ours)
+        blobs = [s.state for s in stored]
+        readable = _readable(registry, sensors, blobs)
+        state = registry.fleet.reload(
+            state, sensors[readable], list(compress(blobs, readable)), context
+        )
         revision[sensors] = [s.revision for s in stored]
         since = registry.decided_from_ms[sensors]
         through = np.array([s.through_ms for s in stored], np.int64)
         rules_since = np.array([s.rules_since_ms for s in stored], np.int64)
         late = (rules_since < since) & (through >= since)
         unsettled.mark(conn, registry.datastream_id[sensors[late]], since[late])
-        return cls(registry, state, revision, (), np.zeros(0, np.int32)).having(
+        return cls(registry, epoch, state, revision, (), np.zeros(0, np.int32)).having(
             ledger.open_alerts(conn)
         )
 
@@ -58,7 +93,10 @@ class Standing:
         wanted = np.flatnonzero(np.isin(self.registry.datastream_id, list(datastream_ids)))
         sensors, stored, context = _stored(conn, self.registry, wanted)
         blobs = [s.state for s in stored]
-        state = self.registry.fleet.reload(self.state, sensors, blobs, context)
+        readable = _readable(self.registry, sensors, blobs)
+        state = self.registry.fleet.reload(
+            self.state, sensors[readable], list(compress(blobs, readable)), context
+        )
         revision = self.revision.copy()
         revision[sensors] = [s.revision for s in stored]
         moved = replace(self, state=state, revision=revision)
@@ -83,3 +121,49 @@ def _stored(
     context = fleet.context(conn, registry.datastream_id[sensors], CONTEXT_ROWS)
     placed = Readings(sensors[context.sensor].astype(np.int32), context.time_ms, context.value)
     return sensors, [found[int(d)] for d in registry.datastream_id[sensors]], placed
+
+
+def _known(
+    registry: Registry, epoch: NDArray[np.int64], ours: NDArray[np.intp], former: Standing
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Find those of `ours` whose state `former` knows: their sensors here and there."""
+    before = former.registry
+    if not len(before.datastream_id):
+        return ours[:0], ours[:0]
+    there = np.searchsorted(before.datastream_id, registry.datastream_id[ours])
+    there = there.clip(max=len(before.datastream_id) - 1)
+    same = before.datastream_id[there] == registry.datastream_id[ours]
+    same &= former.epoch[there] == epoch[ours]
+    same &= before.ruled[there]
+    same &= before.decided_from_ms[there] == registry.decided_from_ms[ours]
+    ours, there = ours[same], there[same]
+    pairs = np.stack([registry.fleet.sensor_profile[ours], before.fleet.sensor_profile[there]])
+    kinds, kind = np.unique(pairs, axis=1, return_inverse=True)
+    equal = [
+        registry.fleet.profiles[new] == before.fleet.profiles[old]
+        for new, old in zip(*kinds.tolist(), strict=True)
+    ]
+    unchanged = np.array(equal, np.bool_)[kind.reshape(-1)]
+    return ours[unchanged], there[unchanged]
+
+
+def _readable(
+    registry: Registry, sensors: NDArray[np.intp], blobs: Sequence[bytes]
+) -> NDArray[np.bool_]:
+    """Tell which dumps can be read; sensors of the others start from nothing."""
+    readable = np.ones(len(blobs), np.bool_)
+    for i, blob in enumerate(blobs):
+        try:
+            unpack(blob)
+        except StateError as error:
+            readable[i] = False
+            metrics.STATES_UNREADABLE.inc()
+            device = int(registry.device_id[sensors[i]])
+            log.error(  # noqa: TRY400 - a sentence, no traceback
+                "state_unreadable",
+                device=registry.device_codes[device],
+                datastream=int(registry.datastream_id[sensors[i]]),
+                error=str(error),
+                hint="The rules of this datastream start from nothing, as for a new device.",
+            )
+    return readable

@@ -1,16 +1,36 @@
-"""A town's intakes: which sessions there are at the broker, and how they are called."""
+"""A town's sessions at the broker: which there are, and how they are called."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gateway.session import Session
 from gateway.settings import BrokerSettings, GatewaySettings
 from gateway.topics import status_filter, up_filter
 from store.broker_accounts import BrokerAccount
+from store.gateways import Unit
 
 
 def partitions_of(account: BrokerAccount, broker: BrokerSettings) -> range:
     """Return the numbers of a town's partitions; one on a broker that has none."""
     return range(account.partitions if broker.kind == "nats" else 1)
+
+
+def layout(
+    accounts: Iterable[BrokerAccount], broker: BrokerSettings, settings: GatewaySettings
+) -> dict[Unit, tuple[Session, Session | None]]:
+    """Describe what is read under the lease of each partition of each town.
+
+    Returns
+    -------
+    dict
+        The session for readings, and with a town's first partition the one for its status
+        messages: a town has one, and whoever holds that partition has it.
+    """
+    found: dict[Unit, tuple[Session, Session | None]] = {}
+    for account in accounts:
+        for session in intake_sessions(account, broker, settings):
+            status = None if session.lease_no else status_session(account, broker, settings)
+            found[account.tenant_id, session.lease_no] = (session, status)
+    return found
 
 
 def intake_sessions(
@@ -26,6 +46,7 @@ def intake_sessions(
             settings,
             client_id=account.intake_client_id(number),
             topic_filter=up_filter(account.tenant_code, number if partitioned else None),
+            lease_no=number,
             partition_no=number if partitioned else None,
         )
 
@@ -41,6 +62,7 @@ def status_session(
         settings,
         client_id=account.status_client_id,
         topic_filter=status_filter(account.tenant_code),
+        lease_no=0,
         partition_no=None,
     )
 
@@ -53,11 +75,13 @@ def _session(
     *,
     client_id: str,
     topic_filter: str,
+    lease_no: int,
     partition_no: int | None,
 ) -> Session:
     return Session(
         name=name,
         tenant_id=account.tenant_id,
+        lease_no=lease_no,
         partition_no=partition_no,
         partitions=account.partitions,
         host=broker.host,

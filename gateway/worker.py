@@ -3,8 +3,9 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import psycopg
 import structlog
 
@@ -13,6 +14,7 @@ from gateway import metrics
 from gateway.batch import Batch, Refused
 from gateway.commit import Committer
 from gateway.decoder import Decoder
+from gateway.holdings import Holdings
 from gateway.intake import Intake, Message
 from gateway.links import Links
 from gateway.quarantine import Quarantine
@@ -23,7 +25,7 @@ from gateway.standing import Standing
 from store.database import Database
 from store.errors import DatabaseAwayError
 from store.ingest import AlreadyStoredError, StateMovedError
-from store.intake_lease import Lease, fence
+from store.intake_lease import LeaseLostError, fence
 
 log = structlog.get_logger(__name__)
 
@@ -58,20 +60,24 @@ class Worker:
         As the role `mizumori_gateway`.
     settings
         Section ``[gateway]``.
-    town_changed
-        Called in the worker's thread after the registry was loaded anew, when towns or their
-        accounts may have changed.
+    holdings
+        What this gateway reads.
+    tend
+        Called in the worker's thread between two batches: keeps the holdings equal to this
+        gateway's share, and returns whether something was taken.
     """
 
     def __init__(
         self,
         database: Database,
         settings: GatewaySettings,
-        town_changed: Callable[[], None] = lambda: None,
+        holdings: Holdings,
+        tend: Callable[[], bool],
     ) -> None:
         self._database = database
         self._settings = settings
-        self._town_changed = town_changed
+        self._holdings = holdings
+        self._tend = tend
         self._links = Links()
         self._decoder = Decoder(settings)
         self._quarantine = Quarantine(settings.quarantine_per_hour)
@@ -80,9 +86,7 @@ class Worker:
         )
         self._arrived = threading.Event()
         self._stale = threading.Event()
-        self._intakes: list[Intake] = []
-        self._status: list[Intake] = []
-        self._leases: list[Lease] = []
+        self._share_due = threading.Event()
         self._standing: Standing | None = None
         self._looked_up: dict[tuple[int, str | None, str], float] = {}
         self._first = 0
@@ -98,65 +102,76 @@ class Worker:
         self._stale.set()
         self._arrived.set()
 
-    # --- called before `run`, or from `town_changed` --------------------------------------------
-
-    def add(self, intakes: Collection[Intake], status: Collection[Intake]) -> None:
-        """Drain these too."""
-        self._intakes += intakes
-        self._status += status
-
-    def hold(self, leases: Collection[Lease]) -> None:
-        """Write under these leases too."""
-        self._leases += leases
-
-    @property
-    def leases(self) -> list[Lease]:
-        """What we may write."""
-        return list(self._leases)
+    def share(self) -> None:
+        """Let the worker look after its share before its next batch."""
+        self._share_due.set()
+        self._arrived.set()
 
     # --- the worker's thread ------------------------------------------------------------------
 
     def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set; what was taken by then is committed and acknowledged.
-
-        Raises
-        ------
-        LeaseLostError
-            Another gateway has taken over.
-        """
+        """Work until `stop` is set; what was taken by then is committed and acknowledged."""
         if self._standing is None:
             self._recover(stop)
         while not stop.is_set():
             try:
-                if self._stale.is_set() or self._rule_due():
-                    self._stale.clear()
-                    self._load()
-                    self._town_changed()
+                self._keep_up()
                 if not self._round():
                     self._arrived.wait(IDLE_S)
                     self._arrived.clear()
+            except LeaseLostError as error:
+                self._lose(error)
             except (DatabaseAwayError, psycopg.Error) as error:
                 self._outage(error, stop)
                 self._stale.set()  # what was announced while the database was away went unheard
 
+    def _keep_up(self) -> None:
+        """Follow changes of the configuration and of what is ours to read."""
+        if self._share_due.is_set():
+            self._share_due.clear()
+            if self._tend():
+                self._stale.set()
+        if self._standing is None or self._stale.is_set() or self._rule_due():
+            self._stale.clear()
+            self._load()
+
+    def _lose(self, error: LeaseLostError) -> None:
+        """Let go of what another gateway has taken over, and live on with the rest.
+
+        What of a batch was written before that was found out is unknown here: state and registry
+        come from the store again.
+        """
+        self._holdings.lose(error.lost)
+        self._committer.forget()
+        self._standing = None
+
     def _round(self) -> bool:
         """Take and commit one batch; return whether there was any."""
-        status = [message for intake in self._status for message in intake.take(1000)]
-        messages = self._gather()
-        if messages:
-            self._handle(messages)
-        if status:
-            self._handle_status(status)
-            self._acknowledge(status)
+        held = self._holdings.all()
+        status = [m for holding in held if holding.status for m in holding.status.take(1000)]
+        messages = self._gather([holding.readings for holding in held])
+        try:
+            if messages:
+                self._handle(messages)
+            if status:
+                self._handle_status(status)
+                self._acknowledge(status)
+        except LeaseLostError as error:
+            self._lose(error)
+            # The broker sends again what we still read; without a word it would wait for us.
+            for intake in {
+                m.intake for m in (*messages, *status) if self._holdings.reads(m.intake)
+            }:
+                intake.reconnect()
         return bool(messages or status)
 
-    def _gather(self) -> list[Message]:
+    def _gather(self, intakes: Sequence[Intake]) -> list[Message]:
         """Take up to a batch, each intake its share, a different one first each time."""
         most = self._settings.batch_readings
         taken: list[Message] = []
         self._first += 1
-        for i in range(len(self._intakes)):
-            intake = self._intakes[(self._first + i) % len(self._intakes)]
+        for i in range(len(intakes)):
+            intake = intakes[(self._first + i) % len(intakes)]
             share = max(1, int(intake.session.window_messages * SHARE_OF_WINDOW))
             taken += intake.take(min(share, most - len(taken)))
             if len(taken) >= most:
@@ -192,7 +207,7 @@ class Worker:
         copy = True
         for _ in range(ATTEMPTS):
             try:
-                return self._committer.commit(batch, standing, self._leases, copy=copy)
+                return self._committer.commit(batch, standing, self._holdings.leases, copy=copy)
             except (psycopg.errors.UniqueViolation, AlreadyStoredError):
                 copy = False
             except StateMovedError as moved:
@@ -224,7 +239,7 @@ class Worker:
                 detail,
             )
             with self._database.transaction() as conn:
-                fence(conn, self._leases)
+                fence(conn, self._holdings.leases)
                 self._quarantine.write(conn, [refused])
             metrics.QUARANTINED.labels(Reason.REFUSED_BY_STORE).inc()
             return standing
@@ -237,7 +252,7 @@ class Worker:
     def _handle_status(self, messages: Sequence[Message]) -> None:
         registry = self._present().registry
         with self._database.transaction() as conn:
-            fence(conn, self._leases)
+            fence(conn, self._holdings.leases)
             refused = self._links.apply(conn, messages, registry)
             self._quarantine.write(conn, refused)
         for one in refused:
@@ -271,14 +286,18 @@ class Worker:
         return self._standing
 
     def _load(self) -> None:
+        """Read the registry anew, the state of what it does not know yet, and begin to read."""
         with self._database.transaction() as conn:
-            fence(conn, self._leases)
+            fence(conn, self._holdings.leases)
             registry = load(conn)
-            self._standing = Standing.load(conn, registry)
+            epoch = self._holdings.epochs(registry)
+            self._standing = Standing.load(conn, registry, epoch, self._standing)
+        self._holdings.connect()
         log.info(
             "registry_loaded",
             devices=len(registry.devices),
             datastreams=len(registry.datastream_id),
+            held=int(np.count_nonzero(epoch)),
             towns=len(registry.towns),
         )
 
@@ -291,12 +310,10 @@ class Worker:
         """
         metrics.DATABASE_OUTAGES.inc()
         log.error("database_away", error=str(error).strip())
-        for intake in (*self._intakes, *self._status):
-            intake.pause()
+        self._holdings.pause()
         self._standing = None
         self._recover(stop)
-        for intake in (*self._intakes, *self._status):
-            intake.resume()
+        self._holdings.resume()
         if not stop.is_set():
             log.info("database_back")
 
@@ -307,6 +324,8 @@ class Worker:
         while not stop.is_set():
             try:
                 self._load()
+            except LeaseLostError as lost:
+                self._holdings.lose(lost.lost)
             except (DatabaseAwayError, psycopg.Error) as error:
                 if not told and not isinstance(error, DatabaseAwayError):
                     log.error("registry_not_loaded", error=str(error).strip())  # noqa: TRY400 - a sentence, no traceback

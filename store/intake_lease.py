@@ -9,10 +9,7 @@ from store import queries
 from store.binary import INT2, INT4, Column, use_columns
 from store.database import Connection
 from store.errors import StoreError
-
-
-class LeaseLostError(StoreError):
-    """Another gateway has taken over an intake."""
+from store.gateways import LEASE_S, Member, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +24,36 @@ class Lease:
     epoch: int
     known: bool
 
+    @property
+    def unit(self) -> Unit:
+        """What it is a lease on."""
+        return self.tenant_id, self.partition_no
 
-def take(conn: Connection, wanted: Collection[tuple[int, int]], holder: str) -> list[Lease]:
-    """Take (tenant_id, partition_no) over from whoever held them.
 
-    Waits for a transaction of the former holder to end; its next one fails.
+class LeaseLostError(StoreError):
+    """Another gateway has taken over some intakes: those of `lost`."""
+
+    def __init__(self, message: str, lost: Collection[Lease]) -> None:
+        super().__init__(message)
+        self.lost = tuple(lost)
+
+
+def take(
+    conn: Connection, wanted: Collection[Unit], member: Member, patience_s: float = LEASE_S
+) -> list[Lease]:
+    """Take those of `wanted` that nobody holds who is alive; each with a higher epoch than ever.
+
+    What a transaction of a former holder has locked is left for another time.
     """
     use_columns(conn)
-    parameters = {**_keys(wanted), "holder": holder}
+    parameters = {
+        **_keys(wanted),
+        "gateway_id": member.gateway_id,
+        "holder": member.name,
+        "patience_s": patience_s,
+    }
     rows = conn.execute(queries.load("intake_lease")["take"], parameters).fetchall()
-    return [Lease(*row) for row in rows]
+    return sorted((Lease(*row) for row in rows), key=lambda lease: lease.unit)
 
 
 def fence(conn: Connection, leases: Collection[Lease]) -> None:
@@ -47,20 +64,23 @@ def fence(conn: Connection, leases: Collection[Lease]) -> None:
     LeaseLostError
         If somebody else has taken one of them.
     """
+    if not leases:
+        return
     use_columns(conn)
-    keys = _keys([(lease.tenant_id, lease.partition_no) for lease in leases])
+    keys = _keys([lease.unit for lease in leases])
     rows = conn.execute(queries.load("intake_lease")["fence"], keys).fetchall()
     now = {(tenant, partition): (epoch, holder) for tenant, partition, epoch, holder in rows}
-    for lease in leases:
-        epoch, holder = now.get((lease.tenant_id, lease.partition_no), (None, "nobody"))
-        if epoch != lease.epoch:
-            raise LeaseLostError(
-                f"partition {lease.partition_no} of town {lease.tenant_id} has been taken over by "
-                f"{holder or 'another gateway'}; this one stops. Two gateways for one broker are "
-                "one too many"
-            )
+    lost = [lease for lease in leases if now.get(lease.unit, (None, ""))[0] != lease.epoch]
+    if lost:
+        first = lost[0]
+        holder = now.get(first.unit, (None, ""))[1] or "nobody: it is no more"
+        raise LeaseLostError(
+            f"{len(lost)} partitions have other holders now, the first of them partition "
+            f"{first.partition_no} of town {first.tenant_id} ({holder})",
+            lost,
+        )
 
 
-def _keys(pairs: Collection[tuple[int, int]]) -> dict[str, Column]:
+def _keys(pairs: Collection[Unit]) -> dict[str, Column]:
     keys = np.array(sorted(pairs), np.int64).reshape(-1, 2)
     return {"tenant_ids": Column(INT4, keys[:, 0]), "partitions": Column(INT2, keys[:, 1])}

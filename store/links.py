@@ -86,26 +86,6 @@ def listening(conn: Connection) -> dict[int, Listening]:
     return {row.tenant_id: row for row in rows}
 
 
-def beat(
-    conn: Connection,
-    tenant_id: int,
-    partition_no: int,
-    epoch: int,
-    listening_since: datetime | None,
-) -> None:
-    """Say that an intake lives, and since when it is connected and subscribed (None: it is not).
-
-    To be called every 10 s or so, and when the connection comes or goes.
-    """
-    parameters = {
-        "tenant_id": tenant_id,
-        "partition_no": partition_no,
-        "epoch": epoch,
-        "listening_since": listening_since,
-    }
-    conn.execute(_SQL["beat"], parameters)
-
-
 def change(conn: Connection, changes: Iterable[Change]) -> list[int]:
     """Record changes; one that is known already, or overtaken by a message, changes nothing.
 

@@ -62,17 +62,28 @@ create table quarantine (
 );
 create index quarantine_tenant_time on quarantine (tenant_id, received_time desc);
 
+-- The gateway processes. They share the partitions of all towns; see docs/adr/many-gateways.md.
+create table gateway (
+    gateway_id text primary key,  -- one process; another one with each start
+    name       text not null unique,
+    started_at timestamptz not null default now(),
+    beat_at    timestamptz not null default now()
+) with (fillfactor = 50);
+
 -- Who reads a partition. Every gateway transaction checks its epoch: a frozen gateway that wakes
 -- up after a hand-over finds a higher one and can write nothing.
+create sequence intake_epoch;
 create table intake (
     tenant_id    integer not null references tenant,
     partition_no smallint not null,
     epoch        bigint not null default 0,
-    holder       text not null default '',
+    gateway_id   text references gateway on delete set null,  -- null: free to take
+    holder       text not null default '',  -- the gateway's name, for people
     taken_at     timestamptz not null default now(),
     -- Silence is only judged while we listened: connected and subscribed, said again every few seconds.
     listening_since timestamptz,  -- null: not listening
     beat_at         timestamptz,
+    waiting         integer not null default 0,  -- messages in the gateway's memory
     primary key (tenant_id, partition_no)
 ) with (fillfactor = 50);
 

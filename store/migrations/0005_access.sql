@@ -39,6 +39,15 @@ create view town_directory with (security_barrier) as
     select tenant_id, code, name_ja, name_en, time_zone, training, map_lat, map_lon, map_zoom
     from tenant;
 
+-- Whether anybody listens to a town: for the API's word on whether the system is ready.
+create view town_listening with (security_barrier) as
+    select t.tenant_id, t.code, count(i.tenant_id) as partitions,
+        count(*) filter (where i.listening_since is not null and i.beat_at > now() - interval '10 seconds') as listening,
+        coalesce(sum(i.waiting), 0) as waiting,
+        extract(epoch from now() - min(i.beat_at))::double precision as last_sign_s
+    from tenant t left join intake i using (tenant_id)
+    group by t.tenant_id, t.code;
+
 -- Row-level security: the API and a town's own role see one town, the services all of them.
 alter table tenant enable row level security;
 create policy tenant_town on tenant to mizumori_api, mizumori_grafana using (tenant_id = (select visible_tenant_id()));
@@ -94,10 +103,11 @@ grant select on town_role to mizumori_api, mizumori_grafana;
 grant select on tenant, site, datastream, latest, latest_position, conflict, quarantine, rule, revision, alert, journal, link_state, link_event, tenant_observation, tenant_position, tenant_rollup_hour, tenant_rollup_dirty, tenant_alert_transition to mizumori_api, mizumori_grafana;
 -- All of device but the secret's hash.
 grant select (device_id, tenant_id, site_id, code, kind, name_ja, name_en, lat, lon, expected_interval_s, state, codec, created_at) on device to mizumori_api, mizumori_grafana;
-grant select on town_directory to mizumori_api;
+grant select on town_directory, town_listening to mizumori_api;
 grant select, insert, update, delete on all tables in schema public to mizumori_jobs;
 grant select, insert, update on all tables in schema public to mizumori_gateway;
-grant delete on reading_sequence, probe_seen, rollup_dirty to mizumori_gateway;
+grant delete on reading_sequence, probe_seen, rollup_dirty, gateway, intake to mizumori_gateway;
+grant usage on sequence intake_epoch to mizumori_gateway;
 revoke insert, update on detector_checkpoint from mizumori_gateway;
 revoke insert, update, delete on schema_version, town_role, broker_account from mizumori_gateway, mizumori_jobs;
 revoke insert, update on tenant, site, device, rule, level_label from mizumori_gateway;

@@ -49,10 +49,5 @@ where device_id = %(device_id)s
 order by at desc, link_event_id desc
 limit %(limit)s;
 
--- name: beat
--- An intake says that it listens: since when, and that it is alive.
-update intake set listening_since = %(listening_since)s, beat_at = now()
-where tenant_id = %(tenant_id)s and partition_no = %(partition_no)s and epoch = %(epoch)s;
-
 -- name: announce
 select pg_notify('mizumori_live', %(payload)s);

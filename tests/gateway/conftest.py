@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import threading
 import time
@@ -13,14 +14,16 @@ from paho.mqtt.enums import CallbackAPIVersion
 from psycopg.conninfo import conninfo_to_dict
 
 from gateway.intake import Intake
-from gateway.service import Gateway
+from gateway.service import Gateway, new_member
 from gateway.settings import BrokerSettings, GatewaySettings
 from store import broker_accounts, catalog, rules
 from store.catalog import NewDevice
 from store.database import Database
+from store.gateways import session_name
 from tests.fixtures.broker import DEVICES, TOWN, wait_until
 
 NOW_MS = 1_763_760_000_000
+_numbers = itertools.count(1)
 
 
 class Device:
@@ -64,9 +67,12 @@ class Device:
 class Running:
     """A gateway in a thread of this process."""
 
-    def __init__(self, town, **settings):
-        self.database = Database(town.dsn.gateway, name="test-gateway", answer_within_s=2)
-        self.gateway = Gateway(town.broker_settings, GatewaySettings(**settings), self.database)
+    def __init__(self, town, name="", **settings):
+        member = new_member(name or f"test-{next(_numbers)}")
+        session = session_name(member.gateway_id)
+        self.database = Database(town.dsn.gateway, name=session, answer_within_s=2)
+        settings = GatewaySettings(**settings)
+        self.gateway = Gateway(town.broker_settings, settings, self.database, member)
         self.stop_asked = threading.Event()
         self.error = None
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -80,7 +86,11 @@ class Running:
 
     @property
     def intakes(self) -> list[Intake]:
-        return [*self.gateway._intakes.values(), *self.gateway._status]
+        return [intake for holding in self.gateway.holdings.all() for intake in holding.intakes]
+
+    @property
+    def units(self) -> list[tuple[int, int]]:
+        return [lease.unit for lease in self.gateway.holdings.leases]
 
     def wait_ready(self):
         wait_until(

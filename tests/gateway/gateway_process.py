@@ -1,22 +1,25 @@
-"""A gateway as a process of its own, for tests that kill it: DSN, port, settings as JSON."""
+"""A gateway as a process of its own, for tests that kill it: DSN, port, settings, name."""
 
 import json
 import signal
 import sys
 import threading
 
-from gateway.service import run
+from gateway.service import new_member, run
 from gateway.settings import BrokerSettings, GatewaySettings
 from store.database import Database
+from store.gateways import session_name
 
 if __name__ == "__main__":
-    dsn, port, settings = sys.argv[1:4]
+    dsn, port, settings, name = sys.argv[1:5]
+    member = new_member(name)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    with Database(dsn, name="test-gateway-process") as database:
+    with Database(dsn, name=session_name(member.gateway_id)) as database:
         run(
             BrokerSettings(host="127.0.0.1", port=int(port)),
             GatewaySettings(**json.loads(settings)),
             database,
+            member,
             stop,
         )

@@ -14,9 +14,12 @@ import pytest
 
 from gateway import metrics
 from gateway.intake import Intake
+from gateway.service import new_member
 from gateway.settings import BrokerSettings, GatewaySettings
 from gateway.towns import intake_sessions
-from store.intake_lease import LeaseLostError, take
+from store import gateways
+from store.gateways import SupersededError
+from store.intake_lease import take
 from tests.fixtures.broker import TOWN, NatsServer, wait_until
 from tests.gateway.conftest import NOW_MS
 
@@ -28,10 +31,10 @@ def stored(town):
                      "count(*) filter (where marks & 2 <> 0) from observation")[0]  # fmt: skip
 
 
-def child(town, **settings):
+def child(town, name="child", **settings):
     return subprocess.Popen(
         [sys.executable, Path(__file__).parent / "gateway_process.py", town.dsn.gateway,
-         str(town.broker.mqtt_port), json.dumps(settings)],
+         str(town.broker.mqtt_port), json.dumps(settings), name],
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
 
@@ -133,27 +136,31 @@ def test_a_late_acknowledgement_acknowledges_nothing_after_a_broker_restart(town
     wait_until(lambda: metrics.STALE_ACKNOWLEDGEMENTS._value.get() > stale, 5)
 
 
-def test_a_frozen_gateway_that_was_taken_over_writes_nothing(town):
+def test_a_gateway_that_was_taken_over_writes_nothing_there_and_lives_on(town):
     first = town.start()
     device = town.device()
     device.publish({"ts": NOW_MS, "m": {"depth_m": 0.01}})
     town.wait_for(COUNT, 1)
+    somebody = new_member("somebody else")
     with first.database.transaction() as conn:
-        take(conn, [(town.tenant_id, n) for n in range(4)], "somebody else")
+        gateways.enter(conn, somebody)
+        town.owner.execute("update intake set gateway_id = null")  # as if we had been silent
+        assert len(take(conn, first.units, somebody)) == 4
     device.publish({"ts": NOW_MS + 1000, "m": {"depth_m": 0.02}})
-    first.thread.join(15)
-    assert isinstance(first.error, LeaseLostError)
-    assert "somebody else" in str(first.error)
+    wait_until(lambda: not first.units, 10)
+    time.sleep(1)
+    assert first.thread.is_alive()
     assert town.value(COUNT) == 1
-    town.start()  # the message was not acknowledged
-    town.wait_for(COUNT, 2)
+    wait_until(lambda: len(first.units) == 4, 20)  # the other one never gave a sign of life
+    town.wait_for(COUNT, 2)  # the message was not acknowledged
 
 
-def test_a_second_gateway_ends_the_first_one_even_without_messages(town):
-    first = town.start()
-    second = town.start()
+def test_a_gateway_ends_when_another_is_started_under_its_name(town):
+    first = town.start(name="flood desk")
+    second = town.start(name="flood desk")
     first.thread.join(15)
-    assert isinstance(first.error, LeaseLostError)
+    assert isinstance(first.error, SupersededError)
+    assert "flood desk" in str(first.error)
     second.wait_ready()
     town.device().publish({"ts": NOW_MS, "m": {"depth_m": 0.01}})
     town.wait_for(COUNT, 1)

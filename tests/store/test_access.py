@@ -22,10 +22,11 @@ SECRET = [
     "rollup_dirty",
     "alert_transition",
     "intake",
+    "gateway",
     "reading_sequence",
 ]
 # What belongs to no town, or is said of every town on purpose.
-SHARED = {"town_directory", "level_label", "schema_version", "town_role"}
+SHARED = {"town_directory", "town_listening", "level_label", "schema_version", "town_role"}
 
 
 @pytest.fixture
