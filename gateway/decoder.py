@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gateway.batch import NO_SEQUENCE, Batch, Position, Refused, RowLists, Rows
+from gateway.codecs import native
 from gateway.codecs.reading import Fix, Reading
 from gateway.errors import RefusedReadingError
 from gateway.intake import Message
@@ -64,13 +65,17 @@ class Decoder:
             except RefusedReadingError as error:
                 lists.truncate(length)
                 del positions[fixes:], probes[nonces:]
+                lists.counts.append(0)
+                if error.reason is Reason.UNKNOWN_DEVICE and (tests := _probes_of_nobody(message)):
+                    probes += [(nonce, message.intake.tenant_id) for nonce in tests]
+                    continue
                 code = device.code if device is not None else registry.code_in(message)
                 refused.append(
                     Refused(message, message.intake.tenant_id, code, error.reason, error.detail)
                 )
             else:
                 heard[device.device_id] = (device.tenant_id, message.received_ms)
-            lists.counts.append(len(lists.sensor) - length)
+                lists.counts.append(len(lists.sensor) - length)
         taken = messages[: len(lists.counts)]
         received = np.fromiter((m.received_ms for m in taken), np.int64, len(taken))
         return Batch(taken, Rows.of(lists, received), positions, refused, heard, probes)
@@ -149,6 +154,20 @@ class Decoder:
         if time_ms - received_ms > self._max_future_ms:
             detail = f"ts {time_ms}, received {received_ms}"
             raise RefusedReadingError(Reason.TIME_IN_FUTURE, detail)
+
+
+def _probes_of_nobody(message: Message) -> list[str]:
+    """Return the nonces of a message of nothing but test publishes, from no device of the town.
+
+    `mizumori doctor` tries each partition of a town with a device code that falls on it. Nobody
+    but the gateway's own account may publish for a device that is not there.
+    """
+    try:
+        readings = native.decode(message.payload)
+    except RefusedReadingError:
+        return []
+    nonces = [reading.probe for reading in readings if reading.probe and not reading.m]
+    return nonces if len(nonces) == len(readings) else []
 
 
 class _Clock:

@@ -115,6 +115,15 @@ def test_a_topic_that_is_not_a_device_of_the_town_is_refused(registry, topic, re
     assert len(batch.rows) == 1
 
 
+def test_a_test_publish_of_a_device_that_is_not_there_is_seen_and_not_refused(registry):
+    probe = message(b'{"probe": "5f0c"}', b"mz/v1/kawabe/d/nobody/up")
+    mixed = message(b'[{"probe": "a"}, {"m": {"depth_m": 1}}]', b"mz/v1/kawabe/d/nobody/up")
+    batch = decode(registry, probe, mixed)
+    assert [nonce for nonce, _ in batch.probes] == ["5f0c"]
+    assert [(r.message, r.reason) for r in batch.refused] == [(mixed, Reason.UNKNOWN_DEVICE)]
+    assert len(batch.messages) == 2
+
+
 def test_a_device_in_maintenance_is_stored(registry):
     assert len(decode(registry, message(GOOD, b"mz/v1/kawabe/d/flood-02/up")).rows) == 1
 
