@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from deploy import cli_broker, cli_config, cli_doctor, cli_service, cli_up
+from deploy import cli_broker, cli_config, cli_doctor, cli_replay, cli_service, cli_up
 from deploy.cli_device import app as device_app
 from deploy.cli_grafana import app as grafana_app
 from deploy.cli_sim import app as sim_app
@@ -55,6 +55,7 @@ cli_service.register(app)
 cli_broker.register(app)
 cli_config.register(app)
 cli_doctor.register(app)
+cli_replay.register(app)
 app.add_typer(tenant_app, name="tenant")
 app.add_typer(device_app, name="device")
 app.add_typer(sim_app, name="sim")

@@ -4,6 +4,7 @@ import pytest
 
 from store import broker_accounts
 from store.database import Database
+from tests.jobs.door import Place
 from tests.store.conftest import add_town
 
 
@@ -39,3 +40,11 @@ def kawabe(quiet_town, owner, nats):
 
 def vars_of(account):
     return {name: getattr(account, name) for name in account.__slots__}
+
+
+@pytest.fixture
+def place(database_dsn):
+    """A town with a gateway's way into the store and the settlement, without a broker."""
+    made = Place(database_dsn)
+    yield made
+    made.close()

@@ -1,5 +1,8 @@
 """The gateway's way into the store without a broker, for readings in any order."""
 
+import itertools
+from datetime import UTC, datetime
+
 import numpy as np
 import psycopg
 from psycopg.types.json import Jsonb
@@ -7,11 +10,18 @@ from psycopg.types.json import Jsonb
 from gateway.batch import Batch, Rows
 from gateway.commit import Committer
 from gateway.links import Links
+from gateway.quarantine import Quarantine
 from gateway.registry import load
 from gateway.standing import Standing
+from jobs.settlement import Settlement
+from store import catalog
+from store.database import Database
 from store.ingest import AlreadyStoredError, StateMovedError
 from store.intake_lease import Lease
 from store.marks import Mark
+
+START_MS = 1_763_760_000_000
+_numbers = itertools.count(1)
 
 LEDGER = (
     "select rule_code, rule_version, onset_time, clear_time, level, peak_level, peak_value,"
@@ -32,18 +42,22 @@ class Door:
     def __init__(self, database, tenant_id):
         self.database, self.tenant_id = database, tenant_id
         self.leases = [Lease(tenant_id, 0, 1, True)]
-        self.committer = Committer(database, Links(), 3600.0)
+        self.committer = Committer(database, Links(), Quarantine(1000), 3600.0)
         self.standing = None
         self.moved = 0
 
     def restart(self):
         """Begin again from what is stored."""
         self.committer.forget()
+        self.standing = None
         self.load()
 
     def load(self):
+        """Read the registry anew."""
         with self.database.transaction() as conn:
-            self.standing = Standing.load(conn, load(conn))
+            registry = load(conn)
+            epoch = np.ones(len(registry.datastream_id), np.int64)
+            self.standing = Standing.load(conn, registry, epoch, self.standing)
 
     def take(self, readings, *, marks=0, received_ms=None):
         """Commit (datastream, time_ms, value) in one batch, in the order given."""
@@ -125,3 +139,44 @@ def add_rule(owner, tenant_id, device_id, code, kind, params, since_ms, *, enabl
             {"t": tenant_id, "d": device_id, "code": code, "kind": kind,
              "params": Jsonb(params), "since": since_ms, "enabled": enabled},
         )  # fmt: skip
+
+
+def at(minute):
+    return START_MS + 60_000 * minute
+
+
+def iso(minute):
+    return datetime.fromtimestamp(at(minute) / 1000, UTC)
+
+
+class Place:
+    """A town, its gateway's door, and the settlement."""
+
+    def __init__(self, dsn):
+        self.owner = Database(dsn.owner, name="test-owner")
+        self.gateway = Database(dsn.gateway, name="test-gateway")
+        self.jobs = Database(dsn.jobs, name="test-jobs")
+        with self.owner.transaction() as conn:
+            tenant = catalog.add_tenant(conn, code="kawabe", name_ja="川辺町", name_en="Kawabe")
+            self.tenant_id = tenant.tenant_id
+            conn.execute(
+                "insert into intake (tenant_id, partition_no, epoch) values (%s, 0, 1)",
+                (self.tenant_id,),
+            )
+        self.door = Door(self.gateway, self.tenant_id)
+        self.settlement = Settlement(self.jobs)
+
+    def sensor(self, rules):
+        return add_sensor(self.owner, self.tenant_id, f"s{next(_numbers)}", rules)
+
+    def value(self, sql, *parameters):
+        with self.owner.transaction() as conn:
+            return conn.execute(sql, parameters).fetchone()[0]
+
+    def rows(self, sql, *parameters):
+        with self.owner.transaction() as conn:
+            return conn.execute(sql, parameters).fetchall()
+
+    def close(self):
+        for database in (self.owner, self.gateway, self.jobs):
+            database.close()

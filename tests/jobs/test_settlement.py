@@ -1,7 +1,7 @@
 """The ledger does not depend on the order in which readings arrive."""
 
 import itertools
-from datetime import UTC, datetime
+import os
 
 import numpy as np
 import pytest
@@ -10,15 +10,10 @@ from hypothesis import strategies as st
 
 from detectors.quality import GrossRange, Spike
 from detectors.rules import Level, RateOfRise, Threshold
-from jobs.settlement import Settlement
-from store import catalog
-from store.database import Database
-from tests.jobs.door import Door, add_rule, add_sensor, detector_state, ledger
+from tests.jobs.door import START_MS, Place, add_rule, at, detector_state, iso, ledger
 
-START_MS = 1_763_760_000_000
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
-_numbers = itertools.count(1)
 
 DEPTH = Threshold(
     (Level(0.1, 0.05, delay_off_s=300.0), Level(0.2, 0.15, delay_off_s=300.0)), ceiling_per_h=20.0
@@ -48,51 +43,11 @@ def module_database(postgres, database_template):
     _drop(postgres.dsn, name)
 
 
-class Place:
-    """A town, its gateway's door, and the settlement."""
-
-    def __init__(self, dsn):
-        self.owner = Database(dsn.owner, name="test-owner")
-        self.gateway = Database(dsn.gateway, name="test-gateway")
-        self.jobs = Database(dsn.jobs, name="test-jobs")
-        with self.owner.transaction() as conn:
-            tenant = catalog.add_tenant(conn, code="kawabe", name_ja="川辺町", name_en="Kawabe")
-            self.tenant_id = tenant.tenant_id
-            conn.execute(
-                "insert into intake (tenant_id, partition_no, epoch) values (%s, 0, 1)",
-                (self.tenant_id,),
-            )
-        self.door = Door(self.gateway, self.tenant_id)
-        self.settlement = Settlement(self.jobs)
-
-    def sensor(self, rules=RULES):
-        return add_sensor(self.owner, self.tenant_id, f"s{next(_numbers)}", rules)
-
-    def value(self, sql, *parameters):
-        with self.owner.transaction() as conn:
-            return conn.execute(sql, parameters).fetchone()[0]
-
-    def rows(self, sql, *parameters):
-        with self.owner.transaction() as conn:
-            return conn.execute(sql, parameters).fetchall()
-
-    def close(self):
-        for database in (self.owner, self.gateway, self.jobs):
-            database.close()
-
-
 @pytest.fixture(scope="module")
 def shared(module_database):
     place = Place(module_database)
     yield place
     place.close()
-
-
-@pytest.fixture
-def place(database_dsn):
-    made = Place(database_dsn)
-    yield made
-    made.close()
 
 
 @st.composite
@@ -156,7 +111,7 @@ def deliver(place, device, stream, readings, changes, data, *, settle):
 
 
 CASES = settings(
-    max_examples=40,
+    max_examples=int(os.environ.get("SETTLEMENT_CASES", "20")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
@@ -199,17 +154,9 @@ def test_rules_hold_by_phenomenon_time_whatever_arrives_when(shared, data):
     compare(shared, data, series, changes)
 
 
-def at(minute):
-    return START_MS + MINUTE_MS * minute
-
-
-def iso(minute):
-    return datetime.fromtimestamp(at(minute) / 1000, UTC)
-
-
 def test_a_flood_that_a_logger_kept_is_told_and_the_record_corrected(place):
     """Hours later the readings of a flood come that nobody knew of."""
-    _, stream = place.sensor()
+    _, stream = place.sensor(RULES)
     place.door.load()
     place.door.take([(stream, at(m), 0.0) for m in (0, 1, 2, 300, 301, 302)])
     flood = [(stream, at(m), 0.25 if 20 <= m < 40 else 0.0) for m in range(3, 120)]
@@ -279,7 +226,7 @@ def test_a_gateway_goes_on_from_what_was_settled(place):
 
 
 def test_late_readings_that_change_nothing_now_do_not_disturb_the_gateway(place):
-    _, stream = place.sensor()
+    _, stream = place.sensor(RULES)
     place.door.load()
     place.door.take([(stream, at(m), 0.0) for m in range(300, 400)])
     place.door.take([(stream, at(m), 0.0) for m in range(100)])
@@ -289,7 +236,7 @@ def test_late_readings_that_change_nothing_now_do_not_disturb_the_gateway(place)
 
 
 def test_a_settlement_begins_at_the_last_checkpoint(place):
-    _, stream = place.sensor()
+    _, stream = place.sensor(RULES)
     place.door.load()
     place.door.take([(stream, at(m), 0.0) for m in range(0, 600, 2)])
     place.door.take([(stream, at(501), 0.3)])
