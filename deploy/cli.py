@@ -9,9 +9,18 @@ from typing import Annotated
 
 import typer
 
-from deploy import cli_broker, cli_config, cli_doctor, cli_replay, cli_service, cli_up
+from deploy import (
+    cli_broker,
+    cli_config,
+    cli_doctor,
+    cli_import,
+    cli_replay,
+    cli_service,
+    cli_up,
+)
 from deploy.cli_device import app as device_app
 from deploy.cli_grafana import app as grafana_app
+from deploy.cli_quarantine import app as quarantine_app
 from deploy.cli_sim import app as sim_app
 from deploy.cli_tenant import app as tenant_app
 from deploy.failure import sentence
@@ -56,8 +65,10 @@ cli_broker.register(app)
 cli_config.register(app)
 cli_doctor.register(app)
 cli_replay.register(app)
+cli_import.register(app)
 app.add_typer(tenant_app, name="tenant")
 app.add_typer(device_app, name="device")
+app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(sim_app, name="sim")
 app.add_typer(grafana_app, name="grafana")
 

@@ -6,6 +6,7 @@ from api.errors import StartError
 from deploy.broker.errors import BrokerError
 from deploy.embedded.errors import EmbeddedError
 from deploy.grafana.errors import GrafanaSyncError
+from deploy.import_item import ImportFileError
 from deploy.settings import SettingsError
 from firmware_sim.errors import SimulatorError
 from gateway.errors import GatewayError
@@ -18,6 +19,7 @@ SPOKEN = (
     StoreError,
     GatewayError,
     GrafanaSyncError,
+    ImportFileError,
     SimulatorError,
     StartError,
 )

@@ -3,6 +3,9 @@
 ``{"ts": 1763760000123, "seq": 12345, "m": {"depth_m": 0.123}}``, with ``fix`` instead of or
 beside ``m`` for a position; ``{"probe": "nonce"}`` is a test publish. A device without a clock
 leaves ``ts`` out, or says with ``age_ms`` how long ago it measured.
+
+``{"mizumori": [...]}`` holds the same and is understood for every device, whatever it speaks
+itself: imports and replays of the quarantine say what they have found in this form.
 """
 
 import msgspec
@@ -11,6 +14,14 @@ from gateway.codecs.reading import Reading
 from gateway.errors import RefusedReadingError
 from gateway.reasons import Reason
 
+OWN = b'{"mizumori":'
+
+
+class _Own(msgspec.Struct, forbid_unknown_fields=True):
+    mizumori: list[Reading]
+
+
+_own = msgspec.json.Decoder(_Own)
 _decoder: msgspec.json.Decoder[Reading | list[Reading]] = msgspec.json.Decoder(
     Reading | list[Reading]
 )
@@ -31,7 +42,9 @@ def decode(payload: bytes) -> list[Reading]:
     {'depth_m': None}
     """
     try:
-        decoded = _decoder.decode(payload)
+        decoded = (
+            _own.decode(payload).mizumori if payload.startswith(OWN) else _decoder.decode(payload)
+        )
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RefusedReadingError(Reason.BAD_PAYLOAD, str(error)[:500]) from error
     if not isinstance(decoded, list):
@@ -39,3 +52,14 @@ def decode(payload: bytes) -> list[Reading]:
     if not decoded:
         raise RefusedReadingError(Reason.EMPTY, "an empty array")
     return decoded
+
+
+def encode_own(readings: list[Reading]) -> bytes:
+    """Return the payload that says these readings for any device.
+
+    Examples
+    --------
+    >>> decode(encode_own([Reading(ts=1, m={"ph": 7.0})]))[0].m
+    {'ph': 7.0}
+    """
+    return msgspec.json.encode(_Own(readings))

@@ -1,0 +1,29 @@
+"""What is found in a file that is imported."""
+
+from dataclasses import dataclass
+
+from gateway.codecs.reading import Reading
+
+
+class ImportFileError(Exception):
+    """A file cannot be imported at all; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A reading, where it stands, and the device it names, if it names one."""
+
+    line: int
+    device: str | None
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Something that could not be read, and why."""
+
+    line: int
+    reason: str
+
+
+Found = Item | Skipped

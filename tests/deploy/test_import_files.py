@@ -1,0 +1,101 @@
+"""Files of loggers, read: what is in them, and what is skipped and why."""
+
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from deploy.import_csv import read as read_csv
+from deploy.import_item import ImportFileError, Item, Skipped
+from deploy.import_track import read_gpx, read_nmea
+from tests.gateway.test_nmea import RMC
+
+TOKYO = ZoneInfo("Asia/Tokyo")
+MS = 1_793_493_000_000  # 2026-11-01T00:30:00Z
+
+
+def rows(text, zone=None, encoding="utf-8"):
+    return list(read_csv(text.encode(encoding), zone))
+
+
+def test_a_column_a_property_and_a_row_a_value_say_the_same():
+    wide = rows("time,depth_m,battery_v\n2026-11-01T09:30:00+09:00,0.1,\n")
+    long = rows("device;time;property;value\nx;2026-11-01T00:30Z;depth_m;0.1\n")
+    [one], [other] = wide, long
+    assert one.reading == other.reading
+    assert (one.reading.ts, one.reading.m, one.device) == (MS, {"depth_m": 0.1}, None)
+    assert other.device == "x"
+
+
+def test_times_as_loggers_write_them():
+    text = "time,水温,a\n2026/11/01 09:30:00,5,1\n1793493000000,,2\n2026-11-01,3,\n"
+    first, second, third = rows(text, TOKYO, "cp932")
+    assert (first.reading.ts, first.reading.m) == (MS, {"水温": 5, "a": 1})
+    assert (second.reading.ts, second.reading.m) == (MS, {"a": 2})
+    assert third.reading.ts == MS - 34_200_000
+    [recorded] = rows("time_utc,device,a\n2026-11-01T00:30:00Z,x,1\n")
+    assert (recorded.reading.ts, recorded.device) == (MS, "x")
+    [skipped] = rows("time,a\n2026/11/01 09:30:00,5\n")
+    assert skipped == Skipped(2, "the time names no zone: say which with --time-zone")
+
+
+def test_missing_values_positions_and_numbers():
+    text = "time,seq,lat,lon,blade,ph\n1793493000000,7,38.2,140.3,down,欠測\n"
+    [item] = rows(text)
+    assert (item.reading.seq, item.reading.m) == (7, {"ph": None})
+    assert (item.reading.fix.lat, item.reading.fix.blade) == (38.2, True)
+
+
+@pytest.mark.parametrize(("row", "words"), [
+    ("yesterday,1", "is not like"), (",1", "is not like"), ("1793493000000,high", "not a number"),
+    ("1793493000000,inf", "not a number"), ("1793493000000,", "no value"),
+    ("1793493000000", "no value"),
+    ("9" * 30 + ",1", "out of range"),
+])  # fmt: skip
+def test_a_bad_row_is_skipped_with_its_line_and_its_neighbours_are_read(row, words):
+    good = "1793493000000,0.5"
+    first, bad, last = rows(f"time,depth_m\n{good}\n\n{row}\n{good}\n")
+    assert isinstance(first, Item)
+    assert isinstance(last, Item)
+    assert bad.line == 4
+    assert words in bad.reason
+
+
+@pytest.mark.parametrize("data", [
+    b"", b"\xff\xfe\x00", b"a,b\n1,2\n", b"time\n1\n", b"time,a,a\n1,2,3\n", b"time,\n1,2\n",
+])  # fmt: skip
+def test_a_file_without_a_usable_header_is_refused_in_words(data):
+    with pytest.raises(ImportFileError, match=r"\w+ \w+"):
+        list(read_csv(data, None))
+
+
+GPX = """<?xml version="1.0"?><gpx xmlns="http://www.topografix.com/GPX/1/1" version="1.1"><trk>
+<trkseg><trkpt lat="38.24" lon="140.34"><time>2026-11-01T00:30:00Z</time><hdop>1.2</hdop>
+<extensions><x:speed xmlns:x="u">10</x:speed></extensions></trkpt>
+<trkpt lat="38.25" lon="140.34"/>
+<trkpt lat="north" lon="1"><time>2026-11-01T00:30:00Z</time></trkpt>
+</trkseg></trk></gpx>"""
+
+
+def test_a_gpx_track():
+    point, untimed, unplaced = read_gpx(GPX.encode())
+    assert (point.reading.ts, point.reading.fix.lat, point.reading.fix.hdop) == (MS, 38.24, 1.2)
+    assert point.reading.fix.speed_kmh == pytest.approx(36)
+    assert (untimed.reason, unplaced.reason) == (
+        "the point has no usable time", "the point has no usable place",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"<kml/>", b"<gpx>", b"<!DOCTYPE gpx [<!ENTITY a 'b'>]><gpx/>"]
+)
+def test_what_is_no_gpx_is_refused_in_words(data):
+    with pytest.raises(ImportFileError, match="GPX"):
+        list(read_gpx(data))
+
+
+def test_nmea_lines_and_those_that_are_damaged():
+    item, skipped = read_nmea((RMC + RMC.replace("3814", "3815")).encode())
+    assert item.reading.fix.lat == pytest.approx(38.24)
+    assert skipped.reason == "bad checksum"
+    with pytest.raises(ImportFileError):
+        list(read_nmea(b"nothing"))
