@@ -55,6 +55,13 @@ class Rows:
     broken: Bools
     same: Bools
 
+    def take(self, index: Index) -> "Rows":
+        """Some of the rows, in the same order."""
+        return Rows(
+            self.owner[index], self.time_ms[index], self.reach[index], self.leave[index],
+            self.broken[index], self.same[index],
+        )  # fmt: skip
+
 
 def scan(
     rows: Rows, carry: Carry, delay_on_ms: Times, delay_off_ms: Times, at: Index
@@ -86,11 +93,38 @@ def scan(
     beyond `on` can change it, while it is on only a run at or beyond `off`; a run of the other
     kind ends before it could matter, because no reading is beyond both.
     """
-    n, lanes = len(rows.time_ms), carry.timer.shape[1]
-    index = np.arange(n)
+    n = len(rows.time_ms)
     first = np.empty(n, bool)
     first[:1] = True
     first[1:] = rows.owner[1:] != rows.owner[:-1]
+    bits = np.zeros(n, np.uint16)
+    timer = np.full((len(at), carry.timer.shape[1]), NEVER, np.int64)
+    # Sensors that are at rest and reach nothing stay so: most of a town on most days.
+    awake = carry.bits != 0
+    awake[rows.owner[rows.reach != 0]] = True
+    lively = np.flatnonzero(awake[rows.owner])
+    if len(lively):
+        some = rows if len(lively) == n else rows.take(lively)
+        wanted = np.flatnonzero(awake[rows.owner[at]])
+        places = np.searchsorted(lively, at[wanted])
+        bits[lively], timer[wanted] = _scan_lanes(
+            some, first[lively], carry, delay_on_ms, delay_off_ms, places
+        )
+
+    change_ms = rows.time_ms.copy()
+    heads = np.flatnonzero(first)
+    kept = heads[rows.same[heads]]
+    change_ms[kept] = carry.flat[rows.owner[kept]]
+    flat = change_ms[np.maximum.accumulate(np.where(first | ~rows.same, np.arange(n), 0))]
+    return bits, flat, Carry(bits[at], timer, flat[at])
+
+
+def _scan_lanes(
+    rows: Rows, first: Bools, carry: Carry, delay_on_ms: Times, delay_off_ms: Times, at: Index
+) -> tuple[Bits, Times]:
+    """Bits after each row, and timers after the rows `at`."""
+    n, lanes = len(rows.time_ms), carry.timer.shape[1]
+    index = np.arange(n)
     heads = np.flatnonzero(first)
     head_owner = rows.owner[heads]
     unbroken = ~rows.broken
@@ -99,8 +133,8 @@ def scan(
 
     bits = np.zeros(n, np.uint16)
     timer = np.full((len(at), lanes), NEVER, np.int64)
-    any_reach = np.bitwise_or.reduce(rows.reach) if n else np.uint16(0)
-    any_on = np.bitwise_or.reduce(carry.bits[head_owner]) if n else np.uint16(0)
+    any_reach = np.bitwise_or.reduce(rows.reach)
+    any_on = np.bitwise_or.reduce(carry.bits[head_owner])
     for lane in range(lanes):
         shift = np.uint16(lane)
         if not ((any_reach | any_on) >> shift) & 1:
@@ -131,9 +165,4 @@ def scan(
             np.where(leave[at], began[1][at], NEVER),
             np.where(reach[at], began[0][at], NEVER),
         )
-
-    change_ms = rows.time_ms.copy()
-    kept = heads[rows.same[heads]]
-    change_ms[kept] = carry.flat[rows.owner[kept]]
-    flat = change_ms[np.maximum.accumulate(np.where(first | ~rows.same, index, 0))]
-    return bits, flat, Carry(bits[at], timer, flat[at])
+    return bits, timer

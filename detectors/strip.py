@@ -162,11 +162,7 @@ def _compare_slopes(strip: Strip, lanes: Lanes, kind: Index, rows: Index) -> Non
     index = np.arange(len(strip.owner))
     after_gap = np.maximum.accumulate(np.where((strip.mark & BROKEN) != 0, index, 0))
     furthest = rows - np.maximum(after_gap[rows], strip.start[strip.owner[rows]])
-    lag = np.arange(WINDOW)[:, None]
-    back = np.maximum(rows - lag, 0)
-    behind_ms = strip.time_ms[back] - strip.time_ms[rows]
-    rise = value[back] - value[rows]
-    usable = (lag <= furthest) & (behind_ms >= -lanes.span_ms[kind]) & ~np.isnan(rise)
+    behind_ms, rise, usable = _look_back(strip.time_ms, value, rows, furthest, lanes.span_ms[kind])
 
     slope, error = np.full(len(rows), np.nan), np.zeros(len(rows))
     moving = (usable & (rise != 0.0)).any(axis=0)
@@ -191,6 +187,41 @@ def _compare_slopes(strip: Strip, lanes: Lanes, kind: Index, rows: Index) -> Non
         left = (turned <= lanes.off[kind, lane]) & lanes.present[kind, lane]
         strip.reach[rows] |= reached.astype(np.uint16) << np.uint16(lane)
         strip.leave[rows] |= left.astype(np.uint16) << np.uint16(lane)
+
+
+def _look_back(
+    time_ms: Times, value: Floats, rows: Index, furthest: Index, span_ms: Times
+) -> tuple[Times, Floats, Bools]:
+    """Gather the window of each row, one lag after the other, as far as any window reaches.
+
+    Parameters
+    ----------
+    furthest : int64[m]
+        Readings before each row that its window may hold.
+    span_ms : int64[m]
+
+    Returns
+    -------
+    behind_ms : int64[w, m]
+        Time after the row's own: 0 or negative. w is at most WINDOW.
+    rise : float64[w, m]
+        Value less the row's own; NaN where missing.
+    usable : bool[w, m]
+    """
+    now_ms, here = time_ms[rows], value[rows]
+    behind = [np.zeros(len(rows), np.int64)]
+    rise, usable = [np.zeros(len(rows))], [np.ones(len(rows), bool)]
+    for lag in range(1, WINDOW):
+        at = np.maximum(rows - lag, 0)
+        after_ms = time_ms[at] - now_ms
+        inside = (lag <= furthest) & (after_ms >= -span_ms)
+        if not inside.any():
+            break
+        difference = value[at] - here
+        behind.append(after_ms)
+        rise.append(difference)
+        usable.append(inside & ~np.isnan(difference))
+    return np.stack(behind), np.stack(rise), np.stack(usable)
 
 
 def judge(
