@@ -166,8 +166,8 @@ class Place:
         self.door = Door(self.gateway, self.tenant_id)
         self.settlement = Settlement(self.jobs)
 
-    def sensor(self, rules):
-        return add_sensor(self.owner, self.tenant_id, f"s{next(_numbers)}", rules)
+    def sensor(self, rules, code=None):
+        return add_sensor(self.owner, self.tenant_id, code or f"s{next(_numbers)}", rules)
 
     def value(self, sql, *parameters):
         with self.owner.transaction() as conn:

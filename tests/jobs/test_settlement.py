@@ -2,6 +2,9 @@
 
 import itertools
 import os
+import random
+import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +13,13 @@ from hypothesis import strategies as st
 
 from detectors.quality import GrossRange, Spike
 from detectors.rules import Level, RateOfRise, Threshold
+from firmware_sim.recording import read_recording
+from jobs.settlement import Settlement
+from store import conflicts, rules
 from tests.jobs.door import START_MS, Place, add_rule, at, detector_state, iso, ledger
 
 HOUR_MS = 3_600_000
+FLOODS = Path(__file__).parents[1] / "data" / "nyc_street_floods_2023-09-29.csv.gz"
 MINUTE_MS = 60_000
 
 DEPTH = Threshold(
@@ -252,3 +259,146 @@ def test_a_settlement_begins_at_the_last_checkpoint(place):
     place.door.take([(stream, at(1), 0.3)])  # older than any checkpoint
     place.settlement.drain()
     assert place.value("select min(onset_time) from alert where not withdrawn") == iso(0)
+
+
+def test_a_real_flood_ends_in_the_ledger_of_its_sorted_delivery(place):
+    """The streets of New York on 2023-09-29, each reading up to six hours late, some twice."""
+    recording = read_recording(FLOODS)
+    with place.owner.transaction() as conn:
+        rules.add_defaults(conn, place.tenant_id)
+    names = [f"{copy}-{name}" for copy in ("sorted", "mixed") for name in recording.devices]
+    streams = {name: place.sensor((), code=name)[1] for name in names}
+    series = [(row.device, row.sample.time_ms, row.sample.values["depth_m"])
+              for row in recording.rows]  # fmt: skip
+    assert len(series) == 8181
+
+    def readings(copy, rows):
+        return [(streams[f"{copy}-{name}"], t, v) for name, t, v in rows]
+
+    place.door.load()
+    in_order = readings("sorted", sorted(series, key=lambda row: row[1]))
+    for low in range(0, len(in_order), 700):
+        place.door.take(in_order[low : low + 700])
+    assert place.value("select count(*) from unsettled") == 0
+    rng = np.random.default_rng(29)
+    rows = [*series, *(series[i] for i in rng.integers(0, len(series), 800))]
+    arrival = np.array([t for _, t, _ in rows]) + rng.uniform(0, 6 * HOUR_MS, len(rows))
+    settled = 0
+    mixed = readings("mixed", [rows[i] for i in np.argsort(arrival)])
+    for low in range(0, len(mixed), 450):
+        place.door.take(mixed[low : low + 450])
+        if low % 1800 == 0:
+            settled += place.settlement.drain()
+    settled += place.settlement.drain()
+    assert settled > 20
+    transitions = 0
+    for name in recording.devices:
+        found = ledger(place.owner, streams[f"mixed-{name}"])
+        assert found == ledger(place.owner, streams[f"sorted-{name}"])
+        transitions += len(found[1])
+    assert transitions > 100, "the storm was a big one"
+    assert place.value("select count(*) from observation") == 2 * len(series)
+    assert place.value("select count(*) from journal where kind = 'corrected'") > 10
+
+
+def test_settling_beside_a_gateway_that_goes_on_loses_and_doubles_nothing(place):
+    """Two threads at one datastream: the gateway takes readings in while the job settles."""
+    _, stream = place.sensor(RULES)
+    _, calm = place.sensor(RULES)
+    depth = {m: 0.25 if m % 90 in range(20, 40) else 0.12 if m % 50 == 7 else 0.0
+             for m in range(900)}  # fmt: skip
+    live = [m for m in depth if m % 3 or m > 850]
+    late = [m for m in depth if m not in set(live)]
+    random.Random(5).shuffle(late)
+    place.door.load()
+    place.door.take([(calm, at(m), depth[m]) for m in depth])
+    ended, errors, settled = threading.Event(), [], []
+
+    def settle():
+        other = Settlement(place.jobs)
+        try:
+            while not ended.is_set():
+                settled.append(other.drain())
+        except Exception as error:  # noqa: BLE001 - the test asks for it
+            errors.append(error)
+
+    jobs = [threading.Thread(target=settle) for _ in range(2)]
+    for job in jobs:
+        job.start()
+    for i in range(0, len(live), 4):
+        place.door.take([(stream, at(m), depth[m]) for m in live[i : i + 4]])
+        old = [m for m in late if m < live[i] - 60][:2]
+        late = [m for m in late if m not in old]
+        if old:
+            place.door.take([(stream, at(m), depth[m]) for m in old])
+    if late:
+        place.door.take([(stream, at(m), depth[m]) for m in late])
+    ended.set()
+    for job in jobs:
+        job.join(30)
+    assert not errors
+    assert sum(settled) > 10
+    assert place.door.moved > 0
+    place.settlement.drain()
+    found, expected = ledger(place.owner, stream), ledger(place.owner, calm)
+    assert [row[1:] for row in found[1]] == [row[1:] for row in expected[1]]
+    assert [row[1:] for row in found[0]] == [row[1:] for row in expected[0]]
+    assert place.value("select count(*) from observation") == 2 * len(depth)
+    assert detector_state(place.owner, stream)[1] == detector_state(place.owner, calm)[1]
+
+
+def test_the_winner_of_a_conflict_decides(place):
+    _, stream = place.sensor(rule_set(("depth", Threshold((Level(0.1, 0.05),)))))
+    place.door.load()
+    place.door.take([(stream, at(m), 0.0) for m in range(10)])
+    digest = min((conflicts.payload_hash(v, None), v) for v in (0.3, 0.31, 0.32, 0.33, 0.34))
+    assert digest[0] < conflicts.payload_hash(0.0, None)
+    place.door.take([(stream, at(5), digest[1])])
+    assert place.value("select count(*) from conflict where settled_at is null") == 1
+    with place.jobs.transaction() as conn:
+        assert conflicts.settle(conn)
+    place.settlement.drain()
+    assert place.rows("select onset_time, clear_time, peak_value from alert") == [
+        (iso(5), iso(6), digest[1])]  # fmt: skip
+    place.door.take([(stream, at(10), 0.0)])
+    assert place.door.moved == 1
+
+
+def test_one_that_cannot_be_settled_does_not_keep_the_others(place):
+    _, broken = place.sensor(RULES)
+    _, sound = place.sensor(RULES)
+    place.door.load()
+    for stream in (broken, sound):
+        place.door.take([(stream, at(m), 0.0) for m in (0, 200, 300)])
+    with place.owner.transaction() as conn:
+        conn.execute("insert into detector_checkpoint values (%s, %s, 'no state')",
+                     (broken, iso(1)))  # fmt: skip
+    for stream in (broken, sound):
+        place.door.take([(stream, at(m), 0.3) for m in range(50, 60)])
+    assert place.settlement.drain() == 1
+    assert place.rows("select datastream_id from unsettled") == [(broken,)]
+    assert place.value("select count(*) from alert where datastream_id = %s", sound) > 0
+
+
+def test_late_readings_of_a_datastream_without_rules_are_settled_too(place):
+    _, stream = place.sensor(())
+    place.door.load()
+    place.door.take([(stream, at(m), 0.0) for m in (0, 200)])
+    place.door.take([(stream, at(5), 0.3)])
+    place.settlement.drain()
+    assert place.value("select count(*) from unsettled") == 0
+    assert place.value("select count(*) from alert") == 0
+
+
+def test_a_rule_that_was_switched_off_still_decides_on_what_was_before(place):
+    device, stream = place.sensor(rule_set(("depth", Threshold((Level(0.1, 0.05),)))))
+    place.door.load()
+    place.door.take([(stream, at(m), 0.0) for m in range(10)])
+    add_rule(place.owner, place.tenant_id, device, "depth", "threshold",
+             Threshold((Level(0.1, 0.05),)).to_params(), at(60), enabled=False)  # fmt: skip
+    place.door.load()
+    place.door.take([(stream, at(m), 0.3) for m in (70, 71)])
+    assert place.value("select count(*) from alert") == 0
+    place.door.take([(stream, at(m), 0.3 if m < 25 else 0.0) for m in range(20, 30)])
+    place.settlement.drain()
+    assert place.rows("select onset_time, clear_time from alert") == [(iso(20), iso(25))]
