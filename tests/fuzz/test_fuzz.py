@@ -1,0 +1,33 @@
+"""Some thousand spoiled messages in the suite; a million by `python -m tests.fuzz`."""
+
+import contextlib
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.codecs.binding import bind
+from gateway.errors import RefusedReadingError
+from tests.fuzz.__main__ import PROPERTIES, run
+from tests.fuzz.seeds import FORMATS
+
+
+@pytest.mark.parametrize("place", range(len(FORMATS)))
+def test_the_seeds_are_good(place):
+    codec, params, payloads = FORMATS[place]
+    decode = bind(codec, params, PROPERTIES, moves=True)
+    assert any(reading.m or reading.fix for payload in payloads for reading in decode(payload))
+
+
+def test_nothing_escapes_of_spoiled_messages_and_no_neighbour_is_lost():
+    seen = run(5_000, seed=11)
+    assert seen["accepted"] > 500
+    assert seen["bad_payload"] > 1_000
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(range(len(FORMATS))), st.binary(max_size=300))
+def test_bytes_of_any_kind_are_read_or_refused(place, payload):
+    codec, params, _ = FORMATS[place]
+    with contextlib.suppress(RefusedReadingError):
+        bind(codec, params, PROPERTIES, moves=True)(payload)
