@@ -3,6 +3,10 @@
 A Kalman filter follows level and slope as an integrated random walk; the slope is damped in the
 forecast, because no stream rises for ever. What it says is shown to people and decides nothing in
 the ledger, so its exponentials may differ in the last bit between processors.
+
+Measured on New York's street floods (`make evaluate`): of 124 things said 79% of the intervals
+held, but 8 of 44 "expected" crossings did not come within four hours, where 10% was the aim. More
+innovations before anything is said (5 or 10 instead of 2) silenced most of it and was no better.
 """
 
 from dataclasses import dataclass, replace
