@@ -2,6 +2,7 @@
 DEMO ?= 1
 ROUNDS ?= 20
 SEED ?= 1
+GATEWAYS ?= 1
 # The first Python that is new enough; else python3, and preflight says what to do.
 PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done),python3)
@@ -48,8 +49,8 @@ lint: $(VENV)/.dev ## ruff and the import arrows
 types: $(VENV)/.dev ## mypy --strict
 	@$(BIN)/mypy
 
-chaos: $(VENV)/.dev ## kill and freeze parts at random, then audit; ROUNDS=n SEED=s
-	@$(BIN)/python -m tests.chaos --rounds $(ROUNDS) --seed $(SEED)
+chaos: $(VENV)/.dev ## kill and freeze parts at random, then audit; ROUNDS=n SEED=s GATEWAYS=n
+	@$(BIN)/python -m tests.chaos --rounds $(ROUNDS) --seed $(SEED) --gateways $(GATEWAYS)
 
 bench: $(VENV)/.dev ## speed of the detection core against others
 	@$(BIN)/python -m tests.bench.core

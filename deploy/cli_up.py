@@ -16,6 +16,12 @@ def up(
     demo: Annotated[
         bool, typer.Option("--demo", help="With a demo town and its simulated devices.")
     ] = False,
+    gateways: Annotated[
+        int,
+        typer.Option(
+            min=1, max=64, help="How many gateway processes share the work; one per core at most."
+        ),
+    ] = 1,
     config: ConfigOption = None,
 ) -> None:
     """Run everything on this machine: database, broker, gateway, jobs, API, console.
@@ -24,4 +30,4 @@ def up(
     """
     from deploy.supervisor.up import Supervisor
 
-    Supervisor(config, demo=demo).run()
+    Supervisor(config, demo=demo, gateways=gateways).run()

@@ -53,11 +53,14 @@ class Supervisor:
         The settings file, or None for the usual one.
     demo
         Whether to make the demo town and run its devices.
+    gateways
+        How many processes share the partitions of the towns.
     """
 
-    def __init__(self, config: Path | None, *, demo: bool) -> None:
+    def __init__(self, config: Path | None, *, demo: bool, gateways: int = 1) -> None:
         self._config = config.absolute() if config else None
         self._demo = demo
+        self._gateways = gateways
         self._said = load_settings(config, remembered=False)
         self._data = DataDir(self._said.embedded.data_dir)
         self._console = Console()
@@ -117,12 +120,13 @@ class Supervisor:
         if embedded.nats is not None:
             keeper = BrokerKeeper(settings, embedded.nats, self._console.say)
             self._start_broker(keeper)
-        gateway, jobs, api = (self._service(n, lifeline) for n in ("gateway", "jobs", "api"))
+        gateways = self._gateway_services(settings, lifeline)
+        jobs, api = (self._service(name, lifeline) for name in ("jobs", "api"))
         with self._step("Starting gateway, jobs, API and console"):
-            for service in (gateway, jobs, api):
+            for service in (*gateways, jobs, api):
                 self._launch(service)
             # A broker of somebody else's may know no sessions to ask for.
-            self._wait(gateway, lambda: embedded.nats is None or gateway_listens(settings))
+            self._wait(gateways[0], lambda: embedded.nats is None or gateway_listens(settings))
             self._wait(api, lambda: _answers(settings))
         if self._demo:
             with self._step("Making the demo town"):
@@ -172,6 +176,17 @@ class Supervisor:
         with self._step("Taking over the running broker" if running else "Starting the broker"):
             keeper.start()
         self._watched.append(self._watch_embedded("The broker", server, keeper.start_server))
+
+    def _gateway_services(self, settings: Settings, lifeline: Lifeline) -> list[Service]:
+        """Return the gateways: each has a name, under which a new start takes its place at once."""
+        numbers = range(1, self._gateways + 1)
+        names = [f"gateway-{n}" for n in numbers] if self._gateways > 1 else ["gateway"]
+        port = settings.gateway.metrics_port
+        services = []
+        for number, name in enumerate(names):
+            own = ("--metrics-port", str(port + number)) if port and number else ()
+            services.append(self._service(name, lifeline, "gateway", "--name", name, *own))
+        return services
 
     def _service(self, name: str, lifeline: Lifeline, *arguments: str) -> Service:
         command = [sys.executable, "-P", "-m", "deploy.cli", *(arguments or (name,))]

@@ -1,4 +1,4 @@
-"""`make chaos ROUNDS=n SEED=s`: faults at random against a real system, then the audit."""
+"""`make chaos ROUNDS=n SEED=s GATEWAYS=n`: random faults against a real system, then the audit."""
 
 import argparse
 import sys
@@ -14,13 +14,16 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rounds", type=int, default=20)
     options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--gateways", type=int, default=1)
     said = options.parse_args()
     with tempfile.TemporaryDirectory(prefix="mizumori-chaos-") as name:
         Path(name).chmod(0o711)  # the account that runs the database passes through
         system = System(Path(name))
+        system.gateways = said.gateways
         try:
             system.start()
-            found = run(system, choose(said.seed, said.rounds, 4.0), seed=said.seed, say=print)
+            faults = choose(said.seed, said.rounds, 4.0, said.gateways)
+            found = run(system, faults, seed=said.seed, say=print)
         finally:
             system.close()
     print(found)

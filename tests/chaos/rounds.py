@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from store.gateways import LEASE_S
 from tests.chaos.audit import Audit, audit, stored_rows
 from tests.chaos.publisher import Publisher
 from tests.fixtures.system import System
@@ -16,6 +17,9 @@ from tests.fixtures.system import System
 TOWN = "chaos"
 PARTS = ("gateway", "broker", "database", "jobs", "api", "supervisor")
 FAULTS = ("kill", "freeze")
+FROZEN_S = 2.0
+# Of several gateways one that is frozen for longer than its lease is taken over before it wakes.
+TAKEN_OVER_S = LEASE_S + 4.0
 SETTLED_WITHIN_S = 120.0
 
 
@@ -26,19 +30,25 @@ class Fault:
     kind: str
     part: str
     after_s: float
+    frozen_s: float = FROZEN_S
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.part} after {self.after_s:.1f} s"
+        how_long = f" for {self.frozen_s:.0f} s" if self.kind == "freeze" else ""
+        return f"{self.kind} {self.part} after {self.after_s:.1f} s{how_long}"
 
 
-def choose(seed: int, rounds: int, round_s: float) -> list[Fault]:
+def choose(seed: int, rounds: int, round_s: float, gateways: int = 1) -> list[Fault]:
     """Choose the faults: the same ones for the same seed. The supervisor is only killed."""
     chance = random.Random(seed)
     faults = []
     for _ in range(rounds):
         part = chance.choice(PARTS)
+        if gateways > 1 and part == "gateway":
+            part = f"gateway-{chance.randint(1, gateways)}"
         kind = "kill" if part == "supervisor" else chance.choice(FAULTS)
-        faults.append(Fault(kind, part, chance.uniform(0.1, 0.7) * round_s))
+        long = kind == "freeze" and gateways > 1 and "gateway" in part and chance.random() < 0.5
+        after_s = chance.uniform(0.1, 0.7) * round_s
+        faults.append(Fault(kind, part, after_s, TAKEN_OVER_S if long else FROZEN_S))
     return faults
 
 
@@ -62,7 +72,7 @@ def suffer(system: System, fault: Fault) -> None:
         pid = _pid(system, fault.part)
         os.kill(pid, signal.SIGSTOP)
         try:
-            time.sleep(2.0)
+            time.sleep(fault.frozen_s)
         finally:
             os.kill(pid, signal.SIGCONT)
         return
