@@ -263,6 +263,8 @@ class Intake:
             delay = min(2 * delay, RETRY_S[1])
         self._wake_read.close()
         self._wake_write.close()
+        with contextlib.suppress(KeyError):  # it was never subscribed
+            metrics.CONNECTED.remove(self.name)
         self._ended = True
         self._changed()
 

@@ -3,7 +3,7 @@
 from prometheus_client import Counter, Gauge, Histogram
 
 MESSAGES = Counter("mizumori_gateway_messages", "Messages taken in and acknowledged.")
-READINGS = Counter("mizumori_gateway_readings", "Readings stored.")
+READINGS = Counter("mizumori_gateway_readings", "Readings stored; positions apart.")
 POSITIONS = Counter("mizumori_gateway_positions", "Positions stored.")
 DUPLICATES = Counter("mizumori_gateway_duplicates", "Readings that were already stored.")
 CONFLICTS = Counter(
