@@ -25,6 +25,8 @@ MAX_MEMORY_BYTES = 64 << 20
 LOGIN_WITHIN_S = 30
 LOG_BYTES = 64 << 20
 LOG_FILES = 4
+# No town can be called so.
+GUARD = "@no-town"
 
 _TENANT = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
@@ -108,7 +110,7 @@ def render(
     for device in devices:
         by_town[device.tenant_code].append(device)
     lines = _server(settings)
-    lines.append("accounts {")
+    lines += ["accounts {", *_guard(admin_secret)]
     for account in sorted(accounts, key=lambda a: a.tenant_code):
         town = account.tenant_code
         open_to = by_town[town] if town in admitted else []
@@ -146,6 +148,21 @@ def _server(settings: NatsSettings) -> list[str]:
             f"log_max_num: {LOG_FILES}",
         ]
     return lines
+
+
+def _guard(admin_secret: str) -> list[str]:
+    """Return an account without a town, whose user nobody is.
+
+    A server that knows no user at all lets everybody in, into an account of its own: before the
+    first town is added, a device's readings would be acknowledged there and thrown away.
+    """
+    return [
+        f"  {_text(GUARD)} {{",
+        "    users [",
+        _user(admin_user(GUARD), hash_for_config(admin_user(GUARD), admin_secret), "STANDARD"),
+        "    ]",
+        "  }",
+    ]
 
 
 def _tls(settings: NatsSettings) -> str:

@@ -23,7 +23,7 @@ from tests.broker.clients import (
     publish_packet,
     up,
 )
-from tests.fixtures.broker import TOWN, wait_until
+from tests.fixtures.broker import TOWN, NatsServer, wait_until
 
 
 def violations(server):
@@ -121,6 +121,19 @@ def test_a_reading_sent_together_with_connect_is_kept(nats):
     with intakes(nats) as opened:
         assert [(n, m.payload) for n, m in drain_all(opened)] == [(1, b"first")]
     assert violations(nats) == []
+
+
+@pytest.mark.parametrize("login", [("kawabe/flood-01", "0" * 32), None])
+def test_a_broker_without_towns_lets_nobody_in(tmp_path_factory, login):
+    server = NatsServer(tmp_path_factory.mktemp("no-towns"))
+    server.renew()
+    server.start()
+    try:
+        with socket.create_connection((server.host, server.mqtt_port), timeout=5) as connection:
+            connection.sendall(connect_packet(*(login or ("", "")), "early"))
+            assert connection.recv(4) in (b"\x20\x02\x00\x05", b"\x20\x02\x00\x04", b"")
+    finally:
+        server.stop()
 
 
 def test_a_wrong_secret_is_refused_and_named(nats):
