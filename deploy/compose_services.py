@@ -2,6 +2,8 @@
 
 import socket
 
+import psycopg
+
 from api import service as api_service
 from deploy.compose_database import open_database
 from deploy.settings import Settings
@@ -10,6 +12,9 @@ from deploy.structured_log import configure_log
 from gateway import service as gateway_service
 from jobs import service as jobs_service
 from jobs.town_publisher import BrokerAddress
+from store import gateways
+from store.database import Database
+from store.errors import StoreError
 from store.gateways import session_name
 
 BROKER_WITHIN_S = 2.0
@@ -55,7 +60,21 @@ def run_api(settings: Settings) -> None:
         api = api.model_copy(update={"town_maps": settings.embedded.data_dir / TOWN_MAPS})
     # Each request thread may hold a connection, and the live feed one more.
     with open_database(settings, "api", name="mizumori-api", max_size=api.threads + 1) as database:
-        api_service.run(api, database, {"broker": lambda: _broker_problem(settings)})
+        checks = {
+            "broker": lambda: _broker_problem(settings),
+            "gateway": lambda: _gateway_problem(database),
+        }
+        api_service.run(api, database, checks)
+
+
+def _gateway_problem(database: Database) -> str | None:
+    """Say which towns no gateway listens to, for the API's /ready; None if each is listened to."""
+    try:
+        with database.transaction() as connection:
+            found = gateways.listening(connection)
+    except (StoreError, psycopg.Error):
+        return "Whether a gateway listens cannot be told while the database is away."
+    return " ".join(town.problem for town in found if town.problem) or None
 
 
 def _broker_problem(settings: Settings) -> str | None:

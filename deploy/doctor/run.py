@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import psycopg
+
 from deploy.broker import findings as broker_findings
 from deploy.broker.errors import BrokerError
 from deploy.broker.probe import probe as probe_town
@@ -11,7 +13,7 @@ from deploy.doctor import machine
 from deploy.doctor.finding import Finding, Verdict
 from deploy.settings import Settings, SettingsError
 from deploy.supervisor.broker_keeper import mqtt_address
-from store import broker_accounts, migrate
+from store import broker_accounts, gateways, migrate
 from store.broker_accounts import BrokerAccount, BrokerDevice
 from store.database import Database
 from store.errors import StoreError
@@ -94,11 +96,29 @@ def _examine_broker(
         for found in broker_findings.examine(accounts, devices, settings.nats):
             town = f"{found.town}: " if found.town else ""
             yield Finding(VERDICTS[found.severity], "broker", town + found.sentence)
+    yield from _examine_gateways(database)
     if not accounts:
         yield Finding("ok", "towns", "there are none yet: mizumori tenant add")
     if probe:
         for account in accounts:
             yield _probe(settings, database, account)
+
+
+def _examine_gateways(database: Database) -> Iterator[Finding]:
+    """Say which towns are listened to, as the gateways themselves say with each sign of life."""
+    try:
+        with database.transaction() as connection:
+            towns = gateways.listening(connection)
+    except (StoreError, psycopg.Error) as error:
+        yield Finding("fail", "gateway", str(error))
+        return
+    for town in towns:
+        if town.problem is not None:
+            yield Finding("fail", "gateway", town.problem)
+            continue
+        waits = f"; {town.waiting} messages wait in memory" if town.waiting else ""
+        text = f"{town.code}: somebody listens to all {town.partitions} partitions{waits}"
+        yield Finding("ok", "gateway", text)
 
 
 def _probe(settings: Settings, database: Database, account: BrokerAccount) -> Finding:
