@@ -40,11 +40,11 @@ class Fault:
 def choose(seed: int, rounds: int, round_s: float, gateways: int = 1) -> list[Fault]:
     """Choose the faults: the same ones for the same seed. The supervisor is only killed."""
     chance = random.Random(seed)
+    several = tuple(f"gateway-{number}" for number in range(1, gateways + 1))
+    parts = PARTS if gateways == 1 else (*several, *(p for p in PARTS if p != "gateway"))
     faults = []
     for _ in range(rounds):
-        part = chance.choice(PARTS)
-        if gateways > 1 and part == "gateway":
-            part = f"gateway-{chance.randint(1, gateways)}"
+        part = chance.choice(parts)
         kind = "kill" if part == "supervisor" else chance.choice(FAULTS)
         long = kind == "freeze" and gateways > 1 and "gateway" in part and chance.random() < 0.5
         after_s = chance.uniform(0.1, 0.7) * round_s
