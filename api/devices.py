@@ -92,6 +92,33 @@ class DatastreamItem(BaseModel):
     latest: LatestReading | None = Field(description="null: there never was a reading")
 
 
+class Clock(BaseModel):
+    """What the device's clock did wrong, counted since the device was added."""
+
+    refused_early: int = Field(description="Messages refused: a time before gateway.earliest_time")
+    refused_future: int = Field(description="Messages refused: too far in the future")
+    suspect: int = Field(description="Readings stored, but ahead of ours or stepping back")
+    last: datetime = Field(description="When the newest of them was received")
+    ahead_s: float | None = Field(
+        description="How far that one was ahead, negative behind; null: it was refused"
+    )
+
+    @classmethod
+    def of(cls, row: town_map.Device) -> Self | None:
+        """Read it from a device's row, or None where nothing was ever wrong."""
+        if row.clock_last is None:
+            return None
+        return cls.model_validate(
+            {
+                "refused_early": row.clock_too_early,
+                "refused_future": row.clock_in_future,
+                "suspect": row.clock_suspect,
+                "last": row.clock_last,
+                "ahead_s": row.clock_ahead_s,
+            }
+        )
+
+
 class DeviceItem(BaseModel):
     """A device with its site, its link and the newest reading of each datastream."""
 
@@ -107,6 +134,7 @@ class DeviceItem(BaseModel):
         description="A reading older than this says nothing about the present: show unknown"
     )
     link: Link
+    clock: Clock | None = Field(description="null: nothing was ever wrong with its clock")
     datastreams: list[DatastreamItem]
 
     @classmethod
@@ -126,6 +154,7 @@ class DeviceItem(BaseModel):
                 "expected_interval_s": row.expected_interval_s,
                 "unknown_after_s": unknown_after_s,
                 "link": Link.of(row),
+                "clock": Clock.of(row),
                 "datastreams": [
                     DatastreamItem(
                         id=each.datastream_id,

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from detectors.flags import Flag
 from detectors.fleet import CONTEXT_ROWS
 from detectors.readings import Readings
+from gateway import clocks, metrics
 from gateway import ledger as decisions
-from gateway import metrics
 from gateway.batch import Batch, Rows
 from gateway.links import Links
 from gateway.positions import columns as position_columns
@@ -19,6 +19,7 @@ from gateway.quarantine import Quarantine
 from gateway.recent import Recent
 from gateway.sift import Sifted, sift
 from gateway.standing import Standing
+from store import clocks as clock_rows
 from store import fleet, ingest, ledger, unsettled
 from store.database import Connection, Database
 from store.evidence import Before, before_each
@@ -109,6 +110,8 @@ class Committer:
             heard = self._links.due(batch.heard)
             links = ingest.heard(conn, heard)
             self._quarantine.write(conn, batch.refused)
+            faults = clocks.faults(batch, work.sifted.rows, positions, standing.registry)
+            clock_rows.count(conn, faults)
             if batch.probes:
                 ingest.see_probes(conn, batch.probes)
             work.notify(positions, links)

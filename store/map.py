@@ -16,7 +16,8 @@ class Device:
     """A device with its site, its link and its newest position.
 
     ``link_*`` is None for a device without a link record, ``fix_*`` for one that never sent a
-    position, ``site_*`` for one that belongs to no site.
+    position, ``site_*`` for one that belongs to no site, ``clock_*`` for one whose clock was never
+    wrong (`clock_ahead_s` also where the last message was refused).
     """
 
     device_id: int
@@ -47,6 +48,11 @@ class Device:
     blade: bool | None
     fix_flag: int | None
     fix_marks: int | None
+    clock_too_early: int | None
+    clock_in_future: int | None
+    clock_suspect: int | None
+    clock_last: datetime | None
+    clock_ahead_s: float | None
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,14 @@ select d.device_id, d.site_id, d.code, d.kind, d.state, d.name_ja, d.name_en,
     s.name_en as site_name_en, s.close_at_m, s.crew_minutes,
     l.state as link_state, l.since as link_since, l.last_received_time as last_received,
     p.phenomenon_time as fix_time, p.received_time as fix_received, p.lat as fix_lat,
-    p.lon as fix_lon, p.speed_kmh, p.course_deg, p.blade, p.flag as fix_flag, p.marks as fix_marks
+    p.lon as fix_lon, p.speed_kmh, p.course_deg, p.blade, p.flag as fix_flag, p.marks as fix_marks,
+    c.too_early as clock_too_early, c.in_future as clock_in_future, c.suspect as clock_suspect,
+    c.last_at as clock_last, c.last_ahead_s as clock_ahead_s
 from device d
 left join site s on s.site_id = d.site_id
 left join link_state l using (device_id)
 left join latest_position p using (device_id)
+left join device_clock c using (device_id)
 where (%(code)s::text is null and d.state <> 'retired' or d.code = %(code)s)
     and (%(ids)s::integer[] is null or d.device_id = any (%(ids)s))
     and (%(kinds)s::text[] is null or d.kind = any (%(kinds)s))

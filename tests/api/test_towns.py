@@ -76,6 +76,17 @@ def test_devices_come_with_site_link_and_latest(api, seed):
     assert [d["code"] for d in api.ok("/sakata/devices")] == ["c1", "f1", "p1", "plow-1"]
 
 
+def test_a_device_shows_what_its_clock_did_wrong(api, seed):
+    assert api.ok("/sakata/devices/f1")["clock"] is None
+    seed.execute(
+        "insert into device_clock select device_id, tenant_id, 2, 1, 7, now(), 75.5 from device"
+        " where tenant_id = %s and code = 'f1'", seed.town.tenant_id,
+    )  # fmt: skip
+    clock = api.ok("/sakata/devices/f1")["clock"]
+    assert clock.pop("last").endswith("Z")
+    assert clock == {"refused_early": 2, "refused_future": 1, "suspect": 7, "ahead_s": 75.5}
+
+
 def test_a_retired_device_is_only_found_by_its_code(api, seed):
     seed.state("f1", "retired")
     assert "f1" not in {d["code"] for d in api.ok("/sakata/devices")}

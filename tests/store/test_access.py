@@ -69,6 +69,10 @@ ROWS = [
         "insert into quarantine (tenant_id, received_time, topic, payload, reason)"
         " values (%(tenant)s, now(), 't', '', 'r')"
     ),
+    (
+        "insert into device_clock (device_id, tenant_id, last_at) values (%(device)s, %(tenant)s,"
+        " now())"
+    ),
     "insert into quarantine_overflow values (%(tenant)s, 'c', now(), 'r', 1)",
     (
         "with r as (insert into revision (tenant_id, reason) values (%(tenant)s, 'live')"
