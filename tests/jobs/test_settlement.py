@@ -420,3 +420,20 @@ def test_a_rule_that_was_switched_off_still_decides_on_what_was_before(place):
     place.door.take([(stream, at(m), 0.3 if m < 25 else 0.0) for m in range(20, 30)])
     place.settlement.drain()
     assert place.rows("select onset_time, clear_time from alert") == [(iso(20), iso(25))]
+
+
+def test_readings_sorted_in_soon_after_a_rule_changed_are_settled(place):
+    """What the new rule would have said of the readings before it must not come to count."""
+    high, low = Threshold((Level(0.2, 0.15),)), Threshold((Level(0.05, 0.02),))
+    device, stream = place.sensor(rule_set(("depth", high)))
+    place.door.load()
+    place.door.take([(stream, at(m), 0.1) for m in range(20)])
+    add_rule(place.owner, place.tenant_id, device, "depth", low.kind, low.to_params(), at(20))
+    place.door.load()
+    place.door.take([(stream, at(m), 0.03) for m in (20, 21, 22, 24)])
+    place.door.take([(stream, at(23), 0.03)])
+    place.settlement.drain()
+    place.door.take([(stream, at(25), 0.0)])
+    assert place.rows("select from_level, to_level from alert_transition") == []
+    place.door.take([(stream, at(26), 0.06)])
+    assert place.rows("select onset_time, rule_version from alert") == [(iso(26), 2)]
