@@ -26,8 +26,9 @@ _POSITION = {
     "course_deg": "fix.course_deg", "hdop": "fix.hdop", "blade": "fix.blade",
 }  # fmt: skip
 _SEPARATORS = re.compile(r"[:/.]")
-# Names come from outside: what is remembered of them has an end.
+# Names come from outside: what is remembered of them has an end, in number and in length.
 _REMEMBERED = 500
+_REMEMBERED_LENGTH = 200
 
 
 class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -176,7 +177,7 @@ class Mapping:
         if unit:
             tries = [f"{name}@{unit}", name, f"{last}@{unit}", last, f"@{unit}"]
         found = next((self._targets[one] for one in tries if one in self._targets), None)
-        if len(self._found) < _REMEMBERED:
+        if len(self._found) < _REMEMBERED and len(name) + len(unit) < _REMEMBERED_LENGTH:
             self._found[key] = found
         return found
 

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.codecs import binding
 from gateway.codecs.binding import bind
-from gateway.codecs.mapping import parse_entry
+from gateway.codecs.mapping import CodecParams, Mapping, parse_entry
 from gateway.decoder import Decoder
 from gateway.errors import RefusedReadingError
 from gateway.reasons import Reason
@@ -125,6 +125,15 @@ def test_parameters_that_cannot_be_read_refuse_every_message_in_words(codec, par
     with pytest.raises(RefusedReadingError, match=words) as refused:
         read(codec, params, payload=b"{}")
     assert refused.value.reason == Reason.UNKNOWN_CODEC
+
+
+def test_made_up_names_are_not_remembered_without_end():
+    mapping = Mapping(CodecParams(), ["depth_m"], moves=False)
+    for number in range(2000):
+        assert mapping.find(f"name-{number}") is None
+        assert mapping.find("x" * 10_000 + str(number)) is None
+    assert len(mapping._found) <= 500
+    assert sum(len(name) for name, _ in mapping._found) < 100_000
 
 
 def test_every_codec_can_be_bound():

@@ -1,0 +1,98 @@
+"""An import that breaks off goes on where it was, and sends what it is told to, in order."""
+
+import pytest
+
+from deploy import importing
+from deploy.broker.errors import BrokerUnreachableError
+from deploy.broker.mqtt_client import Login
+from deploy.import_item import ImportFileError
+from deploy.settings import load_settings
+from gateway.codecs import native
+from store.catalog import Tenant
+
+START_MS = 1_793_493_000_000
+ROWS = 45_000
+
+
+@pytest.fixture
+def settings(tmp_path):
+    config = tmp_path / "mizumori.toml"
+    config.write_text(f'[embedded]\ndata_dir = "{tmp_path / "var"}"\n')
+    return load_settings(config)
+
+
+@pytest.fixture
+def town():
+    tenant = Tenant(1, "kawabe", "", "", "Asia/Tokyo", False, 38, 140, 12)
+    return importing.Town(tenant, Login("u", "p"), {"a": frozenset({"ph"})}, frozenset())
+
+
+class Broker:
+    """Stands for the visits to the broker: takes `visits` of them, then is away."""
+
+    def __init__(self, monkeypatch):
+        self.visits, self.times = 10**9, []
+        monkeypatch.setattr(importing, "publish", self.publish)
+
+    def publish(self, _address, _login, messages):
+        if not self.visits:
+            raise BrokerUnreachableError("away")
+        self.visits -= 1
+        for topic, payload in messages:
+            assert topic == "mz/v1/kawabe/d/a/up"
+            readings = native.decode(payload)
+            assert len(readings) <= 200
+            self.times += [reading.ts for reading in readings]
+
+
+def test_an_import_that_breaks_off_goes_on_where_it_was(settings, town, monkeypatch, tmp_path):
+    file = tmp_path / "pond.csv"
+    file.write_text("time,ph\n" + "".join(f"{START_MS + n},7\n" for n in range(ROWS)) + "x,7\n")
+    broker = Broker(monkeypatch)
+
+    def run(**more):
+        options = {"device": "a", "zone": None, "now_ms": START_MS + 10**9, "dry": False} | more
+        return importing.import_file(settings, town, file, **options)
+
+    assert run(dry=True).sent == ROWS
+    assert broker.times == []
+    broker.visits = 1
+    with pytest.raises(BrokerUnreachableError):
+        run()
+    first = len(broker.times)
+    assert 0 < first < ROWS
+    broker.visits = 10**9
+    report = run()
+    assert broker.times == [START_MS + n for n in range(ROWS)]
+    assert (report.resumed, report.sent, report.total) == (first, ROWS - first, ROWS + 1)
+    assert f"{ROWS} of {ROWS + 1} readings were imported, {first} of them in an earlier run." in [
+        *report.lines(dry=False)
+    ]
+    assert run().resumed == 0  # done: the next time it is sent anew, and recognised
+    assert list((tmp_path / "var/imports").iterdir()) == []
+
+
+@pytest.mark.parametrize(("device", "row", "reason"), [
+    (None, f"{START_MS},7", "no device: add a column device, or say --device"),
+    ("b", f"{START_MS},7", "the town has no device 'b' that may send"),
+    ("a", "900000000000,7", "the time is before gateway.earliest_time"),
+    ("a", "1993493000000,7", "the time is in the future"),
+])  # fmt: skip
+def test_what_the_town_cannot_take_is_skipped_and_said(
+    settings, town, monkeypatch, tmp_path, device, row, reason
+):
+    file = tmp_path / "pond.csv"
+    file.write_text(f"time,ph\n{row}\n")
+    broker = Broker(monkeypatch)
+    report = importing.import_file(
+        settings, town, file, device=device, zone=None, now_ms=START_MS + 1000, dry=False
+    )
+    assert list(report.lines(dry=False))[1] == f"1 skipped: {reason} (line 2)"
+    assert broker.times == []
+
+
+def test_a_packed_file_that_is_damaged_is_refused_in_words(tmp_path):
+    file = tmp_path / "pond.csv.gz"
+    file.write_bytes(b"\x1f\x8b broken")
+    with pytest.raises(ImportFileError, match="cannot be unpacked"):
+        importing.read_file(file, None)
