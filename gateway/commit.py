@@ -203,15 +203,14 @@ class _Work:
         ingest.write_observations(conn, observations, copy=copy)
         ingest.write_positions(conn, positions, copy=copy)
         verdicts = self.outcome.verdicts
-        awaited = verdicts.awaited
-        if awaited.any():
-            ingest.write_verdicts(
-                conn,
-                self.registry.datastream_id[verdicts.sensor[awaited]],
-                verdicts.time_ms[awaited],
-                verdicts.flag[awaited],
-                verdicts.evaluated[awaited],
-            )
+        ingest.write_verdicts(
+            conn,
+            self.registry.datastream_id[verdicts.sensor],
+            verdicts.time_ms,
+            verdicts.flag,
+            verdicts.evaluated,
+            verdicts.awaited,
+        )
         if len(self.outcome.transitions) or len(self.outcome.windows):
             writer = decisions.write(conn, self.registry, self.outcome, before)
             self.alerts = writer.changed

@@ -283,17 +283,24 @@ def write_verdicts(
     time_ms: NDArray[np.int64],
     flag: NDArray[np.uint8],
     evaluated: NDArray[np.int16],
+    awaited: NDArray[np.bool_],
 ) -> None:
-    """Write the flags that had to wait for the next reading."""
-    if len(time_ms):
+    """Write new flags of readings that are stored already.
+
+    Those that had to wait for the next reading (`awaited`) are written in their place. The others,
+    which a late neighbour changed, are appended as revisions: what was said in real time stays.
+    """
+    for name, which in (("await_verdicts", awaited), ("revise_flags", ~awaited)):
+        if not which.any():
+            continue
         use_columns(conn)
         parameters = {
-            "datastream_id": Column(INT4, datastream_id),
-            "phenomenon_time": Column(TIMESTAMPTZ, time_ms),
-            "flag": Column(INT2, flag),
-            "evaluated": Column(INT2, evaluated),
+            "datastream_id": Column(INT4, datastream_id[which]),
+            "phenomenon_time": Column(TIMESTAMPTZ, time_ms[which]),
+            "flag": Column(INT2, flag[which]),
+            "evaluated": Column(INT2, evaluated[which]),
         }
-        conn.execute(_SQL["await_verdicts"], parameters)
+        conn.execute(_SQL[name], parameters)
 
 
 def write_states(conn: Connection, rows: States) -> None:

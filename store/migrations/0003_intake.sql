@@ -48,6 +48,18 @@ create table conflict (
     unique (datastream_id, phenomenon_time, payload_hash)
 );
 
+-- A flag given in real time is never rewritten. What a reading that came late changed about its
+-- neighbours' flags stands here, the newest last.
+create table flag_revision (
+    flag_revision_id bigint generated always as identity primary key,
+    datastream_id    integer not null references datastream,
+    phenomenon_time  timestamptz not null,
+    flag             smallint not null,
+    evaluated        smallint not null,
+    revised_at       timestamptz not null default now()
+);
+create index flag_revision_reading on flag_revision (datastream_id, phenomenon_time);
+
 -- What could not be decoded or accepted, kept with its reason.
 create table quarantine (
     quarantine_id bigint generated always as identity primary key,

@@ -112,6 +112,6 @@ revoke insert, update on detector_checkpoint from mizumori_gateway;
 revoke insert, update, delete on schema_version, town_role, broker_account from mizumori_gateway, mizumori_jobs;
 revoke insert, update on tenant, site, device, rule, level_label from mizumori_gateway;
 -- What was said and what was decided is never rewritten by a service: it is corrected by appending.
-revoke update, delete on journal, link_event, revision, alert_transition from mizumori_gateway, mizumori_jobs;
+revoke update, delete on journal, link_event, revision, alert_transition, flag_revision from mizumori_gateway, mizumori_jobs;
 revoke delete on alert from mizumori_jobs;
 grant update (withdrawn_revision, alert_id) on alert_transition to mizumori_gateway, mizumori_jobs;

@@ -207,3 +207,25 @@ def test_the_gateway_says_since_when_it_listens(town):
     wait_until(lambda: town.value(listening) == 4)
     gateway.stop()
     assert town.value(listening) == 0
+
+
+def test_a_flag_that_a_late_neighbour_changes_is_revised_and_not_rewritten(town):
+    """Without the reading between them the second one lay on a straight line."""
+    flags = "select flag from observation where datastream_id = %s order by phenomenon_time"
+    rules.save(
+        town.owner, town.tenant_id, "depth-spike", kind="spike", observed_property="depth_m",
+        params={"suspect": 0.05, "fail": 0.5}, device_kind="flood_level", from_the_beginning=True,
+    )  # fmt: skip
+    town.start()
+    device, stream = town.device(), town.datastream()
+    for minute, depth in ((0, 0.0), (2, 0.2), (4, 0.4)):
+        device.publish({"ts": NOW_MS + 60_000 * minute, "m": {"depth_m": depth}})
+        town.wait_for(COUNT, minute // 2 + 1)
+    given = [flag for (flag,) in town.rows(flags, stream)]
+    device.publish({"ts": NOW_MS + 60_000, "m": {"depth_m": 0.3}})
+    town.wait_for(COUNT, 4)
+    after = [flag for (flag,) in town.rows(flags, stream)]
+    assert [after[0], *after[2:]] == given
+    revised = town.rows("select (extract(epoch from phenomenon_time) * 1000)::bigint, flag "
+                        "from flag_revision where datastream_id = %s", stream)  # fmt: skip
+    assert revised == [(NOW_MS + 120_000, 3)]

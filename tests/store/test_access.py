@@ -23,6 +23,7 @@ SECRET = [
     "alert_transition",
     "intake",
     "gateway",
+    "flag_revision",
     "reading_sequence",
 ]
 # What belongs to no town, or is said of every town on purpose.
