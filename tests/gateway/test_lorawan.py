@@ -1,6 +1,7 @@
 """Uplinks of LoRaWAN network servers, and the raw bytes of sensors in them."""
 
 import base64
+import gzip
 import json
 import pathlib
 from datetime import datetime
@@ -12,8 +13,8 @@ from gateway.codecs.binding import bind
 from gateway.errors import RefusedReadingError
 from gateway.reasons import Reason
 
-# Recorded uplinks with what the manufacturer's decoder makes of them; not part of the project.
-RECORDED = pathlib.Path(__file__).parents[3] / "shared/data/uplink_messages"
+# Recorded uplinks with what the manufacturer's decoder makes of them.
+RECORDED = pathlib.Path(__file__).parents[1] / "data/lorawan_uplinks.json.gz"
 SERVERS = {
     "chirpstack_v4": "chirpstack",
     "the_things_stack_v3": "tts",
@@ -21,7 +22,7 @@ SERVERS = {
     "loriot": "loriot",
     "thingpark": "thingpark",
 }
-UPLINKS = sorted(RECORDED.glob("*/*.uplink.json"))
+UPLINKS = json.loads(gzip.decompress(RECORDED.read_bytes()))
 # Its expected humidity was read from the first byte of the time stamp (0x9e / 2 = 79) instead of
 # the humidity's (0x5d / 2 = 46.5).
 WRONG = {"chirpstack_v4/milesight_em300-sld-zld": {"humidity": 46.5}}
@@ -44,25 +45,33 @@ def milliseconds(time):
     return int(datetime.fromisoformat(time).timestamp() * 1000)
 
 
-@pytest.mark.skipif(not UPLINKS, reason="the recorded uplinks are not on this machine")
-@pytest.mark.parametrize("file", UPLINKS, ids=lambda file: f"{file.parent.name}/{file.name[:-12]}")
-def test_a_recorded_uplink_decodes_as_its_manufacturer_says(file):
-    name = file.name.removesuffix(".uplink.json")
-    model = name.split("_")[0] + "/" + name.split("_")[1]
-    reports = read(SERVERS[file.parent.name], model, file.read_bytes())
+def test_there_is_an_uplink_of_every_server_and_model():
+    assert len(UPLINKS) == 74
+    assert {SERVERS[name.split("/")[0]] for name in UPLINKS} == set(lorawan.SERVERS)
+    assert {model_of(name) for name in UPLINKS} == set(lorawan.RAW)
+
+
+def model_of(name):
+    return "/".join(name.split("/")[1].split("_")[:2])
+
+
+@pytest.mark.parametrize("name", UPLINKS)
+def test_a_recorded_uplink_decodes_as_its_manufacturer_says(name):
+    server = SERVERS[name.split("/")[0]]
+    reports = read(server, model_of(name), UPLINKS[name]["uplink"].encode())
     found = {}
     for report in reports:
         for key, value in values(report).items():
             found.setdefault(key, (value, report.ts_ms))
-    expected = json.loads(file.with_name(f"{name}.decoded.json").read_text())
+    expected = UPLINKS[name]["decoded"]
     part = expected if isinstance(expected, dict) else expected[0]
-    wanted, slack = 0, 500 if SERVERS[file.parent.name] == "tts" else 0
+    wanted, slack = 0, 500 if server == "tts" else 0
     for telemetry in part["telemetry"]:
         for key, value in telemetry["values"].items():
             # The outcome of a Wi-Fi scan says nothing of water; its motion status neither.
             if key.startswith(ELSEWHERE) or (key == "motion_status" and "wifi" in str(telemetry)):
                 continue
-            value = WRONG.get(f"{file.parent.name}/{name}", {}).get(key, value)  # noqa: PLW2901 - the recorded one is wrong
+            value = WRONG.get(name, {}).get(key, value)  # noqa: PLW2901 - the recorded one is wrong
             assert found[key][0] == pytest.approx(value), key
             if "ts" in telemetry:
                 # The Things Stack names two times of reception; the recorded ones use either.
