@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.fleet import CONTEXT_ROWS, Fleet
 from detectors.profile import Profile
@@ -20,6 +21,8 @@ from store.unsettled import Stored
 if TYPE_CHECKING:
     from detectors.state import State
 
+# Readings stepped at once while nothing happens.
+BLOCK: Final = 4096
 # What a datastream is in on which nothing was decided yet.
 EMPTY_STATE: Final = Fleet.compile([Profile()], [0]).empty_state().dump(0)
 
@@ -99,9 +102,8 @@ class History:
             if number < 0 or not self._periods[number].compiled.ruled:
                 continue
             self._enter(number)
-            for at in range(low, high, evidence.STEP):
-                rows = np.arange(at, min(at + evidence.STEP, high))
-                self._step(readings.take(rows), stored.marks[rows])
+            for at in range(low, high, BLOCK):
+                self._take(stored.take(slice(at, min(at + BLOCK, high))))
 
     def _enter(self, number: int) -> None:
         if number == self._period:
@@ -116,7 +118,31 @@ class History:
         )
         self.rules_since_ms = self._periods[number].since_ms
 
-    def _step(self, readings: Readings, marks: np.ndarray) -> None:
+    def _take(self, block: Stored) -> None:
+        """Step a block at once; where the level changes in it, again in steps that evidence keeps.
+
+        Nearly all blocks are of dry days, and a step costs more than the readings in it.
+        """
+        assert self._fleet is not None, "a period was entered"
+        assert self._state is not None, "a period was entered"
+        outcome = self._fleet.step(self._state, block.readings)
+        if not len(outcome.transitions):
+            self._state = outcome.state
+            self._remember(block.readings)
+            return
+        for at in range(0, len(block), evidence.STEP):
+            some = block.take(slice(at, at + evidence.STEP))
+            self._step(some.readings, some.marks)
+
+    def _remember(self, readings: Readings) -> None:
+        self._context = Readings(
+            np.concatenate([self._context.sensor, readings.sensor])[-CONTEXT_ROWS:],
+            np.concatenate([self._context.time_ms, readings.time_ms])[-CONTEXT_ROWS:],
+            np.concatenate([self._context.value, readings.value])[-CONTEXT_ROWS:],
+        )
+        self.through_ms = int(readings.time_ms[-1])
+
+    def _step(self, readings: Readings, marks: NDArray[np.int16]) -> None:
         assert self._fleet is not None, "a period was entered"
         assert self._state is not None, "a period was entered"
         before = Before(self._state.dump(0), self._context, readings)
@@ -141,9 +167,4 @@ class History:
                 )
             )
         self._state = outcome.state
-        self._context = Readings(
-            np.concatenate([self._context.sensor, readings.sensor])[-CONTEXT_ROWS:],
-            np.concatenate([self._context.time_ms, readings.time_ms])[-CONTEXT_ROWS:],
-            np.concatenate([self._context.value, readings.value])[-CONTEXT_ROWS:],
-        )
-        self.through_ms = int(readings.time_ms[-1])
+        self._remember(readings)

@@ -55,6 +55,10 @@ class Stored:
     def __len__(self) -> int:
         return len(self.readings)
 
+    def take(self, rows: slice) -> "Stored":
+        """Return some of them."""
+        return Stored(self.readings.take(np.arange(len(self))[rows]), self.marks[rows])
+
     @property
     def unsettled_ms(self) -> NDArray[np.int64]:
         """Times of those that were late and are not settled yet."""
