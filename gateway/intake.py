@@ -3,7 +3,6 @@
 import contextlib
 import select
 import socket
-import ssl
 import threading
 import time
 from collections import deque
@@ -14,22 +13,18 @@ from typing import Any
 
 import structlog
 from paho.mqtt.client import Client, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
+from paho.mqtt.enums import MQTTErrorCode
 
 from gateway import metrics
 from gateway.buffered_client import BufferedClient
 from gateway.session import Session
+from gateway.session_client import client_of, connect, disconnect
 
 log = structlog.get_logger(__name__)
 
 # A broker that is away is asked again after this long, doubling up to the second figure.
 RETRY_S = (0.25, 5.0)
 CONNECT_WITHIN_S = 5.0
-# MQTT 5: the broker keeps the session for so long after we went away. The longest it can say:
-# an expired session loses what devices were told is safe.
-SESSION_EXPIRY_S = 0xFFFFFFFF
 # Packet ids start at 1; a message of quality of service 0 has none and needs no acknowledgement.
 _QOS_0 = 0
 
@@ -201,38 +196,14 @@ class Intake:
             self._wake_write.send(b"\0")
 
     def _build_client(self) -> BufferedClient:
-        session = self.session
-        client = BufferedClient(
-            CallbackAPIVersion.VERSION2,
-            client_id=session.client_id,
-            clean_session=None if session.mqtt5 else False,
-            protocol=MQTTProtocolVersion.MQTTv5 if session.mqtt5 else MQTTProtocolVersion.MQTTv311,
-            manual_ack=True,
-        )
-        client.username_pw_set(session.user, session.password)
+        client = client_of(self.session)
         client.connect_timeout = CONNECT_WITHIN_S
-        if session.tls_ca is not None:
-            client.tls_set(ca_certs=str(session.tls_ca), cert_reqs=ssl.CERT_REQUIRED)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
         # With it set, paho leaves every write to our loop: acknowledgements go out together.
         client.on_socket_register_write = lambda *_: None
         return client
-
-    def _connect(self) -> None:
-        properties: Properties | None = None
-        if self.session.mqtt5:
-            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
-            properties.SessionExpiryInterval = SESSION_EXPIRY_S
-            properties.ReceiveMaximum = self.session.window_messages
-        self._client.connect(
-            self.session.host,
-            self.session.port,
-            keepalive=self.session.keepalive_s,
-            clean_start=False if self.session.mqtt5 else 3,  # 3: paho's "not MQTT 5"
-            properties=properties,
-        )
 
     def _run(self) -> None:
         delay = RETRY_S[0]
@@ -249,7 +220,7 @@ class Intake:
             self._client.start_afresh()
             ended: Exception | None
             try:
-                self._connect()
+                connect(self._client, self.session)
                 ended = self._converse()
             except (OSError, ValueError) as error:
                 ended = error
@@ -321,12 +292,7 @@ class Intake:
         """Disconnect in order: the broker keeps a session that was opened to be kept."""
         client = self._client
         self._send_acknowledgements()
-        if self.session.mqtt5:
-            properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
-            properties.SessionExpiryInterval = SESSION_EXPIRY_S
-            client.disconnect(properties=properties)
-        else:
-            client.disconnect()
+        disconnect(client, self.session)
         give_up = time.monotonic() + 1.0
         while client.want_write() and client.socket() and time.monotonic() < give_up:
             client.loop_write()
