@@ -48,7 +48,9 @@ def test_containers_and_units_start_commands_that_exist():
     assert set(started) == {"migrate", "broker", "gateway", "jobs", "api"}
     assert set(started) <= COMMANDS
     for unit in UNITS:
-        [command] = re.findall(r"^ExecStart=\S+/mizumori (\w+)$", unit.read_text(), re.MULTILINE)
+        [command] = re.findall(
+            r"^ExecStart=\S+/mizumori (\w+)(?: --name %H)?$", unit.read_text(), re.MULTILINE
+        )
         assert command in COMMANDS, unit.name
 
 
