@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from detectors.arrays import Floats, Index, Times
 from detectors.fleet import Fleet
@@ -125,6 +126,28 @@ def backtest(profile: Profile, history: Readings) -> Backtest:
         sensor_months=months,
         per_sensor_month=count / months if months > 0.0 else np.full(len(count), np.nan),
     )
+
+
+def poisson_interval(count: int, exposure: float) -> tuple[float, float]:
+    """Exact 95% interval of a rate, from a count of events over an exposure.
+
+    Parameters
+    ----------
+    count : int
+    exposure : float
+        Above 0; the rate is per unit of it.
+
+    References
+    ----------
+    Garwood (1936), Fiducial limits for the Poisson distribution, Biometrika 28.
+
+    Examples
+    --------
+    >>> [round(bound, 3) for bound in poisson_interval(0, 1.0)]
+    [0.0, 3.689]
+    """
+    low = float(special.gammaincinv(count, 0.025)) if count else 0.0
+    return low / exposure, float(special.gammaincinv(count + 1, 0.975)) / exposure
 
 
 def _ends(sensor: NDArray[np.int32], time_ms: Times, sensors: int) -> tuple[Times, Index]:

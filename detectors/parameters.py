@@ -1,12 +1,15 @@
 """What every rule and test shares: it validates itself and can be written down as JSON."""
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from difflib import get_close_matches
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 from detectors.errors import ParameterError
+
+_LARGEST: Final = int(sys.float_info.max)
 
 
 def check_number(
@@ -26,6 +29,9 @@ def check_number(
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ParameterError(field, f"expected a number, got {value!r}")
+    # JSON has whole numbers beyond any float; they are not written out.
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise ParameterError(field, "expected a finite number, got one beyond any measure")
     if not math.isfinite(value):
         raise ParameterError(field, f"expected a finite number, got {value!r}")
     if value < least:

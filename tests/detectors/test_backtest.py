@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from detectors.backtest import backtest
+from detectors.backtest import backtest, poisson_interval
 from detectors.profile import Profile
 from detectors.quality import GrossRange
 from detectors.readings import Readings
@@ -65,3 +65,11 @@ def test_a_year_of_one_site_takes_seconds():
     rng = np.random.default_rng(5)
     run = backtest(PROFILE, Readings.of(0, minutes * MINUTE, rng.normal(0.02, 0.01, len(minutes))))
     assert run.readings == len(minutes)
+
+
+@pytest.mark.parametrize(
+    ("count", "low", "high"), [(0, 0.0, 3.6889), (1, 0.0253, 5.5716), (10, 4.7954, 18.3904)]
+)
+def test_the_interval_of_a_rate_is_garwood_s(count, low, high):
+    assert poisson_interval(count, 1.0) == pytest.approx((low, high), abs=1e-4)
+    assert poisson_interval(count, 2.0) == pytest.approx((low / 2, high / 2), abs=1e-4)
