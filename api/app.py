@@ -1,5 +1,6 @@
 """The application: routes, errors and the console, put together."""
 
+import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -17,6 +18,7 @@ from api.measures import Measures
 from api.readiness import Check, Watch
 from api.routes import (
     alerts,
+    backtest,
     console,
     devices,
     live,
@@ -90,11 +92,12 @@ def create_app(
     app.state.access = access
     app.state.measures = measures
     app.state.feed = feed
+    app.state.backtests = threading.Lock()
     app.state.base_map = BaseMap.read(settings.base_map)
     app.state.watch = Watch(database, feed, dict(checks or {}))
     problems.install(app)
     base = APIRouter(prefix=BASE)
-    for part in (towns, console, devices, observations, alerts, map, rules, live):
+    for part in (towns, console, devices, observations, alerts, map, rules, backtest, live):
         base.include_router(part.router)
     app.include_router(base)
     app.include_router(operations.router)

@@ -25,10 +25,11 @@ class Kind(enum.Enum):
     METHOD = (
         "method-not-allowed",
         405,
-        "This address is read with GET only",
+        "This address does not take this method",
         "この操作はできません",
     )
     MISTAKE = ("mistake-in-request", 422, "The request has a mistake", "入力に誤りがあります")
+    TOO_MUCH = ("too-much", 413, "That is too much at once", "一度に処理できる量を超えています")
     REFUSED = ("refused", 400, "The request was refused", "要求を受け付けられません")
     INTERNAL = ("internal", 500, "The server has a fault", "サーバーで障害が起きました")
     DATABASE_AWAY = (
@@ -39,6 +40,7 @@ class Kind(enum.Enum):
     )
     TOO_SLOW = ("too-slow", 503, "The answer took too long", "応答に時間がかかりすぎました")
     NOT_READY = ("not-ready", 503, "Not everything is running", "準備ができていません")
+    BUSY = ("busy", 503, "Another backtest is running", "別の検証を実行中です")
     FULL = ("live-feed-full", 503, "Too many live feeds are open", "同時接続数の上限です")
 
     def __init__(self, slug: str, status: int, title: str, title_ja: str) -> None:

@@ -131,7 +131,7 @@ def _http(request: Request, error: Exception) -> Response:
     path = request.url.path
     if error.status_code == Kind.METHOD.status:
         headers = {"Allow": "GET", **(error.headers or {})}
-        detail = f"{request.method} is not possible here; use GET."
+        detail = f"{request.method} is not possible here; use {headers['Allow']}."
         return problem_response(Kind.METHOD, detail, path, headers=headers)
     if error.status_code == Kind.UNKNOWN_ADDRESS.status:
         detail = "Check the address. /api/v1/openapi.json lists what the API offers."

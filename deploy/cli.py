@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from deploy import (
+    cli_backtest,
     cli_broker,
     cli_config,
     cli_doctor,
@@ -65,6 +66,7 @@ cli_broker.register(app)
 cli_config.register(app)
 cli_doctor.register(app)
 cli_replay.register(app)
+cli_backtest.register(app)
 cli_import.register(app)
 app.add_typer(tenant_app, name="tenant")
 app.add_typer(device_app, name="device")
