@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -38,6 +38,8 @@ class TownPlan:
         How many hours the devices have recorded before they first reach the broker.
     roads
         GeoJSON lines.
+    surroundings
+        GeoJSON lines and areas that only the map shows: river, ponds, railway.
     """
 
     town: Mapping[str, Any]
@@ -46,6 +48,7 @@ class TownPlan:
     storm: Mapping[str, Any]
     history_h: float
     roads: Mapping[str, Any]
+    surroundings: Mapping[str, Any] = field(default_factory=lambda: {"features": []})
 
     @property
     def code(self) -> str:
@@ -60,31 +63,38 @@ def demo_plan() -> TownPlan:
     return _plan(
         json.loads((data / "town.json").read_text("utf-8")),
         json.loads((data / "roads.geojson").read_text("utf-8")),
+        json.loads((data / "surroundings.geojson").read_text("utf-8")),
     )
 
 
 def read_plan(path: Path) -> TownPlan:
     """Read a town from a file; its roads lie beside it in `roads.geojson`.
 
+    What else its map shows may lie there in `surroundings.geojson`.
+
     Raises
     ------
     TownError
         If a file is missing, is not JSON, or lacks a part.
     """
+    surroundings = path.parent / "surroundings.geojson"
     try:
         return _plan(
             json.loads(path.read_text("utf-8")),
             json.loads((path.parent / "roads.geojson").read_text("utf-8")),
+            json.loads(surroundings.read_text("utf-8")) if surroundings.exists() else None,
         )
     except OSError as error:
         raise TownError(f"{error.filename} cannot be read: {error.strerror}.") from error
     except json.JSONDecodeError as error:
-        raise TownError(f"{path} or roads.geojson beside it is not JSON: {error}.") from error
+        raise TownError(f"{path} or a .geojson beside it is not JSON: {error}.") from error
     except KeyError as error:
         raise TownError(f"{path} has no {error.args[0]!r}.") from error
 
 
-def _plan(town: Mapping[str, Any], roads: Mapping[str, Any]) -> TownPlan:
+def _plan(
+    town: Mapping[str, Any], roads: Mapping[str, Any], surroundings: Mapping[str, Any] | None
+) -> TownPlan:
     return TownPlan(
         town=town["town"],
         sites=tuple(town["sites"]),
@@ -92,6 +102,7 @@ def _plan(town: Mapping[str, Any], roads: Mapping[str, Any]) -> TownPlan:
         storm=town["storm"],
         history_h=town["history_h"],
         roads=roads,
+        surroundings=surroundings or {"features": []},
     )
 
 

@@ -34,11 +34,11 @@ def provision_demo(settings: Settings) -> None:
     plan = demo_plan()
     with open_database(settings, "owner", name="mizumori-demo", max_size=1) as database:
         enrol(database, enrolled(plan), DeviceSecrets.of(settings))
-    draw_streets(plan, settings.api.town_maps or settings.embedded.data_dir / TOWN_MAPS)
+    draw_map(plan, settings.api.town_maps or settings.embedded.data_dir / TOWN_MAPS)
 
 
-def draw_streets(plan: TownPlan, folder: Path) -> None:
-    """Give the map of the town its streets, unless it has a map of its own already.
+def draw_map(plan: TownPlan, folder: Path) -> None:
+    """Give the console the town's streets and water, unless it has a map of its own already.
 
     Raises
     ------
@@ -46,18 +46,26 @@ def draw_streets(plan: TownPlan, folder: Path) -> None:
         The file cannot be written.
     """
     path = folder / f"{plan.code}.geojson"
-    streets = {
+    streets = [
+        {
+            **each,
+            "properties": {
+                **each["properties"],
+                "kind": "road",
+                "major": each["properties"]["class"] == "national",
+            },
+        }
+        for each in plan.roads["features"]
+    ]
+    lines = {
         "type": "FeatureCollection",
-        "attribution": {"ja": "道路は架空", "en": "Streets are invented"},
-        "features": [
-            {**each, "properties": {**each["properties"], "kind": "road"}}
-            for each in plan.roads["features"]
-        ],
+        "attribution": {"ja": "町は架空", "en": "The town is invented"},
+        "features": [*plan.surroundings["features"], *streets],
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            path.write_text(json.dumps(streets, ensure_ascii=False), encoding="utf-8")
+            path.write_text(json.dumps(lines, ensure_ascii=False), encoding="utf-8")
     except OSError as error:
         raise EmbeddedError(
             f"{path} cannot be written ({error.strerror}): give this account the right to write "

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from api.town_lines import TownLines
 from deploy.broker.secrets import matches
 from deploy.demo.device_secrets import DeviceSecrets
 from deploy.demo.enrolment import enrol
-from deploy.demo.provision import enrolled
+from deploy.demo.provision import draw_map, enrolled
 from deploy.demo.recorded_town import recorded_town
 from deploy.embedded.errors import EmbeddedError
 from firmware_sim.errors import RecordingError
@@ -90,6 +91,22 @@ def test_what_is_missing_comes_back_and_the_rest_stays(owner, secrets):
     same = renewed.keys() - {"flood-01", "flood-02"}
     assert all(after[5][code] == before[5][code] for code in same)
     assert secrets.read("other") == {"flood-01": "of another town"}
+
+
+def test_the_demo_brings_its_map_through_the_door_of_any_town(tmp_path):
+    draw_map(demo_plan(), tmp_path / "maps")
+    lines = TownLines.read(tmp_path / "maps", "mizumori")
+    kinds = {feature["properties"]["kind"] for feature in lines.features}
+    assert kinds == {"road", "river", "canal", "pond", "rail"}
+    ponds = {f["properties"].get("code") for f in lines.features} & {f"pond-{n}" for n in range(7)}
+    assert len(ponds) == 6
+    assert lines.attribution == {"ja": "町は架空", "en": "The town is invented"}
+    (tmp_path / "maps" / "mizumori.geojson").write_text("of the town itself")
+    draw_map(demo_plan(), tmp_path / "maps")
+    assert (tmp_path / "maps" / "mizumori.geojson").read_text() == "of the town itself"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EmbeddedError, match=r"api\.town_maps"):
+        draw_map(demo_plan(), tmp_path / "file")
 
 
 def test_damaged_secrets_are_one_sentence(secrets):
