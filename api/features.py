@@ -224,7 +224,9 @@ class BaseLayer(BaseModel):
     type: Literal["FeatureCollection"] = "FeatureCollection"
     attribution: Name = Field(description="To be shown on the map")
     features: list[dict[str, Any]] = Field(
-        description="Properties: kind (municipality, river, coast, road), code, name_ja"
+        description=(
+            "Properties: kind (municipality, coast, river, canal, pond, road, rail), code, name_ja"
+        )
     )
 
 

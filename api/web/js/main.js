@@ -147,9 +147,12 @@ class Console {
     if (this.wanted) this.showPicked(this.wanted);
   }
 
+  // A phone has no room for the credit on its map: there one asks for it.
   showCredit() {
     const credit = inLanguage(this.credit);
-    setText($("map-credit"), credit ? say("map.credit", { credit }) : "");
+    $("map-credit").hidden = !credit;
+    $("map-credit").open ||= !NARROW.matches;
+    setText($("map-credit-text"), credit ? say("map.credit", { credit }) : "");
   }
 
   take(kind, data) {

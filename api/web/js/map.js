@@ -312,8 +312,8 @@ function baseStyle({ geometry, properties }) {
   if (kind === "river" || kind === "canal") return { ...line, color: paint("map-water"), weight: 2.5, fill: area, fillColor: paint("map-water"), fillOpacity: 1 };
   if (kind === "water" || kind === "pond" || kind === "lake") return { ...line, color: paint("map-water"), fill: area, fillColor: paint("map-water"), fillOpacity: 1 };
   if (kind === "coast") return { ...line, color: paint("map-coast"), weight: 1.5 };
-  if (kind === "road") return { ...line, color: paint("map-road"), weight: properties.major ? 3.5 : 2 };
-  if (kind === "rail") return { ...line, color: paint("map-line"), dashArray: "6 4" };
+  if (kind === "road") return { ...line, color: paint("map-road"), weight: properties.major ? 5 : 3 };
+  if (kind === "rail") return { ...line, color: paint("map-rail"), weight: 2, dashArray: "7 5" };
   if (area) return { color: paint("map-line"), weight: 1, fill: true, fillColor: paint("map-land"), fillOpacity: 1 };
   return { ...line, color: paint("map-line") };
 }
