@@ -20,6 +20,7 @@ State = Literal["normal", "alert", "unknown", "maintenance", "out_of_season"]
 UnknownReason = Literal[
     "quarantined",
     "never_heard",
+    "link_unknown",
     "silent",
     "offline",
     "no_rule",
@@ -116,7 +117,9 @@ class Snapshot:
             case "online":
                 pass
             case _:
-                return "never_heard"
+                # Nobody listened for a while: what was received before is not forgotten.
+                heard = device.last_received or device.fix_time or any(s.time for s in streams)
+                return "link_unknown" if heard else "never_heard"
         if device.kind == "plow":
             return self._doubt(
                 device.fix_time, device.fix_received, device.fix_flag, 0.0, unknown_after_s

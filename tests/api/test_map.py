@@ -33,8 +33,15 @@ def test_a_fresh_reading_of_a_device_that_is_heard_is_normal(api, seed, stream):
 @pytest.mark.parametrize(
     ("reason", "change"),
     [
-        ("never_heard", lambda seed, _: seed.execute("delete from link_state")),
-        ("never_heard", lambda seed, _: seed.link("f1", "unknown")),
+        ("link_unknown", lambda seed, _: seed.execute("delete from link_state")),
+        (
+            "never_heard",
+            lambda seed, _: (
+                seed.execute("delete from latest"),
+                seed.execute("update link_state set state = 'unknown', last_received_time = null"),
+            ),
+        ),
+        ("link_unknown", lambda seed, _: seed.link("f1", "unknown")),
         ("silent", lambda seed, _: seed.link("f1", "silent")),
         ("offline", lambda seed, _: seed.link("f1", "offline")),
         ("never_seen", lambda seed, _: seed.execute("delete from latest")),

@@ -49,6 +49,16 @@ def test_a_silent_sensor_is_unknown_in_words_and_shape_and_counted(town, visit):
     ]
 
 
+def test_a_link_that_nobody_kept_is_unknown_and_what_was_received_is_not_denied(town, visit):
+    town.execute("update link_state set state = 'unknown', last_received_time = null")
+    page = visit("/#/kawabe/flood/dry").page
+    expect(row(page, "dry")).to_have_attribute("data-state", "unknown")
+    for part in (row(page, "dry"), page.locator("#panel")):
+        expect(part).to_contain_text("通信が確認できていません")
+        expect(part).not_to_contain_text("まだ一度も")
+        expect(part).to_contain_text("受信")
+
+
 def test_the_page_judges_each_device_as_the_api_does(town, visit, api_process):
     town.latest(town.streams[("watch", "depth_m")], 0.07, flag=4)
     town.latest(town.streams[("dry", "depth_m")], 0.0, flag=2)

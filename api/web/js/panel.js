@@ -3,7 +3,7 @@ import { address, ask } from "./api.js";
 import { Chart } from "./chart.js";
 import { el, setText } from "./element.js";
 import { mainStreams, quantityName, writeRate, writeValue } from "./quantity.js";
-import { placeName, plowMotion, plowWords, standingWords } from "./rows.js";
+import { lastReceived, placeName, plowMotion, plowWords, standingWords } from "./rows.js";
 import { ruleSentences, thresholdsOf } from "./ruletext.js";
 import { standingOf } from "./standing.js";
 import { lookOf, svgLook } from "./symbols.js";
@@ -169,13 +169,15 @@ export class Panel {
       el("td", { "data-flag": latest?.flag }, latest ? say(`flag.${latest.flag}`) : "—"))));
   }
 
-  showLink({ link, unknown_after_s: bound }) {
+  showLink(device) {
+    const { link, unknown_after_s: bound } = device;
     const now = this.town.now();
+    const heard = Date.parse(lastReceived(device));
     const parts = [link?.since
       ? say("panel.link_since", { state: say(`link.${link.state}`), time: writeTime(Date.parse(link.since), now) })
       : say("link.unknown")];
-    parts.push(link?.last_received
-      ? say("panel.received", { time: writeTime(Date.parse(link.last_received), now), age: writeAge(now - Date.parse(link.last_received)) })
+    parts.push(Number.isFinite(heard)
+      ? say("panel.received", { time: writeTime(heard, now), age: writeAge(now - heard) })
       : say("panel.received_never"));
     if (bound) parts.push(say("rule.silence", { duration: writeSpan(bound) }));
     setText(this.link, parts.join(" · "));

@@ -23,6 +23,11 @@ export function standingWords({ device, state, alert, ended }) {
   return say(device.kind === "pond_probe" ? "state.calm_pond" : "state.calm");
 }
 
+/** When a device was last heard: its link says so, or, where no link was kept, its readings. */
+export function lastReceived({ link, datastreams }) {
+  return link?.last_received ?? datastreams.map(({ latest }) => latest?.received ?? "").sort().at(-1) ?? "";
+}
+
 /** What a plow does, in words. */
 export function plowWords(fix) {
   if (!fix) return say("blade.unknown");
@@ -127,7 +132,7 @@ function unknownWords({ device, state, reason }) {
 function metaOf(standing, town) {
   const { device, state, alert, stream, value, ended, time } = standing;
   const now = town.now();
-  const heard = device.link?.last_received;
+  const heard = lastReceived(device);
   const received = heard
     ? say("row.received", { time: writeTime(Date.parse(heard), now) })
     : say("panel.received_never");
@@ -174,7 +179,7 @@ function showFigures(node, standing, town) {
       el("span", { class: "figure" }, el("small"), el("b"), el("i")),
     );
     const alert = alerts.find((one) => one.datastream === stream.id);
-    const linkLost = ["silent", "offline", "never_heard", "quarantined"].includes(standing.reason);
+    const linkLost = ["silent", "offline", "never_heard", "link_unknown", "quarantined"].includes(standing.reason);
     const doubt = linkLost ? standing.reason : whyDoubted(stream.latest, device, town.now());
     const [name, number, words] = figure.children;
     setText(name, quantityName(stream.property));

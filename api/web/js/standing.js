@@ -81,7 +81,10 @@ function whyUnknown(device, watched, town) {
   if (device.state === "quarantined") return "quarantined";
   const link = device.link?.state;
   if (link === "silent" || link === "offline") return link;
-  if (link !== "online") return "never_heard";
+  if (link !== "online") {
+    const latest = watched.some((stream) => stream.latest);
+    return device.link?.last_received || latest || town.plows.has(device.code) ? "link_unknown" : "never_heard";
+  }
   if (device.kind === "plow") {
     const fix = town.plows.get(device.code);
     return whyDoubted(fix && { ...fix, value: 0, flag: fix.flag ?? 1 }, device, town.now());
