@@ -67,7 +67,7 @@ def test_devices_come_with_site_link_and_latest(api, seed):
     assert device["site"]["close_at_m"] == 0.1
     assert (device["lat"], device["lon"]) == (38.92, 139.83)  # its site's
     assert device["link"]["state"] == "online"
-    assert device["unknown_after_s"] == 390  # 6 missed reports at one minute, and half an interval of jitter
+    assert device["unknown_after_s"] == 390  # 6 reports of a minute missed, and half a one
     depth, battery = device["datastreams"]
     assert depth["latest"]["value"] == 0.12
     assert depth["latest"]["rate_per_h"] == 0.7
