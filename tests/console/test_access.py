@@ -6,8 +6,8 @@ import itertools
 
 from playwright.sync_api import expect
 
-from tests.console.conftest import NARROW
 from tests.console.test_page import row
+from tests.fixtures.browser import NARROW
 
 UNNAMED = """() => [...document.querySelectorAll(
   'button, a, input, select, summary, img, svg')].filter((e) => {

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.api.seed import ago
-from tests.console.conftest import NARROW, WIDE
 from tests.console.town import Town
+from tests.fixtures.browser import NARROW, WIDE
 
 # Leaves of the page whose text is wider than they are.
 CUT = """() => [...document.querySelectorAll('.row *, .count *, .top *')]

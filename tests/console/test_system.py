@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.console.conftest import NARROW, WIDE
+from tests.fixtures.browser import NARROW, WIDE
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 SHOTS = [

@@ -180,6 +180,11 @@ export class Panel {
       ? say("panel.received", { time: writeTime(heard, now), age: writeAge(now - heard) })
       : say("panel.received_never"));
     if (bound) parts.push(say("rule.silence", { duration: writeSpan(bound) }));
+    const { clock } = device;
+    if (clock) {
+      const last = writeTime(Date.parse(clock.last), now);
+      parts.push(say("panel.clock", { suspect: clock.suspect, refused: clock.refused_early + clock.refused_future, last }));
+    }
     setText(this.link, parts.join(" · "));
   }
 
