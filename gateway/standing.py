@@ -15,9 +15,10 @@ from detectors.readings import Readings
 from detectors.state import State
 from gateway import metrics
 from gateway.registry import Registry
-from store import fleet, ledger, unsettled
+from store import fleet, ledger, rules, unsettled
 from store.database import Connection
-from store.fleet import StoredState
+from store.episodes import moment
+from store.fleet import StoredState, milliseconds
 from store.ledger import OpenAlert
 
 log = structlog.get_logger(__name__)
@@ -82,8 +83,7 @@ class Standing:
         since = registry.decided_from_ms[sensors]
         through = np.array([s.through_ms for s in stored], np.int64)
         rules_since = np.array([s.rules_since_ms for s in stored], np.int64)
-        late = (rules_since < since) & (through >= since)
-        unsettled.mark(conn, registry.datastream_id[sensors[late]], since[late])
+        _mark_decided_too_soon(conn, registry.datastream_id[sensors], rules_since, since, through)
         return cls(registry, epoch, state, revision, (), np.zeros(0, np.int32)).having(
             ledger.open_alerts(conn)
         )
@@ -110,6 +110,41 @@ class Standing:
             open_alerts=known,
             open_datastreams=np.array([a.datastream_id for a in known], np.int32),
         )
+
+
+def _mark_decided_too_soon(
+    conn: Connection,
+    datastream_id: NDArray[np.int32],
+    decided_by_ms: NDArray[np.int64],
+    rules_since_ms: NDArray[np.int64],
+    through_ms: NDArray[np.int64],
+) -> None:
+    """Mark datastreams on which was decided before a change of their rules was known here.
+
+    From the first change on: of two that came between, the earlier had its time too.
+
+    Parameters
+    ----------
+    decided_by_ms, rules_since_ms : int64[n]
+        Since when the rules hold that were decided by, and those that hold now.
+    through_ms : int64[n]
+        What was decided on.
+    """
+    changed = np.flatnonzero(decided_by_ms < rules_since_ms)
+    if not len(changed):
+        return
+    first = rules.first_changes(
+        conn,
+        datastream_id[changed].tolist(),
+        [moment(int(ms)) for ms in decided_by_ms[changed]],
+        [moment(int(ms)) for ms in rules_since_ms[changed]],
+    )
+    since = rules_since_ms.copy()
+    for place in changed.tolist():
+        if (at := first.get(int(datastream_id[place]))) is not None:
+            since[place] = milliseconds(at)
+    late = changed[through_ms[changed] >= since[changed]]
+    unsettled.mark(conn, datastream_id[late], since[late])
 
 
 def _stored(

@@ -231,6 +231,21 @@ def unchanged_since(conn: Connection, at: datetime) -> dict[int, datetime]:
     return dict(conn.execute(_SQL["unchanged_since"], {"at": at}).fetchall())
 
 
+def first_changes(
+    conn: Connection,
+    datastream_ids: Sequence[int],
+    after: Sequence[datetime],
+    through: Sequence[datetime],
+) -> dict[int, datetime]:
+    """Tell when the rules of each datastream first changed after one time and up to another."""
+    parameters = {
+        "datastream_ids": list(datastream_ids),
+        "after": list(after),
+        "through": list(through),
+    }
+    return dict(conn.execute(_SQL["first_changes"], parameters).fetchall())
+
+
 def add_labels(conn: Connection, labels: Sequence[LevelLabel]) -> None:
     """Add dated level labels; those that are there are left alone."""
     with conn.cursor() as cursor:

@@ -125,3 +125,20 @@ join rule r on r.tenant_id = ds.tenant_id and r.property = ds.property and r.val
     and (r.device_kind is null or r.device_kind = d.kind)
     and (r.site_kinds is null or s.kind is null or s.kind = any (r.site_kinds))
 group by ds.datastream_id;
+
+-- name: first_changes
+-- The first version of a rule that came into force at each datastream after one time and up to
+-- another. Array parameters of one length.
+select ds.datastream_id, min(r.valid_from)
+from unnest(%(datastream_ids)s::integer[], %(after)s::timestamptz[], %(through)s::timestamptz[])
+    as k (datastream_id, after, through)
+join datastream ds using (datastream_id)
+join device d on d.device_id = ds.device_id
+left join site s on s.site_id = d.site_id
+join rule r on r.tenant_id = ds.tenant_id and r.property = ds.property
+    and r.valid_from > k.after and r.valid_from <= k.through
+    and (r.device_id is null or r.device_id = d.device_id)
+    and (r.site_id is null or r.site_id = d.site_id)
+    and (r.device_kind is null or r.device_kind = d.kind)
+    and (r.site_kinds is null or s.kind is null or s.kind = any (r.site_kinds))
+group by ds.datastream_id;
