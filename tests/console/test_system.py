@@ -34,7 +34,7 @@ def test_the_storm_of_the_simulated_town_reaches_the_page(new_system, browse):
         page.locator(f'[data-desk="{desk}"]').click()
         expect(page.locator(".row")).to_have_count(rows)
     if os.environ.get("MIZUMORI_SCREENSHOTS"):
-        page.wait_for_timeout(60_000)
+        page.wait_for_timeout(120_000)
         take_screenshots(browse, new_system.url)
 
 

@@ -173,7 +173,7 @@ export class TownMap {
     mark.redraw();
   }
 
-  // Values of alerts are always written; names of other places where they cover nothing.
+  // Values of alerts are always written; other words where they cover nothing.
   placeWords() {
     const names = this.map.getZoom() >= NAMES_FROM_ZOOM;
     const view = this.map.getBounds().pad(0.1);
@@ -182,6 +182,7 @@ export class TownMap {
     const byRank = [...this.marks.values()].sort((a, b) => rank(b) - rank(a));
     for (const mark of byRank) {
       const alert = mark.standing.state === "alert";
+      const valued = alert && !mark.standing.blind;
       let words = "";
       if (alert) words = valueWords(mark.standing);
       else if (names && view.contains(mark.getLatLng())) words = placeName(mark.standing.device);
@@ -189,7 +190,7 @@ export class TownMap {
         const box = wordsBox(this.map.latLngToLayerPoint(mark.getLatLng()), words, mark.options.look);
         const covers = (other) => other.intersects(box);
         const hides = (body) => body.mark !== mark && body.box.intersects(box);
-        if (!alert && (taken.some(covers) || bodies.some(hides))) words = "";
+        if (!valued && (taken.some(covers) || bodies.some(hides))) words = "";
         else taken.push(box);
       }
       mark.options.words = words;
