@@ -59,6 +59,14 @@ def test_a_link_that_nobody_kept_is_unknown_and_what_was_received_is_not_denied(
         expect(part).to_contain_text("受信")
 
 
+def test_a_device_without_a_site_is_watched_by_the_rules_of_every_kind_of_site(town, visit):
+    town.execute("update device set site_id = null where code in ('deep', 'dry')")
+    page = visit("/#/kawabe/flood").page
+    expect(row(page, "dry")).to_have_attribute("data-state", "calm")
+    expect(row(page, "deep")).to_contain_text("34")
+    expect(row(page, "deep")).not_to_contain_text("不明")
+
+
 def test_the_page_judges_each_device_as_the_api_does(town, visit, api_process):
     town.latest(town.streams[("watch", "depth_m")], 0.07, flag=4)
     town.latest(town.streams[("dry", "depth_m")], 0.0, flag=2)

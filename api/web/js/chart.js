@@ -133,7 +133,10 @@ export class Chart {
         ]),
       ],
       bands: raw ? [] : [{ series: [3, 2], fill: paint("chart-band") }],
-      hooks: { drawAxes: [(plot) => this.drawThresholds(plot)], draw: [(plot) => this.drawDoubtful(plot)] },
+      hooks: {
+        drawAxes: [(plot) => this.drawThresholds(plot)],
+        draw: [(plot) => this.nameThresholds(plot), (plot) => this.drawDoubtful(plot)],
+      },
     };
   }
 
@@ -156,14 +159,10 @@ export class Chart {
   drawThresholds({ ctx, bbox, valToPos }) {
     const ratio = devicePixelRatio;
     ctx.save();
-    ctx.font = `${11.5 * ratio}px ${getComputedStyle(document.body).fontFamily}`;
-    ctx.textBaseline = "bottom";
-    ctx.textAlign = "left"; // uPlot leaves its own alignment behind
-    let lastWords = Infinity;
-    for (const { value, label, colour } of [...this.thresholds].sort((a, b) => a.value - b.value)) {
+    ctx.setLineDash([6 * ratio, 4 * ratio]);
+    for (const { value, colour } of this.thresholds) {
       const y = Math.round(valToPos(value * this.shown.factor, "y", true));
       if (y < bbox.top || y > bbox.top + bbox.height) continue;
-      ctx.setLineDash([6 * ratio, 4 * ratio]);
       // An edge below it: yellow on white and dark red on black are lines as well.
       for (const [width, ink, alpha] of [[3.5, paint("ink-2"), 0.55], [2, colour, 1]]) {
         ctx.globalAlpha = alpha;
@@ -171,11 +170,25 @@ export class Chart {
         ctx.strokeStyle = ink;
         line(ctx, bbox.left, bbox.left + bbox.width, y);
       }
-      ctx.setLineDash([]);
+    }
+    ctx.restore();
+  }
+
+  // After the readings, so that a steep line does not strike the words out.
+  nameThresholds({ ctx, bbox, valToPos }) {
+    const ratio = devicePixelRatio;
+    ctx.save();
+    ctx.font = `${11.5 * ratio}px ${getComputedStyle(document.body).fontFamily}`;
+    ctx.textBaseline = "bottom";
+    ctx.textAlign = "left"; // uPlot leaves its own alignment behind
+    let lastWords = Infinity;
+    for (const { value, label } of [...this.thresholds].sort((a, b) => a.value - b.value)) {
+      const y = Math.round(valToPos(value * this.shown.factor, "y", true));
+      if (y < bbox.top || y > bbox.top + bbox.height) continue;
       if (lastWords - y < 14 * ratio) continue; // words would cover each other
       lastWords = y;
       const words = `${writeNumber(value * this.shown.factor, this.shown.digits)} ${inLanguage(label)}`;
-      ctx.lineWidth = 4 * ratio;
+      ctx.lineWidth = 2.5 * ratio;
       ctx.lineJoin = "round";
       ctx.strokeStyle = paint("surface");
       ctx.fillStyle = paint("ink");

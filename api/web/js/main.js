@@ -256,7 +256,7 @@ class Console {
     $("town-picker").hidden = !several;
     $("town-select").replaceChildren(...this.towns.map((town) => el("option", {
       value: town.code, selected: town.code === about.code,
-    }, inLanguage(town.name) + (town.training ? ` 【${say("training.mark")}】` : ""))));
+    }, town.training ? say("training.of", { name: inLanguage(town.name) }) : inLanguage(town.name))));
     $("training").hidden = !about.training;
   }
 

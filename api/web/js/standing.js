@@ -23,7 +23,8 @@ export function rulesFor(device, rules) {
       (!rule.device || rule.device === device.code) &&
       (!rule.site || rule.site === device.site?.code) &&
       (!rule.device_kind || rule.device_kind === device.kind) &&
-      (!rule.site_kinds || rule.site_kinds.includes(device.site?.kind)) &&
+      // Where a device belongs to no site, the rules of every kind of site watch it.
+      (!rule.site_kinds || !device.site || rule.site_kinds.includes(device.site.kind)) &&
       (rule.property === "link" || device.datastreams.some((stream) => stream.property === rule.property));
     const other = byCode.get(rule.code);
     if (covers && (!other || narrowness(rule) > narrowness(other))) byCode.set(rule.code, rule);
