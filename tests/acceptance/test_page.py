@@ -4,9 +4,12 @@ import contextlib
 import csv
 import gzip
 import math
+import re
+import shlex
 import shutil
 import subprocess
 from datetime import datetime
+from pathlib import Path
 
 import httpx
 import pytest
@@ -27,8 +30,9 @@ from tests.acceptance.played import (
 )
 from tests.fixtures.broker import wait_until
 from tests.fixtures.browser import WIDE
-from tests.fixtures.system import MIZUMORI
+from tests.fixtures.system import MIZUMORI, run_mosquitto_pub
 
+ROOT = Path(__file__).parents[2]
 # The hours in which the storm of 2023-09-29 came: at 600 times the speed, 18 seconds.
 STORM = ("2023-09-29T11:30", "2023-09-29T14:30")
 # How many pixels of each colour the map's marks have.
@@ -197,3 +201,30 @@ def test_a_pond_whose_clock_steps_back_says_so_on_its_page(system, browse):
         )  # fmt: skip
         own = [r for r in recorded.rows if r.device == device]
         assert len(answer["items"]) == len(own)
+
+
+def shell_lines(readme):
+    """The commands of a README, one a line."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+
+
+def test_the_lines_of_the_readme_connect_a_first_device(system, browse):
+    readmes = [(ROOT / name).read_text("utf-8") for name in ("README.md", "README.ja.md")]
+    assert shell_lines(readmes[0])[2:4] == shell_lines(readmes[1])[2:4]
+    added, device, published = map(shlex.split, shell_lines(readmes[0])[2:])
+    assert added[0] == device[0] == ".venv/bin/mizumori"
+    done = system.run(*added[1:])
+    assert done.returncode == 0, done.stderr
+    done = system.run(*device[1:])
+    assert done.returncode == 0, done.stderr
+    page = browse(system.url, "/#/kawabe/flood").page
+    row = page.locator('.row[data-device="flood-01"]')
+    expect(row).to_have_attribute("data-state", "unknown")
+    secret = re.search(r"^Secret +(\w+)", done.stdout, re.MULTILINE)[1]
+    own = {"1883": str(system.mqtt_port), "the secret": secret}
+    assert own.keys() <= set(published)
+    run_mosquitto_pub([own.get(word, word) for word in published])
+    expect(row).to_have_attribute("data-level", "2")
+    for part in ("駅前通り", "出動・通行止め判断", "12"):
+        expect(row).to_contain_text(part)

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from deploy.embedded.process import start_ticks
-from tests.fixtures.system import MIZUMORI, System
+from tests.fixtures.system import MIZUMORI, System, run_mosquitto_pub
 
 TOWN = ("tenant", "add", "kawabe", "--name-ja", "川辺町", "--name-en", "Kawabe")
 # 10 s on a machine of its own; the suite shares its two cores with everything else.
@@ -46,7 +46,7 @@ def add_first_device(system: System) -> list[str]:
 
 def publish(line: list[str], value: float) -> None:
     words = [*line[:-1], json.dumps({"m": {"depth_m": value}})]
-    subprocess.run(words, check=True, timeout=20)
+    run_mosquitto_pub(words)
 
 
 def test_a_first_device_by_the_commands_alone(system):
