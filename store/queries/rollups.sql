@@ -35,5 +35,22 @@ set n = excluded.n, n_suspect = excluded.n_suspect, value_min = excluded.value_m
     value_max = excluded.value_max, value_mean = excluded.value_mean,
     value_last = excluded.value_last;
 
+-- name: mark_reviews
+-- What looks at which devices; a derived datastream is looked at by nothing.
+insert into review_due (work, datastream_id, from_time)
+select w.work, d.datastream_id, min(k.bucket)
+from unnest(%(datastream_ids)s::integer[], %(buckets)s::timestamptz[]) as k (datastream_id, bucket)
+join datastream d on d.datastream_id = k.datastream_id and not d.derived
+join device v using (device_id)
+join (values
+    ('quality', 'flood_contact'), ('quality', 'flood_level'), ('quality', 'pond_probe'),
+    ('flood', 'flood_contact'), ('flood', 'flood_level'), ('pond', 'pond_probe')
+) as w (work, device_kind) on w.device_kind = v.kind
+group by w.work, d.datastream_id
+order by w.work, d.datastream_id
+on conflict (work, datastream_id) do update
+set from_time = least(review_due.from_time, excluded.from_time),
+    times_marked = review_due.times_marked + 1;
+
 -- name: waiting
 select count(*) as hours from rollup_dirty;

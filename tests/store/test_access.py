@@ -20,6 +20,7 @@ SECRET = [
     "position",
     "rollup_hour",
     "rollup_dirty",
+    "review_due",
     "alert_transition",
     "intake",
     "gateway",

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from store import readings, rollups
+from store import readings, reviews, rollups
 from store.readings import Bucket, Span
 from tests.store.write import write_readings
 
@@ -104,3 +104,33 @@ def test_reader_gets_the_same_before_and_after_the_hour_is_rolled_up(roles, town
     assert roll_up(roles) == 1
     assert seen() == before
     assert (before[0][0].n, before[0][0].max, before[0][0].last) == (3, 4.0, 4.0)
+
+
+def test_a_changed_hour_is_marked_for_what_looks_at_such_a_device(roles, town, stream):
+    write_readings(roles.gateway, stream, town, [(HOUR + 65 * MINUTE, 1.0), (HOUR + MINUTE, 3.0)])
+    roll_up(roles)
+    with roles.jobs.transaction() as conn:
+        assert reviews.claim(conn, "flood")
+        [due] = reviews.due(conn, "flood")
+        assert (due.datastream_id, due.from_time) == (stream, HOUR)
+        assert reviews.waiting(conn, "quality") == 1
+        assert reviews.waiting(conn, "pond") == 0
+        with roles.jobs.transaction() as other:
+            assert not reviews.claim(other, "flood")
+    write_readings(roles.gateway, stream, town, [(HOUR - 5 * MINUTE, 1.0)])
+    roll_up(roles)
+    with roles.jobs.transaction() as conn:
+        reviews.done(conn, "flood", [due])  # it has changed since
+        [due] = reviews.due(conn, "flood")
+        assert due.from_time == HOUR - 60 * MINUTE
+        reviews.done(conn, "flood", [due])
+        assert reviews.waiting(conn, "flood") == 0
+
+
+def test_a_derived_datastream_is_looked_at_by_nothing(roles, town, stream):
+    with roles.owner.transaction() as conn:
+        conn.execute("update datastream set derived = true where datastream_id = %s", (stream,))
+    write_readings(roles.gateway, stream, town, [(HOUR, 1.0)])
+    assert roll_up(roles) == 1
+    with roles.jobs.transaction() as conn:
+        assert not any(reviews.waiting(conn, work) for work in ("quality", "flood", "pond"))
