@@ -3,6 +3,8 @@ DEMO ?= 1
 ROUNDS ?= 20
 SEED ?= 1
 GATEWAYS ?= 1
+# Test files run side by side: most of them wait for a broker, a database or a browser.
+WORKERS ?= 3
 # The first Python that is new enough; else python3, and preflight says what to do.
 PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done),python3)
@@ -38,9 +40,9 @@ $(VENV)/.dev: $(VENV)/.runtime api/web/vendor/.done requirements-dev.lock
 run: $(VENV)/.runtime api/web/vendor/.done ## start everything; DEMO=0 leaves out the demo town
 	@exec $(BIN)/python -m deploy.cli $(UP)
 
-test: lint types ## lint, types, arrows and the whole suite
+test: lint types ## lint, types, arrows and the whole suite; WORKERS=n
 	@$(BIN)/python tests/machine.py
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.dev ## ruff and the import arrows
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
