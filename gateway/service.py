@@ -4,7 +4,9 @@ import contextlib
 import os
 import socket
 import threading
+import time
 import uuid
+from collections.abc import Callable
 from wsgiref.simple_server import WSGIServer
 
 import psycopg
@@ -12,6 +14,7 @@ import structlog
 from prometheus_client import start_http_server
 
 from gateway.holdings import Holdings
+from gateway.progress import ABANDONED_S, STUCK_S, Progress
 from gateway.settings import BrokerSettings, GatewaySettings
 from gateway.sharing import Sharing
 from gateway.worker import RETRY_S, Worker
@@ -26,6 +29,7 @@ BEAT_S = 2.5
 LISTEN_S = 1.0
 STOP_WITHIN_S = 5.0
 STOP_NOTICED_S = 0.2
+EXIT_STUCK = 75  # EX_TEMPFAIL of sysexits.h: supervisor and systemd start it again
 
 
 def new_member(name: str = "") -> Member:
@@ -72,7 +76,10 @@ def run(
 
 
 class Gateway:
-    """A gateway's worker, what it holds, and the threads around them."""
+    """A gateway's worker, what it holds, and the threads around them.
+
+    `abandon` ends a process whose worker will not come back; the others are as in `run`.
+    """
 
     def __init__(
         self,
@@ -80,13 +87,17 @@ class Gateway:
         settings: GatewaySettings,
         database: Database,
         member: Member,
+        abandon: Callable[[], object] = lambda: os._exit(EXIT_STUCK),
     ) -> None:
         self._settings = settings
         self._database = database
         self._member = member
         self.holdings = Holdings(settings.queue_messages, self._arrived, self._look)
         self._sharing = Sharing(database, broker, settings, member, self.holdings)
-        self._worker = Worker(database, settings, self.holdings, self._sharing.tend)
+        self._progress = Progress(BEAT_S)
+        self._worker = Worker(database, settings, self.holdings, self._sharing.tend, self._progress)
+        self._abandon = abandon
+        self._stuck = False
         self._ending = threading.Event()
         self._beat_due = threading.Event()
         self._superseded: SupersededError | None = None
@@ -173,6 +184,8 @@ class Gateway:
         while not self._ending.is_set():
             self._beat_due.wait(BEAT_S)
             self._beat_due.clear()
+            if not self._goes_on():
+                continue
             try:
                 self._sharing.beat()
                 self._worker.share()
@@ -182,6 +195,25 @@ class Gateway:
                 self._end()
             except (DatabaseAwayError, psycopg.Error):
                 continue  # the worker has said that the database is away
+
+    def _goes_on(self) -> bool:
+        """Whether the worker works: without it no sign of life is given, and others take over."""
+        still_s = self._progress.look(time.monotonic())
+        stuck = still_s > STUCK_S
+        if stuck and not self._stuck:
+            log.error(
+                "worker_stuck",
+                seconds=round(still_s),
+                hint="Nothing is taken in here any more. The other gateways take over; this one "
+                f"ends after {ABANDONED_S:.0f} s, so that it is started again.",
+            )
+        elif self._stuck and not stuck:
+            log.info("worker_goes_on")
+        self._stuck = stuck
+        if still_s > ABANDONED_S:
+            log.critical("worker_abandoned", seconds=round(still_s))
+            self._abandon()
+        return not stuck
 
     def _close(self, threads: list[threading.Thread]) -> None:
         self._end()

@@ -17,6 +17,7 @@ from gateway.decoder import Decoder
 from gateway.holdings import Holdings
 from gateway.intake import Intake, Message
 from gateway.links import Links
+from gateway.progress import Progress
 from gateway.quarantine import Quarantine
 from gateway.reasons import Reason
 from gateway.registry import load
@@ -65,6 +66,8 @@ class Worker:
     tend
         Called in the worker's thread between two batches: keeps the holdings equal to this
         gateway's share, and returns whether something was taken.
+    progress
+        Is told of every step: the sign of life depends on it.
     """
 
     def __init__(
@@ -73,11 +76,13 @@ class Worker:
         settings: GatewaySettings,
         holdings: Holdings,
         tend: Callable[[], bool],
+        progress: Progress,
     ) -> None:
         self._database = database
         self._settings = settings
         self._holdings = holdings
         self._tend = tend
+        self._progress = progress
         self._links = Links()
         self._decoder = Decoder(settings)
         self._quarantine = Quarantine(settings.quarantine_per_hour)
@@ -114,6 +119,7 @@ class Worker:
         if self._standing is None:
             self._recover(stop)
         while not stop.is_set():
+            self._progress.step()
             try:
                 self._keep_up()
                 if not self._round():
@@ -206,6 +212,7 @@ class Worker:
         """Commit a batch; what the database or the rules cannot take goes to quarantine."""
         copy = True
         for _ in range(ATTEMPTS):
+            self._progress.step()
             try:
                 return self._committer.commit(batch, standing, self._holdings.leases, copy=copy)
             except (psycopg.errors.UniqueViolation, AlreadyStoredError):
@@ -322,6 +329,7 @@ class Worker:
         self._committer.forget()
         delay, told = RETRY_S[0], False
         while not stop.is_set():
+            self._progress.step()
             try:
                 self._load()
             except LeaseLostError as lost:
