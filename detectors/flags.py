@@ -40,6 +40,11 @@ class Test(IntFlag):
     STUCK = 1024
 
 
+# Tests that a job runs: each has its own flag revisions. All others are those of real time, which
+# give one flag together.
+JOB_TESTS: Final = Test.ATTENUATED | Test.CONSISTENCY | Test.STUCK
+
+
 # Aggregate: FAIL > SUSPECT > GOOD > NOT EVALUATED > MISSING (QARTOD, and ioos_qc's qartod_compare).
 _RANK: Final = (Flag.MISSING, Flag.NOT_EVALUATED, Flag.GOOD, Flag.SUSPECT, Flag.FAIL)
 _RANK_OF: Final = np.zeros(10, np.uint8)

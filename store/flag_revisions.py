@@ -1,0 +1,90 @@
+"""Flags that were given after the fact: a flag given in real time is never rewritten.
+
+Each source (the hourly and nightly tests, a street's sensors together, a pond's probes) looks at
+tests of its own, and its newest word on a reading stands. A reading's revised flag is the worst of
+them and of the one given in real time: see the view `reviewed_flag`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from store import queries
+from store.binary import INT2, INT4, TIMESTAMPTZ, Column, use_columns
+from store.database import Connection
+
+Source = Literal["quality", "flood", "pond"]
+_SQL = queries.load("flag_revisions")
+
+
+@dataclass(frozen=True, eq=False)
+class Verdicts:
+    """What a source finds about n readings, no two of one datastream and time.
+
+    Attributes
+    ----------
+    datastream_id : int32[n]
+    time_ms : int64[n]
+        Phenomenon time; of a stored reading.
+    flag : uint8[n]
+        Of the source's own tests.
+    evaluated : int16[n]
+        Those of its tests that were evaluated.
+    """
+
+    datastream_id: NDArray[np.int32]
+    time_ms: NDArray[np.int64]
+    flag: NDArray[np.uint8]
+    evaluated: NDArray[np.int16]
+
+    def __len__(self) -> int:
+        return len(self.time_ms)
+
+
+def append(conn: Connection, source: Source, verdicts: Verdicts) -> int:
+    """Append what differs from the source's newest word on each reading.
+
+    A reading of which nothing was said, and nothing bad is found, gets no row: a row for each
+    good reading would double what is stored. Give also the readings that stand objected to
+    (`standing`) and are good by now.
+
+    Returns
+    -------
+    int
+        Rows appended. The hours of these readings are marked, so that their rollups count them.
+    """
+    if not len(verdicts):
+        return 0
+    use_columns(conn)
+    conn.execute(_SQL["lock"], {"source": source})
+    parameters = {
+        "source": source,
+        "datastream_id": Column(INT4, verdicts.datastream_id),
+        "phenomenon_time": Column(TIMESTAMPTZ, verdicts.time_ms),
+        "flag": Column(INT2, verdicts.flag),
+        "evaluated": Column(INT2, verdicts.evaluated),
+    }
+    changed = conn.execute(_SQL["append"], parameters).fetchall()
+    if changed:
+        datastream_ids, times = zip(*changed, strict=True)
+        hours = {"datastream_ids": list(datastream_ids), "times": list(times)}
+        conn.execute(_SQL["mark_hours"], hours)
+    return len(changed)
+
+
+def standing(
+    conn: Connection, source: Source, datastream_ids: NDArray[np.int32], start: datetime
+) -> Verdicts:
+    """Read a source's newest word on the readings of some datastreams from a time on."""
+    parameters = {"source": source, "datastream_ids": datastream_ids.tolist(), "start": start}
+    found = conn.execute(_SQL["standing"], parameters, binary=True).fetchall()
+    columns = list(zip(*found, strict=True)) or [(), (), (), ()]
+    return Verdicts(
+        np.array(columns[0], np.int32),
+        np.array(columns[1], np.int64),
+        np.array(columns[2], np.uint8),
+        np.array(columns[3], np.int16),
+    )
