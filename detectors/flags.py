@@ -36,13 +36,9 @@ class Test(IntFlag):
     LOCATION = 64
     SPEED = 128
     CONFLICT = 256
-    CONSISTENCY = 512  # neighbours, contact ladder: other datastreams were looked at
-    STUCK = 1024
-
-
-# Tests that a job runs: each has its own flag revisions. All others are those of real time, which
-# give one flag together.
-JOB_TESTS: Final = Test.ATTENUATED | Test.CONSISTENCY | Test.STUCK
+    CONSISTENCY = 512  # neighbours: other datastreams were looked at
+    STUCK = 1024  # it stands still while its neighbours move
+    LADDER = 2048  # a contact above a dry one is wet
 
 
 # Aggregate: FAIL > SUSPECT > GOOD > NOT EVALUATED > MISSING (QARTOD, and ioos_qc's qartod_compare).

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.flags import Flag
-from store import flag_revisions, queries
+from store import queries
 from store.binary import (
     BOOL,
     FLOAT4,
@@ -290,17 +290,17 @@ def write_verdicts(
     Those that had to wait for the next reading (`awaited`) are written in their place. The others,
     which a late neighbour changed, are appended as revisions: what was said in real time stays.
     """
-    late = ~awaited
-    flag_revisions.append(conn, datastream_id[late], time_ms[late], flag[late], evaluated[late])
-    if awaited.any():
+    for name, which in (("await_verdicts", awaited), ("revise_flags", ~awaited)):
+        if not which.any():
+            continue
         use_columns(conn)
         parameters = {
-            "datastream_id": Column(INT4, datastream_id[awaited]),
-            "phenomenon_time": Column(TIMESTAMPTZ, time_ms[awaited]),
-            "flag": Column(INT2, flag[awaited]),
-            "evaluated": Column(INT2, evaluated[awaited]),
+            "datastream_id": Column(INT4, datastream_id[which]),
+            "phenomenon_time": Column(TIMESTAMPTZ, time_ms[which]),
+            "flag": Column(INT2, flag[which]),
+            "evaluated": Column(INT2, evaluated[which]),
         }
-        conn.execute(_SQL["await_verdicts"], parameters)
+        conn.execute(_SQL[name], parameters)
 
 
 def write_states(conn: Connection, rows: States) -> None:
