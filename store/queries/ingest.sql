@@ -53,6 +53,10 @@ from unnest(%(datastream_id)s, %(phenomenon_time)s, %(flag)s, %(evaluated)s)
     as v (datastream_id, phenomenon_time, flag, evaluated)
 where o.datastream_id = v.datastream_id and o.phenomenon_time = v.phenomenon_time;
 
+-- name: revise_flags
+insert into flag_revision (datastream_id, phenomenon_time, flag, evaluated)
+select * from unnest(%(datastream_id)s, %(phenomenon_time)s, %(flag)s, %(evaluated)s);
+
 -- name: upsert_latest
 insert into latest as l (datastream_id, tenant_id, phenomenon_time, received_time, value, flag,
                          marks, rate_per_h)
