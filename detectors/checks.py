@@ -31,7 +31,7 @@ class Verdict:
         np.logical_or(self.suspect, suspect & where, out=self.suspect)
         if fail is not None:
             np.logical_or(self.fail, fail & where, out=self.fail)
-        self.evaluated[where] |= np.int16(test)
+        np.bitwise_or(self.evaluated, np.int16(test), out=self.evaluated, where=where)
 
     def flag(self, missing: Bools) -> NDArray[np.uint8]:
         """FAIL > SUSPECT > GOOD > NOT EVALUATED; a missing value is MISSING."""

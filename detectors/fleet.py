@@ -23,9 +23,8 @@ from detectors.state import State, Table, Write, rows_as_writes
 
 __all__ = ["CONTEXT_ROWS", "RING", "Fleet"]
 
-# Readings decided on at a time: with their windows they stay within the processor's cache.
+# Readings decided on at a time: their arrays stay within the processor's cache.
 _CHUNK: Final = 16_384
-_CHUNK_OF_WINDOWS: Final = 4_096
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,10 +193,9 @@ class Fleet:
         self._check_sensors(readings.sensor)
         intake = Intake.sort(readings, table)
         accepted = Accepted(intake.rows, intake.sensor, intake.time_ms, intake.value)
-        size = _CHUNK_OF_WINDOWS if len(self._lanes.slope_lanes) else _CHUNK
         mixed = _mixed(intake)
-        parts = [ordered.advance(table, self._checks, c) for c in _chunks(accepted, ~mixed, size)]
-        parts += [reordered.settle(table, self._checks, c) for c in _chunks(accepted, mixed, size)]
+        parts = [ordered.advance(table, self._checks, c) for c in _chunks(accepted, ~mixed)]
+        parts += [reordered.settle(table, self._checks, c) for c in _chunks(accepted, mixed)]
         return self._outcome(state, readings, intake, parts)
 
     def _check_sensors(self, sensor: NDArray[np.int32]) -> None:
@@ -266,11 +264,11 @@ def _mixed(intake: Intake) -> Bools:
     return mixed
 
 
-def _chunks(accepted: Accepted, which: Bools, size: int) -> Iterator[Accepted]:
-    """Cut into pieces of whole sensors, of about `size` readings."""
+def _chunks(accepted: Accepted, which: Bools) -> Iterator[Accepted]:
+    """Cut into pieces of whole sensors, of about `_CHUNK` readings."""
     some = accepted if which.all() else accepted.take(which)
     begins = np.flatnonzero(np.diff(some.sensor, prepend=-1))
-    cuts = np.unique(np.searchsorted(begins, np.arange(0, len(some), size), side="right") - 1)
+    cuts = np.unique(np.searchsorted(begins, np.arange(0, len(some), _CHUNK), side="right") - 1)
     edges = [*begins[cuts].tolist(), len(some)] if len(some) else []
     for low, high in pairwise(edges):
         yield some.take(slice(low, high))

@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from detectors.arrays import NEVER, RING, WINDOW, Bools, Floats, Index, Times
+from detectors.arrays import NEVER, RING, WINDOW, Bools, Floats, Index, Times, slots
 from detectors.readings import Readings
 from detectors.state import Table
 
@@ -93,10 +93,10 @@ def _order(readings: Readings) -> Index:
 
 
 def _sorted(sensor: Index, time: Times) -> Index:
-    """Order by sensor and time; by one key where both fit into it, which is twice as fast."""
+    """Order by sensor and time, of equal ones any; by one key where both fit, which is faster."""
     first, span = int(time.min()), int(time.max()) - int(time.min()) + 1
     if (int(sensor.max()) + 1) * span < 1 << 62:
-        return np.argsort(sensor * span + (time - first), kind="stable")
+        return np.argsort(sensor * span + (time - first))
     return np.lexsort((time, sensor))
 
 
@@ -119,7 +119,7 @@ def _check_old(
     """
     rows, sensor, time, value = old
     slot = np.arange(RING)
-    behind = (table.next[sensor][:, None] - 1 - slot) % RING
+    behind = slots(table.next[sensor][:, None] - 1 - slot)
     held = slot < table.count[sensor][:, None]
     ring_time = table.time_ms[sensor[:, None], behind]
     hit = held & (ring_time == time[:, None])

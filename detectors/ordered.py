@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from detectors.arrays import RING, WINDOW, Index, Times, spread
+from detectors.arrays import RING, WINDOW, Index, Times, slots, spread
 from detectors.checks import Checks, Verdict
 from detectors.flags import aggregate
 from detectors.hysteresis import Carry, Rows, scan
@@ -96,7 +96,7 @@ def _lay_out(table: Table, group: Group, accepted: Accepted, context: Index) -> 
     strip = Strip.blank(owner, start, np.empty(len(owner), np.int64), np.empty(len(owner)))
     old, new = spread(start, context), spread(start + context, group.count)
     sensor = group.sensor[owner[old]]
-    at = sensor * RING + spread(table.next[group.sensor] - context, context) % RING
+    at = sensor * RING + slots(spread(table.next[group.sensor] - context, context))
     for name in ("time_ms", "value", "mark"):
         getattr(strip, name)[old] = table.column(name)[at]
     strip.time_ms[new], strip.value[new] = accepted.time_ms, accepted.value
@@ -116,7 +116,7 @@ def _await(
     checks.spike(verdict, table.profile[sensor], *spike_triples(strip, rows))
     told = np.flatnonzero(verdict.evaluated)
     sensor, rows = sensor[told], rows[told]
-    at = sensor * RING + (table.next[sensor] - 1) % RING
+    at = sensor * RING + slots(table.next[sensor] - 1)
     flag = aggregate(
         table.column("flag")[at], verdict.flag(np.zeros(len(verdict.fail), bool))[told]
     )
@@ -135,7 +135,7 @@ def _append(
 ) -> list[Write]:
     """Write the new readings into the ring: at most RING of each sensor, its newest."""
     place = np.arange(len(accepted)) - group.first[group.owner]
-    slot = (table.next[accepted.sensor] + place) % RING
+    slot = slots(table.next[accepted.sensor] + place)
     sensor = accepted.sensor
     if group.count.max(initial=0) > RING:
         kept = np.flatnonzero(place >= (group.count - RING)[group.owner])
@@ -143,7 +143,7 @@ def _append(
     at = sensor * RING + slot
     return [
         *(Write(name, at, getattr(strip, name)[new]) for name in RING_COLUMNS),
-        Write("next", group.sensor, (table.next[group.sensor] + group.count) % RING),
+        Write("next", group.sensor, slots(table.next[group.sensor] + group.count)),
         Write("count", group.sensor, np.minimum(table.count[group.sensor] + group.count, RING)),
     ]
 
@@ -158,7 +158,7 @@ def _push_out(
     sensor, leaving = group.sensor[at], leaving[at]
     owner = np.repeat(np.arange(len(at)), leaving)
     oldest = table.next[sensor] - table.count[sensor]
-    ring = sensor[owner] * RING + spread(oldest, leaving) % RING
+    ring = sensor[owner] * RING + slots(spread(oldest, leaving))
     mark = table.column("mark")[ring]
     time_ms = table.column("time_ms")[ring]
     rows = Rows(

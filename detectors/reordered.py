@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from detectors.arrays import RING, Index, Times, spread
+from detectors.arrays import RING, Index, Times, slots, spread
 from detectors.checks import Checks
 from detectors.flags import Test
 from detectors.hysteresis import scan
@@ -86,7 +86,7 @@ def _merge(table: Table, group: Group, accepted: Accepted) -> tuple[Strip, Index
     """Ring and new readings of each sensor in order of time; the source of ring rows is -1."""
     held = table.count[group.sensor]
     ring_owner = np.repeat(np.arange(len(held)), held)
-    slot = spread(table.next[group.sensor] - held, held) % RING
+    slot = slots(spread(table.next[group.sensor] - held, held))
     ring = group.sensor[ring_owner] * RING + slot
     owner = np.concatenate([ring_owner, group.owner])
     time = np.concatenate([table.column("time_ms")[ring], accepted.time_ms])
@@ -112,7 +112,7 @@ def _rewrite(group: Group, strip: Strip, begin: Index, size: Index, leaving: Ind
     at = np.repeat(group.sensor, kept) * RING + spread(np.zeros_like(kept), kept)
     return [
         *(Write(name, at, getattr(strip, name)[rows]) for name in RING_COLUMNS),
-        Write("next", group.sensor, kept % RING),
+        Write("next", group.sensor, slots(kept)),
         Write("count", group.sensor, kept),
     ]
 

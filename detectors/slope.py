@@ -1,11 +1,13 @@
 """Rate of rise: guarded least squares over short irregular windows, many windows at once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 
-from detectors.arrays import Bools, Floats, Index
+from detectors.arrays import Bools, Floats, Index, some_of
 
 # Residuals beyond 3.5 robust standard deviations are dropped, but never within 3 cm of the line:
 # ripples and the instrument's resolution are not outliers.
@@ -53,28 +55,61 @@ _NETWORK: Final = _network(16)
 _FEW: Final = 400
 
 
-def _sorted(rows: Floats) -> Floats:
-    """Sort each column; the same result either way, sorting does not round."""
+@lru_cache
+def _selection(width: int, low: int, high: int) -> tuple[tuple[int, int, bool, bool], ...]:
+    """Pairs of the network that the ranks `low` to `high` of `width` rows depend on.
+
+    Returns
+    -------
+    tuple of (int, int, bool, bool)
+        Two rows, and whether the smaller and the larger of each two values are needed.
+    """
+    needed = set(range(low, high + 1))
+    steps = []
+    for first, second in reversed(_NETWORK):
+        if second < width and (first in needed or second in needed):
+            steps.append((first, second, first in needed, second in needed))
+            needed |= {first, second}
+    return tuple(reversed(steps))
+
+
+def _ranks(rows: Floats, low: int, high: int) -> Sequence[Floats]:
+    """Ranks `low` to `high` of each column; the same result either way, sorting does not round.
+
+    The rows are used up.
+    """
     width, n = rows.shape
     if n < _FEW or width > 16:
-        return np.sort(rows, axis=0)
-    ordered = list(rows.copy())
+        return list(np.sort(rows, axis=0)[low : high + 1])
+    ordered = list(rows)
     spare = np.empty(n)
-    for low, high in _NETWORK:
-        if high >= width:
-            continue
-        a, b = ordered[low], ordered[high]
-        np.minimum(a, b, out=spare)
-        np.maximum(a, b, out=b)
-        ordered[low], spare = spare, a
-    return np.stack(ordered)
+    for first, second, smaller, larger in _selection(width, low, high):
+        a, b = ordered[first], ordered[second]
+        if not larger:
+            np.minimum(a, b, out=a)
+        elif not smaller:
+            np.maximum(a, b, out=b)
+        else:
+            np.minimum(a, b, out=spare)
+            np.maximum(a, b, out=b)
+            ordered[first], spare = spare, a
+    return ordered[low : high + 1]
 
 
 def _median(rows: Floats, count: Index) -> Floats:
-    """Median of the first `count` entries of each column; the others must be +inf."""
-    ordered = _sorted(rows)
+    """Median of the first `count` entries of each column; the others must be +inf.
+
+    The rows are used up.
+    """
+    least, most = int(count.min()), int(count.max())
+    low = (least - 1) >> 1
+    ranks = _ranks(rows, low, most >> 1)
+    if least == most:
+        alike: Floats = (ranks[0] + ranks[-1]) / 2.0
+        return alike
     at = np.arange(len(count))
-    middle: Floats = (ordered[(count - 1) >> 1, at] + ordered[count >> 1, at]) / 2.0
+    near = np.stack(ranks)
+    middle: Floats = (near[((count - 1) >> 1) - low, at] + near[(count >> 1) - low, at]) / 2.0
     return middle
 
 
@@ -126,26 +161,37 @@ def guarded_slopes(
         return Slopes(per_h, error)
     if len(some) < n:
         hours, values, usable, count = hours[:, some], values[:, some], usable[:, some], count[some]
-        noise, inflation = noise[some], inflation[some]
+        noise, inflation = some_of(noise, some), some_of(inflation, some)
         if isinstance(outlier_floor, np.ndarray):
             outlier_floor = outlier_floor[some]
     hours, values, usable = _close_holes(hours, values, usable, count)
 
-    width = len(hours)
-    half = count >> 1
+    first_guess = _half_lag_slope(hours, values, count)
+    residual = np.subtract(values, first_guess * hours)
+    if not usable.all():
+        residual[~usable] = np.inf
+    residual -= _median(residual.copy(), count)
+    off = np.abs(residual, out=residual)
+    bound = np.maximum(_OUTLIER_MADS * _median(off.copy(), count), outlier_floor)
+    fit, fit_error = _least_squares(hours, values, off <= bound, noise, inflation)
+    per_h[some], error[some] = fit, fit_error
+    return Slopes(per_h, error)
+
+
+def _half_lag_slope(hours: Floats, values: Floats, count: Index) -> Floats:
+    """Median slope of the pairs of points that are half a window apart."""
+    width, half = len(hours), count >> 1
+    if int(count.min()) == width:  # all windows are full: the partners stand in whole rows
+        lags = width - width // 2
+        run = hours[:lags] - hours[width // 2 :]
+        rise = values[:lags] - values[width // 2 :]
+        return _median(np.divide(rise, run, out=rise), count - half)
     lag = np.arange((width + 1) // 2)[:, None]
     partner = np.minimum(lag + half, width - 1), np.arange(len(count))
     paired = lag < count - half
     run = np.where(paired, hours[: len(lag)] - hours[partner], 1.0)
     rise = values[: len(lag)] - values[partner]
-    first_guess = _median(np.where(paired, rise / run, np.inf), count - half)
-
-    residual = np.where(usable, values - first_guess * hours, np.inf)
-    off = np.where(usable, np.abs(residual - _median(residual, count)), np.inf)
-    bound = np.maximum(_OUTLIER_MADS * _median(off, count), outlier_floor)
-    fit, fit_error = _least_squares(hours, values, off <= bound, noise, inflation)
-    per_h[some], error[some] = fit, fit_error
-    return Slopes(per_h, error)
+    return _median(np.where(paired, rise / run, np.inf), count - half)
 
 
 def _close_holes(
@@ -156,6 +202,8 @@ def _close_holes(
     Rows that are then used nowhere are cut off.
     """
     width = len(values)
+    if usable.all():
+        return hours, values, usable
     dense = np.arange(width)[:, None] < count
     holed = np.flatnonzero((usable != dense).any(axis=0))
     hours, values = np.where(usable, hours, 0.0), np.where(usable, values, 0.0)
@@ -172,26 +220,30 @@ def _least_squares(
 ) -> tuple[Floats, Floats]:
     width, n = values.shape
     weight = keep.astype(np.float64)
+    part = np.empty(n)
     points, sum_t, sum_v = np.zeros(n), np.zeros(n), np.zeros(n)
     for k in range(width):
         points += weight[k]
-        sum_t += weight[k] * hours[k]
-        sum_v += weight[k] * values[k]
+        sum_t += np.multiply(weight[k], hours[k], out=part)
+        sum_v += np.multiply(weight[k], values[k], out=part)
     enough = points >= _LEAST_POINTS
     safe = np.where(enough, points, 1.0)
-    dt = weight * (hours - sum_t / safe)
-    dv = weight * (values - sum_v / safe)
+    dt = hours - sum_t / safe
+    dt *= weight
+    dv = values - sum_v / safe
+    dv *= weight
     sxx, sxy = np.zeros(n), np.zeros(n)
     for k in range(width):
-        sxx += dt[k] * dt[k]
-        sxy += dt[k] * dv[k]
+        sxx += np.multiply(dt[k], dt[k], out=part)
+        sxy += np.multiply(dt[k], dv[k], out=part)
     enough &= sxx > 0.0
     sxx = np.where(enough, sxx, 1.0)
     slope = sxy / sxx
-    left = dv - slope * dt
+    dt *= slope
+    dv -= dt
     rss = np.zeros(n)
     for k in range(width):
-        rss += left[k] * left[k]
+        rss += np.multiply(dv[k], dv[k], out=part)
     variance = np.maximum(rss / np.maximum(points - 2.0, 1.0), noise * noise)
     error = inflation * np.sqrt(variance / sxx)
     return np.where(enough, slope, np.nan), np.where(enough, error, np.nan)

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.arrays import NEVER, RING, Bits, Index, Marks, Times
+from detectors.arrays import NEVER, RING, Bits, Index, Marks, Times, slots
 from detectors.dump import Tail, pack
 from detectors.hysteresis import Carry
 from detectors.lanes import Lanes
@@ -78,7 +78,7 @@ class Table:
 
     def newest_ms(self, sensors: Index) -> Times:
         """Time of the newest reading; NEVER before the first."""
-        newest = self.column("time_ms")[sensors * RING + (self.next[sensors] - 1) % RING]
+        newest = self.column("time_ms")[sensors * RING + slots(self.next[sensors] - 1)]
         return np.where(self.count[sensors] > 0, newest, NEVER)
 
 
@@ -147,7 +147,7 @@ class State:
         table = self.table()
         sensors = np.asarray(sensors, np.int64)
         ids = table.lanes.ids[table.profile[sensors]]
-        oldest = table.time_ms[sensors, (table.next[sensors] - table.count[sensors]) % RING]
+        oldest = table.time_ms[sensors, slots(table.next[sensors] - table.count[sensors])]
         parts = zip(
             table.count[sensors].tolist(),
             oldest.tolist(),

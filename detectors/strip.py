@@ -6,7 +6,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.arrays import WINDOW, Bits, Bools, Floats, Index, Marks, Times
+from detectors.arrays import (
+    WINDOW,
+    Bits,
+    Bools,
+    Floats,
+    Index,
+    Marks,
+    Times,
+    kinds_of,
+    some_of,
+)
 from detectors.checks import Checks, Verdict
 from detectors.hysteresis import Rows
 from detectors.lanes import Lanes
@@ -15,6 +25,11 @@ from detectors.slope import guarded_slopes
 BROKEN: Final = np.uint8(1)  # no reading within max_gap before this one
 SAME: Final = np.uint8(2)  # the value of the reading before, without a gap between
 FAILED: Final = np.uint8(4)  # outside what the instrument can measure
+
+# Windows fitted together: their arrays stay within the processor's second-level cache.
+_WINDOWS_AT_A_TIME: Final = 4_096
+# No water rises by this: the sums of a fit stay finite, and NaN is not below it.
+_ANY_RISE: Final = 1e100
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +111,7 @@ def compare(strip: Strip, lanes: Lanes, checks: Checks, profile: Index, rows: In
     Verdict
         Of gross range, climatology and rate of change; the other tests need more than the past.
     """
-    kind = profile[strip.owner[rows]]
+    kind = kinds_of(profile, strip.owner[rows])
     time, value = strip.time_ms[rows], strip.value[rows]
     has_one = rows > strip.start[strip.owner[rows]]
     prev = np.maximum(rows - 1, 0)
@@ -113,33 +128,34 @@ def compare(strip: Strip, lanes: Lanes, checks: Checks, profile: Index, rows: In
     strip.mark[rows] = (broken * BROKEN | (linked & (step == 0.0)) * SAME | failed * FAILED).astype(
         np.uint8
     )
-    _compare_values(strip, lanes, kind, rows, dt_ms, before, linked)
+    strip.reach[rows], strip.leave[rows] = _compare_values(
+        lanes, kind, value, before, dt_ms, linked, failed
+    )
     if len(lanes.slope_lanes):
         _compare_slopes(strip, lanes, kind, rows)
     return verdict
 
 
 def _compare_values(
-    strip: Strip,
     lanes: Lanes,
     kind: Index,
-    rows: Index,
-    dt_ms: Times,
+    value: Floats,
     before: Floats,
+    dt_ms: Times,
     linked: Bools,
-) -> None:
-    value = strip.value[rows]
+    failed: Bools,
+) -> tuple[Bits, Bits]:
+    """Lanes that look at the value: which the readings reach, and which they leave."""
     finite = np.isfinite(value)
-    failed = (strip.mark[rows] & FAILED) != 0
     sound = finite & ~failed
-    reach, leave = np.zeros(len(rows), np.uint16), np.zeros(len(rows), np.uint16)
-    size = np.abs(np.subtract(value, before, out=np.zeros(len(rows)), where=linked))
-    may_jump = lanes.slack < np.inf
+    reach, leave = np.zeros(len(value), np.uint16), np.zeros(len(value), np.uint16)
+    size = np.abs(np.subtract(value, before, out=np.zeros(len(value)), where=linked))
+    may_jump: Bools = np.any(lanes.slack < np.inf, axis=0)
     for lane in range(lanes.value_lanes):
         sign = lanes.sign[kind, lane]
         turned, on = sign * value, lanes.on[kind, lane]
         reached = (turned >= on) & (sound | (finite & lanes.failed_raises[kind, lane]))
-        if may_jump[:, lane].any():
+        if may_jump[lane]:
             turned_before, tell_at = sign * before, lanes.tell_at[kind, lane]
             jump = linked & reached & (turned_before < on)
             jump &= size > lanes.ceiling_per_ms[kind, lane] * dt_ms + lanes.slack[kind, lane]
@@ -147,7 +163,7 @@ def _compare_values(
         left = (turned <= lanes.off[kind, lane]) & sound
         reach |= reached.astype(np.uint16) << np.uint16(lane)
         leave |= left.astype(np.uint16) << np.uint16(lane)
-    strip.reach[rows], strip.leave[rows] = reach, leave
+    return reach, leave
 
 
 def _compare_slopes(strip: Strip, lanes: Lanes, kind: Index, rows: Index) -> None:
@@ -156,72 +172,85 @@ def _compare_slopes(strip: Strip, lanes: Lanes, kind: Index, rows: Index) -> Non
     wanted = np.flatnonzero((lanes.span_ms[kind] > 0) & sound[rows])
     if not len(wanted):
         return
-    rows, kind = rows[wanted], kind[wanted]
+    rows, kind = rows[wanted], some_of(kind, wanted)
     value = np.where(sound, strip.value, np.nan)
     # How far back a window may reach: to the sensor's first reading here, or the last gap.
     index = np.arange(len(strip.owner))
     after_gap = np.maximum.accumulate(np.where((strip.mark & BROKEN) != 0, index, 0))
     furthest = rows - np.maximum(after_gap[rows], strip.start[strip.owner[rows]])
-    behind_ms, rise, usable = _look_back(strip.time_ms, value, rows, furthest, lanes.span_ms[kind])
-
-    slope, error = np.full(len(rows), np.nan), np.zeros(len(rows))
-    moving = (usable & (rise != 0.0)).any(axis=0)
-    # Most sensors of a dry town do not move: their slope is 0 without any fitting.
-    slope[~moving & (np.count_nonzero(usable, axis=0) >= 4)] = 0.0
-    at = np.flatnonzero(moving)
-    if len(at):
-        every = len(at) == len(rows)
-        fit = guarded_slopes(
-            (behind_ms if every else behind_ms[:, at]) / 3.6e6,
-            rise if every else rise[:, at],
-            usable if every else usable[:, at],
-            lanes.noise[kind[at]],
-            lanes.inflation[kind[at]],
-        )
-        slope[at], error[at] = fit.per_h, fit.error
+    slope, error = np.empty(len(rows)), np.empty(len(rows))
+    for low in range(0, len(rows), _WINDOWS_AT_A_TIME):
+        block = slice(low, low + _WINDOWS_AT_A_TIME)
+        of = some_of(kind, block)
+        window = _look_back(strip.time_ms, value, rows[block], furthest[block], lanes.span_ms[of])
+        slope[block], error[block] = _fit(*window, lanes.noise[of], lanes.inflation[of])
     strip.rate_per_h[rows] = slope
+    reach, leave = strip.reach[rows], strip.leave[rows]
     for lane in lanes.slope_lanes:
         turned = lanes.sign[kind, lane] * slope
         sure = turned > lanes.significance[kind, lane] * error
         reached = sure & (turned > lanes.on[kind, lane]) & lanes.present[kind, lane]
         left = (turned <= lanes.off[kind, lane]) & lanes.present[kind, lane]
-        strip.reach[rows] |= reached.astype(np.uint16) << np.uint16(lane)
-        strip.leave[rows] |= left.astype(np.uint16) << np.uint16(lane)
+        reach |= reached.astype(np.uint16) << np.uint16(lane)
+        leave |= left.astype(np.uint16) << np.uint16(lane)
+    strip.reach[rows], strip.leave[rows] = reach, leave
+
+
+def _fit(
+    hours: Floats, rise: Floats, usable: Bools, noise: Floats, inflation: Floats
+) -> tuple[Floats, Floats]:
+    """Slope and standard error of each window.
+
+    Most sensors of a dry town do not move: their slope is 0 without any fitting.
+    """
+    n = rise.shape[1]
+    moving = (usable & (rise != 0.0)).any(axis=0)
+    if moving.all():
+        fit = guarded_slopes(hours, rise, usable, noise, inflation)
+        return fit.per_h, fit.error
+    slope, error = np.full(n, np.nan), np.zeros(n)
+    slope[~moving & (np.count_nonzero(usable, axis=0) >= 4)] = 0.0
+    at = np.flatnonzero(moving)
+    if len(at):
+        fit = guarded_slopes(
+            hours[:, at], rise[:, at], usable[:, at], some_of(noise, at), some_of(inflation, at)
+        )
+        slope[at], error[at] = fit.per_h, fit.error
+    return slope, error
 
 
 def _look_back(
     time_ms: Times, value: Floats, rows: Index, furthest: Index, span_ms: Times
-) -> tuple[Times, Floats, Bools]:
+) -> tuple[Floats, Floats, Bools]:
     """Gather the window of each row, one lag after the other, as far as any window reaches.
 
     Parameters
     ----------
     furthest : int64[m]
         Readings before each row that its window may hold.
-    span_ms : int64[m]
+    span_ms : int64[m] or int64[1]
 
     Returns
     -------
-    behind_ms : int64[w, m]
+    hours : float64[w, m]
         Time after the row's own: 0 or negative. w is at most WINDOW.
     rise : float64[w, m]
         Value less the row's own; NaN where missing.
     usable : bool[w, m]
     """
-    now_ms, here = time_ms[rows], value[rows]
-    behind = [np.zeros(len(rows), np.int64)]
-    rise, usable = [np.zeros(len(rows))], [np.ones(len(rows), bool)]
+    shape = (WINDOW, len(rows))
+    hours, rise, usable = np.zeros(shape), np.zeros(shape), np.ones(shape, bool)
+    now_ms, here, oldest_ms = time_ms[rows], value[rows], -span_ms
     for lag in range(1, WINDOW):
-        at = np.maximum(rows - lag, 0)
-        after_ms = time_ms[at] - now_ms
-        inside = (lag <= furthest) & (after_ms >= -span_ms)
+        at = rows - lag  # before the strip's first reading: clipped, and beyond `furthest`
+        after_ms = time_ms.take(at, mode="clip") - now_ms
+        inside = (lag <= furthest) & (after_ms >= oldest_ms)
         if not inside.any():
-            break
-        difference = value[at] - here
-        behind.append(after_ms)
-        rise.append(difference)
-        usable.append(inside & ~np.isnan(difference))
-    return np.stack(behind), np.stack(rise), np.stack(usable)
+            return hours[:lag], rise[:lag], usable[:lag]
+        np.divide(after_ms, 3.6e6, out=hours[lag])
+        np.subtract(value.take(at, mode="clip"), here, out=rise[lag])
+        np.logical_and(inside, np.abs(rise[lag]) < _ANY_RISE, out=usable[lag])
+    return hours, rise, usable
 
 
 def judge(
@@ -234,7 +263,7 @@ def judge(
     flat_ms : int64[m]
         When the value last changed, as of each row.
     """
-    kind = profile[strip.owner[rows]]
+    kind = kinds_of(profile, strip.owner[rows])
     missing = np.isnan(strip.value[rows])
     same = (strip.mark & SAME) != 0
     three = same[rows] & same[np.maximum(rows - 1, 0)]
