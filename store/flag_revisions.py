@@ -49,7 +49,8 @@ def append(conn: Connection, source: Source, verdicts: Verdicts) -> int:
 
     A reading of which nothing was said, and nothing bad is found, gets no row: a row for each
     good reading would double what is stored. Give also the readings that stand objected to
-    (`standing`) and are good by now.
+    (`standing`) and are good by now. Short before the end of a transaction, and with datastreams
+    ascending over several calls: a gateway that writes into a marked hour waits.
 
     Returns
     -------

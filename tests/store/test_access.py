@@ -25,6 +25,7 @@ SECRET = [
     "intake",
     "gateway",
     "flag_revision",
+    "reviewed_flag",
     "reading_sequence",
 ]
 # What belongs to no town, or is said of every town on purpose.
@@ -76,6 +77,10 @@ ROWS = [
         " now())"
     ),
     "insert into quarantine_overflow values (%(tenant)s, 'c', now(), 'r', 1)",
+    (
+        "insert into flag_revision (datastream_id, phenomenon_time, flag, evaluated)"
+        " values (%(stream)s, '2026-03-01T07:00Z', 3, 1)"
+    ),
     (
         "with r as (insert into revision (tenant_id, reason) values (%(tenant)s, 'live')"
         " returning revision_id), a as (insert into alert (tenant_id, datastream_id, rule_code,"
