@@ -140,6 +140,14 @@ def test_raising_on_never_advances_an_alert(one, rule, by):
     assert not then or (first and first[0][0] <= then[0][0])
 
 
+@given(any_series, st.sampled_from(((0.1, 0.1), (0.3, 1.0))), st.sampled_from((0.05, 0.5, 5.0)))
+def test_raising_a_rate_limit_never_advances_an_alert(one, limits, by):
+    low = RateOfRise(limits_per_h=limits, interval_s=10.0)
+    high = replace(low, limits_per_h=tuple(limit + by for limit in limits))
+    first, then = told(decide(low, *one)), told(decide(high, *one))
+    assert not then or (first and first[0][0] <= then[0][0])
+
+
 @given(any_series, thresholds())
 def test_no_level_is_on_above_one_that_is_off(one, rule):
     tell(Profile.of([("r", rule)]), *one)  # asserts it at every reading
