@@ -1,6 +1,8 @@
 """What would these rules have raised on a stored history: the live core, run over the past."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -8,11 +10,16 @@ from numpy.typing import NDArray
 from scipy import special
 
 from detectors.arrays import Floats, Index, Times
+from detectors.flags import Flag
 from detectors.fleet import Fleet
+from detectors.outcome import Transitions, Verdicts
+from detectors.part import join, no_transitions
 from detectors.profile import Profile
 from detectors.readings import Readings
 
 _MONTH_MS: Final = 30 * 86_400_000
+# Readings stepped at a time.
+_PIECE: Final = 65_536
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +90,9 @@ def backtest(profile: Profile, history: Readings) -> Backtest:
 
     Notes
     -----
-    There is no second implementation: the history is one batch of the streaming core, which
-    gives the bits that it gave, or would have given, reading by reading.
+    There is no second implementation: the streaming core steps through the history in pieces, so
+    that a year of minutes needs no more memory than the history and one piece. Where it is cut
+    changes no bit: the pieces are in order of time, and readings of one moment stay together.
 
     Examples
     --------
@@ -96,11 +104,22 @@ def backtest(profile: Profile, history: Readings) -> Backtest:
     """
     sensors = int(history.sensor.max(initial=-1)) + 1
     fleet = Fleet.compile([profile], np.zeros(sensors, np.int64))
-    outcome = fleet.step(fleet.empty_state(), history)
-    kept = ~(outcome.duplicate | outcome.conflict)
-    first, last = _ends(history.sensor[kept], history.time_ms[kept], sensors)
+    state, flags, moved = fleet.empty_state(), _Flags(sensors), []
+    first = np.full(sensors, np.iinfo(np.int64).max)
+    last = np.full(sensors, np.iinfo(np.int64).min)
+    for piece in _pieces(history):
+        outcome = fleet.step(state, piece)
+        state = outcome.state
+        kept = ~(outcome.duplicate | outcome.conflict)
+        sensor, time_ms = piece.sensor[kept], piece.time_ms[kept]
+        flags.take(sensor, outcome.flag[kept], outcome.verdicts)
+        np.minimum.at(first, sensor, time_ms)
+        np.maximum.at(last, sensor, time_ms)
+        moved.append(outcome.transitions)
+    silent = last < first
+    first[silent] = last[silent] = 0
     months = float((last - first).sum()) / _MONTH_MS
-    moves = outcome.transitions
+    moves = join(Transitions, moved, no_transitions())
     begins = np.flatnonzero(moves.from_level == 0)
     # Transitions are sorted by sensor, rule and time: an episode goes on to the next beginning.
     ends = np.append(begins, len(moves))[1:]
@@ -118,11 +137,10 @@ def backtest(profile: Profile, history: Readings) -> Backtest:
         unconfirmed=moves.unconfirmed[begins],
     )
     count = np.bincount(episodes.rule, minlength=len(profile.rules)).astype(np.float64)
-    flag, times = np.unique(outcome.flag[kept], return_counts=True)
     return Backtest(
         episodes=episodes,
-        flags=dict(zip(flag.tolist(), times.tolist(), strict=True)),
-        readings=int(np.count_nonzero(kept)),
+        flags={int(flag): int(flags.count[flag]) for flag in np.flatnonzero(flags.count)},
+        readings=int(flags.count.sum()),
         sensor_months=months,
         per_sensor_month=count / months if months > 0.0 else np.full(len(count), np.nan),
     )
@@ -150,11 +168,25 @@ def poisson_interval(count: int, exposure: float) -> tuple[float, float]:
     return low / exposure, float(special.gammaincinv(count + 1, 0.975)) / exposure
 
 
-def _ends(sensor: NDArray[np.int32], time_ms: Times, sensors: int) -> tuple[Times, Index]:
-    """First and last time of each sensor; equal for a sensor without readings."""
-    first = np.full(sensors, np.iinfo(np.int64).max)
-    last = np.full(sensors, np.iinfo(np.int64).min)
-    np.minimum.at(first, sensor, time_ms)
-    np.maximum.at(last, sensor, time_ms)
-    silent = last < first
-    return np.where(silent, 0, first), np.where(silent, 0, last)
+class _Flags:
+    """Readings by flag, as they stand once the spike test has told what it had to wait for."""
+
+    def __init__(self, sensors: int) -> None:
+        self.count: Index = np.zeros(max(Flag) + 1, np.int64)
+        self._newest = np.zeros(sensors, np.uint8)
+
+    def take(self, sensor: NDArray[np.int32], flag: NDArray[np.uint8], verdicts: Verdicts) -> None:
+        """Count the flags of a piece, in order of time, and what it tells of the one before."""
+        self.count -= np.bincount(self._newest[verdicts.sensor], minlength=len(self.count))
+        self.count += np.bincount(verdicts.flag, minlength=len(self.count))
+        self.count += np.bincount(flag, minlength=len(self.count))
+        self._newest[sensor] = flag  # of several readings of one sensor the last one stays
+
+
+def _pieces(history: Readings) -> Iterator[Readings]:
+    """Cut a history in order of time into pieces of about `_PIECE` readings."""
+    order = np.argsort(history.time_ms, kind="stable")
+    time_ms = history.time_ms[order]
+    cuts = np.unique(np.searchsorted(time_ms, time_ms[::_PIECE]))
+    for low, high in pairwise([*cuts.tolist(), len(order)]):
+        yield history.take(order[low:high])

@@ -1,13 +1,19 @@
 """The live core over a stored history."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from detectors.backtest import backtest, poisson_interval
+from detectors.fleet import Fleet
 from detectors.profile import Profile
 from detectors.quality import GrossRange
 from detectors.readings import Readings
-from detectors.rules import Level, Threshold
+from detectors.rules import Level, RateOfRise, Threshold
+from tests.detectors.series import profiles, ramps, series
 
 MINUTE = 60_000
 PROFILE = Profile.of(
@@ -57,6 +63,45 @@ def test_order_and_duplicates_do_not_matter():
     assert len(one.episodes) > 20
     for name in vars(one.episodes):
         assert np.array_equal(getattr(one.episodes, name), getattr(two.episodes, name))
+
+
+@given(st.data())
+def test_the_pieces_it_is_stepped_in_do_not_matter(data):
+    profile = data.draw(profiles())
+    parts = [data.draw(series(40) | ramps(40)) for _ in range(data.draw(st.integers(1, 3)))]
+    rows = [(s, t, v) for s, (times, values) in enumerate(parts)
+            for t, v in zip(times, values, strict=True)]  # fmt: skip
+    # Some readings twice, and some with another value.
+    rows += [(s, t, v + data.draw(st.sampled_from((0.0, 1.0)))) for s, t, v in rows[::5]]
+    history = Readings.of(*zip(*rows, strict=True)) if rows else Readings.none()
+    whole = backtest(profile, history)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("detectors.backtest._PIECE", data.draw(st.integers(1, 30)))
+        cut = backtest(profile, history)
+    for name in vars(whole.episodes):
+        assert np.array_equal(getattr(whole.episodes, name), getattr(cut.episodes, name))
+    assert (whole.flags, whole.readings, whole.sensor_months) == (
+        cut.flags, cut.readings, cut.sensor_months,
+    )  # fmt: skip
+    one = Fleet.compile([profile], np.zeros(len(parts), np.int64))
+    outcome = one.step(one.empty_state(), history)
+    kept = ~(outcome.duplicate | outcome.conflict)
+    flag, count = np.unique(outcome.flag[kept], return_counts=True)
+    assert cut.flags == dict(zip(flag.tolist(), count.tolist(), strict=True))
+
+
+def test_a_year_of_minutes_needs_little_more_memory_than_its_readings():
+    minutes = np.arange(365 * 1440)
+    rng = np.random.default_rng(6)
+    depth = rng.normal(0.02, 0.005, len(minutes))
+    history = Readings.of(0, minutes * MINUTE, depth)
+    tracemalloc.start()
+    try:
+        backtest(Profile.of([("rise", RateOfRise(noise=0.005))]), history)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 60e6  # bytes; one batch of all took 800 MB
 
 
 @pytest.mark.timeout(60)
