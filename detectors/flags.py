@@ -39,6 +39,8 @@ class Test(IntFlag):
     CONSISTENCY = 512  # neighbours: other datastreams were looked at
     STUCK = 1024  # it stands still while its neighbours move
     LADDER = 2048  # a contact above a dry one is wet
+    SCATTER = 4096  # rate of change B: a step against the scatter of the day before
+    DRIFT = 8192
 
 
 # Aggregate: FAIL > SUSPECT > GOOD > NOT EVALUATED > MISSING (QARTOD, and ioos_qc's qartod_compare).

@@ -1,11 +1,11 @@
 """Quality tests that look back over hours: attenuated signal, scatter, flat lines with a tolerance.
 
-They run in a job once an hour on stored series and make a new revision; a flag that was given in
-real time is never rewritten by them.
+They run in a job once an hour on stored series (plateaus: once a night, since a plateau is only
+known at its end) and make a new revision; a flag that was given in real time is never rewritten.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from detectors.arrays import Floats, Index, Times
 from detectors.flags import Flag
 from detectors.parameters import Parameters, check_number
 from detectors.quality import FlatLine
+from detectors.windows import extremes, scatter, window_begin
+
+Flags: TypeAlias = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -49,34 +52,24 @@ class StepAgainstScatter(Parameters):
         QARTOD's 3.
     window_s : float
         QARTOD's 25 hours: one tide, or one day of a pond, with a margin.
+    smallest : float
+        A step of so much or less is never suspect: where nothing moved for a day, one digit of
+        the instrument would stand out.
     """
 
     kind: ClassVar[str] = "step_against_scatter"
 
     deviations: float = 3.0
     window_s: float = 25 * 3600.0
+    smallest: float = 0.0
 
     def __post_init__(self) -> None:
         check_number("deviations", self.deviations, above=0.0)
+        check_number("smallest", self.smallest, least=0.0)
         check_number("window_s", self.window_s, above=0.0)
 
 
-def _windows(
-    time_ms: Times, value: Floats, at: Index, window_s: float
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """Values of [t - window, t] of each row `at`, NaN beside them; whether the window is full.
-
-    Full: a reading lies at or before its beginning.
-    """
-    begin = np.searchsorted(time_ms, time_ms[at] - round(window_s * 1000.0), side="left")
-    at_edge = time_ms[begin] == time_ms[at] - round(window_s * 1000.0)
-    width = int((at - begin).max(initial=0)) + 1
-    back = at[:, None] - np.arange(width)
-    inside = back >= begin[:, None]
-    return np.where(inside, value[np.maximum(back, 0)], np.nan), (begin > 0) | at_edge
-
-
-def attenuated(rule: Attenuated, time_ms: Times, value: Floats, at: Index) -> NDArray[np.uint8]:
+def attenuated(rule: Attenuated, time_ms: Times, value: Floats, at: Index) -> Flags:
     """Flag rows of one series whose window hardly moves.
 
     Parameters
@@ -93,11 +86,9 @@ def attenuated(rule: Attenuated, time_ms: Times, value: Floats, at: Index) -> ND
     uint8[m]
         NOT_EVALUATED until the window is full; MISSING where the row is.
     """
-    window, full = _windows(time_ms, value, at, rule.window_s)
-    there = np.isfinite(window)
-    high = np.where(there, window, -np.inf).max(axis=1, initial=-np.inf)
-    low = np.where(there, window, np.inf).min(axis=1, initial=np.inf)
-    judged = full & (np.count_nonzero(there, axis=1) >= 3)
+    begin, full = window_begin(time_ms, at, rule.window_s)
+    count, low, high = extremes(value, begin, at)
+    judged = full & (count >= 3)
     span = np.where(judged, high, 0.0) - np.where(judged, low, 0.0)
     flag = np.where(span < rule.suspect_below, Flag.SUSPECT, Flag.GOOD)
     flag = np.where(span < rule.fail_below, Flag.FAIL, flag)
@@ -105,7 +96,7 @@ def attenuated(rule: Attenuated, time_ms: Times, value: Floats, at: Index) -> ND
     return np.where(np.isnan(value[at]), Flag.MISSING, flag).astype(np.uint8)
 
 
-def flat_line(rule: FlatLine, time_ms: Times, value: Floats, at: Index) -> NDArray[np.uint8]:
+def flat_line(rule: FlatLine, time_ms: Times, value: Floats, at: Index) -> Flags:
     """Flag rows of one series that have stayed within a tolerance for too long.
 
     In real time the core compares for equality, which is the same while the tolerance does not
@@ -123,26 +114,51 @@ def flat_line(rule: FlatLine, time_ms: Times, value: Floats, at: Index) -> NDArr
     tolerance of 0 flags nothing, as in ioos_qc: use the instrument's resolution.
     """
     flag = np.full(len(at), Flag.GOOD, np.uint8)
-    limits = [(rule.suspect_s, Flag.SUSPECT)]
-    if rule.fail_s is not None:
-        limits.append((rule.fail_s, Flag.FAIL))
-    for window_s, verdict in limits:
-        window, full = _windows(time_ms, value, at, window_s)
-        there = np.isfinite(window)
-        high = np.where(there, window, -np.inf).max(axis=1, initial=-np.inf)
-        low = np.where(there, window, np.inf).min(axis=1, initial=np.inf)
-        begin = np.searchsorted(time_ms, time_ms[at] - round(window_s * 1000.0), side="left")
-        whole = np.count_nonzero(there, axis=1) == at - begin + 1
-        judged = full & whole & (at - begin >= 2)
-        span = np.where(judged, high, np.inf) - np.where(judged, low, 0.0)
+    for window_s, verdict in _limits(rule):
+        _, span = _flat_windows(time_ms, value, at, window_s)
         flag[span < rule.tolerance] = verdict
     flag[np.isnan(value[at])] = Flag.MISSING
     return flag
 
 
+def plateaus(rule: FlatLine, time_ms: Times, value: Floats, at: Index) -> Flags:
+    """Flag all readings of each plateau, from its beginning.
+
+    While a value stands still nobody can know for how long it will: the first readings of a
+    plateau are good in real time. Once it is known to be one they are as doubtful as its last.
+
+    Parameters
+    ----------
+    rule : FlatLine
+        With a tolerance of 0 equal values are flat, as in real time.
+    time_ms : int64[n]
+        Ascending; through `rule.fail_s` (or `suspect_s`) after the last row to judge, so that what
+        became of it is known.
+    value : float64[n]
+    at : int64[m]
+        Rows to judge.
+
+    Returns
+    -------
+    uint8[m]
+        The worst verdict of any flat window that a row lies in, else GOOD; MISSING where it is.
+    """
+    flag = np.full(len(value), Flag.GOOD, np.uint8)
+    every = np.arange(len(value))
+    for window_s, verdict in _limits(rule):
+        begin, span = _flat_windows(time_ms, value, every, window_s)
+        flat = np.flatnonzero((span < rule.tolerance) | (span <= 0.0))
+        edges = np.zeros(len(value) + 1, np.int64)
+        np.add.at(edges, begin[flat], 1)
+        np.add.at(edges, flat + 1, -1)
+        flag[np.cumsum(edges[:-1]) > 0] = verdict
+    flag[np.isnan(value)] = Flag.MISSING
+    return flag[at]
+
+
 def step_against_scatter(
     rule: StepAgainstScatter, time_ms: Times, value: Floats, at: Index
-) -> NDArray[np.uint8]:
+) -> Flags:
     """Flag rows of one series that step further than the window's scatter allows.
 
     Returns
@@ -152,24 +168,30 @@ def step_against_scatter(
 
     Notes
     -----
-    The standard deviation is that of the window before the row (n - 1), by two passes of
-    sequential sums: a prefix-sum difference would round by the series' position.
+    The standard deviation is that of the window that ends with the reading before the row (n - 1).
     """
+    if not len(at):
+        return np.zeros(0, np.uint8)
     prev = np.maximum(at - 1, 0)
-    window, full = _windows(time_ms, value, prev, rule.window_s)
-    there = np.isfinite(window)
-    count = np.count_nonzero(there, axis=1)
+    begin, full = window_begin(time_ms, prev, rule.window_s)
+    count, sd = scatter(value, begin, prev)
     judged = full & (count >= 3) & (at > 0) & np.isfinite(value[at]) & np.isfinite(value[prev])
-    total = np.zeros(len(at))
-    for k in range(window.shape[1]):
-        total += np.where(there[:, k], window[:, k], 0.0)
-    mean = total / np.maximum(count, 1)
-    squares = np.zeros(len(at))
-    for k in range(window.shape[1]):
-        off = np.where(there[:, k], window[:, k] - mean, 0.0)
-        squares += off * off
-    sd = np.sqrt(squares / np.maximum(count - 1, 1))
     step = np.abs(np.where(judged, value[at], 0.0) - np.where(judged, value[prev], 0.0))
-    flag = np.where(step > rule.deviations * sd, Flag.SUSPECT, Flag.GOOD)
-    flag = np.where(judged, flag, Flag.NOT_EVALUATED)
+    high = (step > rule.deviations * sd) & (step > rule.smallest)
+    flag = np.where(judged, np.where(high, Flag.SUSPECT, Flag.GOOD), Flag.NOT_EVALUATED)
     return np.where(np.isnan(value[at]), Flag.MISSING, flag).astype(np.uint8)
+
+
+def _limits(rule: FlatLine) -> list[tuple[float, Flag]]:
+    limits = [(rule.suspect_s, Flag.SUSPECT)]
+    return limits if rule.fail_s is None else [*limits, (rule.fail_s, Flag.FAIL)]
+
+
+def _flat_windows(
+    time_ms: Times, value: Floats, at: Index, window_s: float
+) -> tuple[Index, Floats]:
+    """First row and range of each row's window; infinite where it cannot be judged."""
+    begin, full = window_begin(time_ms, at, window_s)
+    count, low, high = extremes(value, begin, at)
+    judged = full & (count == at - begin + 1) & (at - begin >= 2)
+    return begin, np.where(judged, high, np.inf) - np.where(judged, low, 0.0)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from detectors.ammonia import Ammonia
 from detectors.consistency import ContactLadder, Neighbours, Stuck
+from detectors.drift import Drift
 from detectors.errors import ParameterError
 from detectors.forecast import TimeToThreshold
 from detectors.hourly import Attenuated, StepAgainstScatter
@@ -274,6 +275,7 @@ _KINDS: Final[dict[str, type[Parameters]]] = {
         FlatLine,
         Attenuated,
         StepAgainstScatter,
+        Drift,
         Location,
         Speed,
         ContactLadder,
