@@ -3,6 +3,7 @@ DEMO ?= 1
 ROUNDS ?= 20
 SEED ?= 1
 GATEWAYS ?= 1
+KINDS ?=
 # Test files run side by side: most of them wait for a broker, a database or a browser.
 WORKERS ?= 3
 # The first Python that is new enough; else python3, and preflight says what to do.
@@ -51,8 +52,9 @@ lint: $(VENV)/.dev ## ruff and the import arrows
 types: $(VENV)/.dev ## mypy --strict
 	@$(BIN)/mypy
 
-chaos: $(VENV)/.dev ## kill and freeze parts at random, then audit; ROUNDS=n SEED=s GATEWAYS=n
-	@$(BIN)/python -m tests.chaos --rounds $(ROUNDS) --seed $(SEED) --gateways $(GATEWAYS)
+chaos: $(VENV)/.dev ## random faults, then the audit; ROUNDS=n SEED=s GATEWAYS=n KINDS=kill,freeze,…
+	@$(BIN)/python -m tests.chaos --rounds $(ROUNDS) --seed $(SEED) --gateways $(GATEWAYS) \
+		$(if $(KINDS),--kinds $(KINDS))
 
 bench: $(VENV)/.dev ## speed of the detection core against others
 	@$(BIN)/python -m tests.bench.core

@@ -1,12 +1,16 @@
-"""`make chaos ROUNDS=n SEED=s GATEWAYS=n`: random faults against a real system, then the audit."""
+"""`make chaos ROUNDS=n SEED=s GATEWAYS=n KINDS=…`: random faults, then the audit."""
 
 import argparse
 import sys
 import tempfile
+import time
 from pathlib import Path
 
-from tests.chaos.rounds import choose, run
-from tests.fixtures.system import System
+from tests.chaos.faults import KINDS, choose
+from tests.chaos.ground import Ground
+from tests.chaos.rounds import run
+
+PER_S = 150.0
 
 
 def main() -> int:
@@ -15,18 +19,31 @@ def main() -> int:
     options.add_argument("--rounds", type=int, default=20)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--gateways", type=int, default=1)
+    options.add_argument("--kinds", default=",".join(KINDS), help="comma-separated")
+    options.add_argument("--round-s", type=float, default=4.0)
     said = options.parse_args()
+    kinds = said.kinds.split(",")
+    if unknown := set(kinds) - KINDS.keys():
+        options.error(f"no such kind of fault: {', '.join(sorted(unknown))}")
+    began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mizumori-chaos-") as name:
         Path(name).chmod(0o711)  # the account that runs the database passes through
-        system = System(Path(name))
-        system.gateways = said.gateways
+        ground = Ground(Path(name), disks=bool({"full", "read-only"} & set(kinds)))
+        ground.gateways = said.gateways
         try:
-            system.start()
-            faults = choose(said.seed, said.rounds, 4.0, said.gateways)
-            found = run(system, faults, seed=said.seed, say=print)
+            ground.start()
+            faults = choose(said.seed, said.rounds, said.round_s, said.gateways, kinds)
+            messages = round(said.round_s * PER_S)
+            found = run(
+                ground, faults, seed=said.seed, messages=messages, per_s=PER_S,
+                say=lambda line: print(line, flush=True),
+            )  # fmt: skip
+        except BaseException:
+            print(ground.logs())
+            raise
         finally:
-            system.close()
-    print(found)
+            ground.close()
+    print(found, f"({time.monotonic() - began:.0f} s)")
     for what in ("lost", "doubled", "changed", "invented"):
         for code, at_ms in getattr(found, what)[:20]:
             print(f"  {what}: {code} at {at_ms}")

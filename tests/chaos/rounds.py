@@ -1,55 +1,19 @@
 """Rounds of faults against a whole running system, and the audit at their end."""
 
-import os
-import random
 import re
-import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from store.gateways import LEASE_S
 from tests.chaos.audit import Audit, audit, stored_rows
+from tests.chaos.faults import Fault, suffer
+from tests.chaos.ground import Ground
 from tests.chaos.publisher import Publisher
 from tests.fixtures.system import System
 
 TOWN = "chaos"
-PARTS = ("gateway", "broker", "database", "jobs", "api", "supervisor")
-FAULTS = ("kill", "freeze")
-FROZEN_S = 2.0
-# Of several gateways one that is frozen for longer than its lease is taken over before it wakes.
-TAKEN_OVER_S = LEASE_S + 4.0
-SETTLED_WITHIN_S = 120.0
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One thing that goes wrong in a round."""
-
-    kind: str
-    part: str
-    after_s: float
-    frozen_s: float = FROZEN_S
-
-    def __str__(self) -> str:
-        how_long = f" for {self.frozen_s:.0f} s" if self.kind == "freeze" else ""
-        return f"{self.kind} {self.part} after {self.after_s:.1f} s{how_long}"
-
-
-def choose(seed: int, rounds: int, round_s: float, gateways: int = 1) -> list[Fault]:
-    """Choose the faults: the same ones for the same seed. The supervisor is only killed."""
-    chance = random.Random(seed)
-    several = tuple(f"gateway-{number}" for number in range(1, gateways + 1))
-    parts = PARTS if gateways == 1 else (*several, *(p for p in PARTS if p != "gateway"))
-    faults = []
-    for _ in range(rounds):
-        part = chance.choice(parts)
-        kind = "kill" if part == "supervisor" else chance.choice(FAULTS)
-        long = kind == "freeze" and gateways > 1 and "gateway" in part and chance.random() < 0.5
-        after_s = chance.uniform(0.1, 0.7) * round_s
-        faults.append(Fault(kind, part, after_s, TAKEN_OVER_S if long else FROZEN_S))
-    return faults
+SETTLED_WITHIN_S = 180.0
 
 
 def enrol(system: System, devices: int) -> dict[str, str]:
@@ -65,41 +29,8 @@ def enrol(system: System, devices: int) -> dict[str, str]:
     return secrets
 
 
-def suffer(system: System, fault: Fault) -> None:
-    """Let it happen. A dead supervisor is started again, as systemd or a person would."""
-    time.sleep(fault.after_s)
-    if fault.kind == "freeze":
-        pid = _pid(system, fault.part)
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            time.sleep(fault.frozen_s)
-        finally:
-            os.kill(pid, signal.SIGCONT)
-        return
-    for _ in range(100):
-        try:
-            system.kill(fault.part)
-            break
-        except (OSError, ValueError):
-            time.sleep(0.1)  # it is just being started again
-    if fault.part == "supervisor":
-        system.start()
-
-
-def _pid(system: System, part: str) -> int:
-    for _ in range(100):
-        try:
-            pid = system.pid(part)
-            os.kill(pid, 0)
-        except (OSError, ValueError):
-            time.sleep(0.1)
-        else:
-            return pid
-    raise AssertionError(f"{part} does not run:\n{system.logs()}")
-
-
 def run(
-    system: System,
+    ground: Ground,
     faults: Sequence[Fault],
     *,
     seed: int,
@@ -112,25 +43,31 @@ def run(
 
     Parameters
     ----------
-    system
+    ground
         Running, without the town.
     faults
         One a round.
     messages, per_s
         Of each round.
     """
-    publisher = Publisher(TOWN, enrol(system, devices), "127.0.0.1", system.mqtt_port, seed)
+    publisher = Publisher(TOWN, enrol(ground, devices), "127.0.0.1", ground.device_port, seed)
+    happened = Counter[str]()
     try:
         for number, fault in enumerate(faults, 1):
             say(f"round {number} of {len(faults)}: {fault}")
             sender = threading.Thread(target=publisher.send, args=(messages, per_s))
             sender.start()
-            suffer(system, fault)
+            left_out = suffer(ground, fault)
             sender.join()
-            publisher.settle()
+            waiting = publisher.settle()
+            happened[f"{fault.kind} left out" if left_out else fault.kind] += 1
+            if left_out:
+                say(f"  left out: {left_out}")
+            say(f"  {waiting} messages wait for their acknowledgement")
+        say(", ".join(f"{count} x {kind}" for kind, count in sorted(happened.items())))
         unacknowledged = publisher.drain(SETTLED_WITHIN_S)
         assert unacknowledged == 0, f"{unacknowledged} messages are not acknowledged"
-        return _settled(system, publisher)
+        return _settled(ground, publisher)
     finally:
         publisher.close()
 
