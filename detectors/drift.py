@@ -101,42 +101,46 @@ def drifted_days(rule: Drift, own: Floats, others: Floats) -> Flags:
 
     Notes
     -----
-    The departure of a day is its median less the median of the `rule.days` days before it. That of
-    the neighbours is the median of theirs, of two at least. A move from one day to the next of
+    The departure of a day is its median less the median of the `rule.days` days before it, less
+    the same of the neighbours (their median; two at least). A move from one day to the next of
     more than the limit is no drift but a step (the probe was cleaned, calibrated or exchanged):
     what was before it is not compared with.
     """
-    alone = _departures(rule, own)
-    theirs = np.full((len(others), len(own)), np.nan)
-    for i, other in enumerate(others):
-        theirs[i] = _departures(rule, other)
     flag = np.full(len(own), Flag.NOT_EVALUATED, np.uint8)
-    for day in np.flatnonzero(np.isfinite(alone)):
-        near = theirs[np.isfinite(theirs[:, day]), day]
-        limit = rule.limit if len(near) >= _LEAST_NEIGHBOURS else rule.limit_alone
+    days = int(rule.days)
+    since, last = 0, -1
+    for day in np.flatnonzero(np.isfinite(own)).tolist():
+        if last >= 0:
+            move, limit = _beside(rule, own, others, day, slice(last, last + 1), 1)
+            if limit is not None and abs(move) > limit:
+                since = day
+        last = day
+        before = slice(max(since, day - days), day)
+        if 2 * np.count_nonzero(np.isfinite(own[before])) < days:
+            continue
+        departure, limit = _beside(rule, own, others, day, before, (days + 1) // 2)
         if limit is not None:
-            common = float(np.median(near)) if len(near) >= _LEAST_NEIGHBOURS else 0.0
-            beyond = abs(float(alone[day]) - common) > limit
-            flag[day] = Flag.SUSPECT if beyond else Flag.GOOD
+            flag[day] = Flag.SUSPECT if abs(departure) > limit else Flag.GOOD
     return flag
 
 
-def _departures(rule: Drift, medians: Floats) -> Floats:
-    """Each day's median less that of the days before it since the last step; NaN: too few."""
-    days = int(rule.days)
-    departures = np.full(len(medians), np.nan)
-    since, last = 0, np.nan
-    for day, median in enumerate(medians):
-        if np.isnan(median):
-            continue
-        if abs(median - last) > rule.limit:
-            since = day
-        before = medians[max(since, day - days) : day]
-        before = before[np.isfinite(before)]
-        if 2 * len(before) >= days:
-            departures[day] = median - np.median(before)
-        last = median
-    return departures
+def _beside(
+    rule: Drift, own: Floats, others: Floats, day: int, before: slice, least: int
+) -> tuple[float, float | None]:
+    """How far a day is from the days before, beyond the neighbours; and what is allowed."""
+    departure = float(own[day] - _median(own[before]))
+    theirs = [
+        other[day] - _median(other[before])
+        for other in others
+        if np.isfinite(other[day]) and np.count_nonzero(np.isfinite(other[before])) >= least
+    ]
+    if len(theirs) < _LEAST_NEIGHBOURS:
+        return departure, rule.limit_alone
+    return departure - float(np.median(theirs)), rule.limit
+
+
+def _median(days: Floats) -> float:
+    return float(np.median(days[np.isfinite(days)]))
 
 
 def flags_of_days(day_flag: Flags, first_day: int, time_ms: Times, value: Floats) -> Flags:
