@@ -1,35 +1,53 @@
-"""Rules over several datastreams of one place: contact ladder, neighbours, stuck sensors.
+"""Rules over several sensors of a place: contact ladder, neighbours, stuck sensors.
 
-They run in the jobs. Each gives flag 3 and lowers the confidence of an alert; none suppresses one.
+They run in the jobs, over stored readings and in event time: what a reading is said to be depends
+on the readings measured before it and on none that came in between, so the order of arrival
+changes nothing. Each gives flag 3 and lowers the confidence of an alert; none suppresses one.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from itertools import pairwise
+from typing import Any, ClassVar
 
 import numpy as np
 
-from detectors.arrays import NEVER, Bools, Index, Times
+from detectors.arrays import NEVER, Bools, Floats, Index, Times
+from detectors.course import Course, since
+from detectors.errors import ParameterError
 from detectors.parameters import Parameters, check_number
 
 
 @dataclass(frozen=True)
 class ContactLadder(Parameters):
-    """A higher contact that is wet while a lower one is dry.
+    """A higher contact that is wet while a lower one of the same site is dry.
 
     Attributes
     ----------
-    heartbeat_s : float
+    heartbeat_s : float, optional
         Longest time between two reports of one contact: so long they may honestly disagree.
+        None: the longer expected interval of the two devices.
+    contacts_m : tuple of float
+        Heights above the ground at which this device has contacts, ascending. It reports the
+        highest one that is wet, or 0.
     """
 
     kind: ClassVar[str] = "contact_ladder"
 
-    heartbeat_s: float
+    heartbeat_s: float | None = None
+    contacts_m: tuple[float, ...] = (0.1, 0.2, 0.3)
 
     def __post_init__(self) -> None:
-        beat = check_number("heartbeat_s", self.heartbeat_s, above=0.0)
-        object.__setattr__(self, "heartbeat_s", beat)
+        if self.heartbeat_s is not None:
+            beat = check_number("heartbeat_s", self.heartbeat_s, above=0.0)
+            object.__setattr__(self, "heartbeat_s", beat)
+        contacts: Any = self.contacts_m
+        if not isinstance(contacts, tuple) or not contacts:
+            raise ParameterError("contacts_m", "expected the heights of one contact or more")
+        heights = tuple(check_number("contacts_m", height, above=0.0) for height in contacts)
+        if any(high <= low for low, high in pairwise(heights)):
+            raise ParameterError("contacts_m", "the heights must ascend")
+        object.__setattr__(self, "contacts_m", heights)
 
 
 @dataclass(frozen=True)
@@ -42,16 +60,33 @@ class Neighbours(Parameters):
         So many lower healthy neighbours must be dry [J].
     for_s : float
         For so long without interruption [J].
+    within_m : float
+        How far away a neighbour may be [J]: rain falls on a town by quarters, and a pipe or an
+        embankment between two streets is more likely the farther they lie apart.
+    lower_by_m : float
+        How much lower its ground must lie to be sure that water comes there first: the vertical
+        error of Japan's 5 m laser elevation model is 0.3 m (国土地理院, 基盤地図情報).
+    wet_m, dry_m : float
+        Depth from which a reading is wet, and up to which it is dry [J]. Between them a sensor
+        says neither.
     """
 
     kind: ClassVar[str] = "neighbours"
 
     dry_neighbours: int = 2
     for_s: float = 900.0
+    within_m: float = 300.0
+    lower_by_m: float = 0.3
+    wet_m: float = 0.05
+    dry_m: float = 0.02
 
     def __post_init__(self) -> None:
         check_number("dry_neighbours", self.dry_neighbours, least=1)
-        object.__setattr__(self, "for_s", check_number("for_s", self.for_s, least=0.0))
+        for name in ("for_s", "within_m", "lower_by_m"):
+            object.__setattr__(self, name, check_number(name, getattr(self, name), least=0.0))
+        dry = check_number("dry_m", self.dry_m)
+        object.__setattr__(self, "dry_m", dry)
+        object.__setattr__(self, "wet_m", check_number("wet_m", self.wet_m, above=dry))
 
 
 @dataclass(frozen=True)
@@ -62,114 +97,164 @@ class Stuck(Parameters):
     ----------
     moving_neighbours : int
         So many of them must move; of a sensor with fewer neighbours, all [J].
+    flat_s : float
+        The very same value for so long, three times at least [J].
+    moved_m : float
+        A neighbour moves when its highest and lowest reading of that time lie so far apart [J]:
+        ten times the noise of an ultrasonic sensor.
+    within_m : float
+        How far away a neighbour may be [J].
+    dry_m : float
+        A sensor that reports no more than this is dry. A dry street beside a flooded one may
+        stand still honestly, so there only neighbours count that lie no lower.
     """
 
     kind: ClassVar[str] = "stuck"
 
     moving_neighbours: int = 2
+    flat_s: float = 6 * 3600.0
+    moved_m: float = 0.05
+    within_m: float = 300.0
+    dry_m: float = 0.02
 
     def __post_init__(self) -> None:
         check_number("moving_neighbours", self.moving_neighbours, least=1)
+        for name in ("flat_s", "moved_m", "within_m"):
+            object.__setattr__(self, name, check_number(name, getattr(self, name), above=0.0))
+        object.__setattr__(self, "dry_m", check_number("dry_m", self.dry_m))
 
 
 @dataclass(frozen=True, eq=False)
-class Adjacency:
-    """Who is whose neighbour, in compressed rows.
+class Rung:
+    """The contacts of one device on a site's ladder."""
 
-    Attributes
-    ----------
-    owner, other : int64[e]
-        Sensor `other` is a neighbour of sensor `owner`.
-    sensors : int
-    """
+    course: Course
+    contacts_m: tuple[float, ...]
 
-    owner: Index
-    other: Index
-    sensors: int
+    def wet_and_dry(self, rows: Index) -> tuple[Floats, Floats]:
+        """Highest contact that is wet, lowest that is dry; NaN where the value is missing.
 
-    @classmethod
-    def of(cls, neighbours: Sequence[Sequence[int]]) -> Self:
-        """Build from a list of neighbours per sensor."""
-        owner = np.repeat(np.arange(len(neighbours)), [len(n) for n in neighbours])
-        other = np.array([o for n in neighbours for o in n], np.int64)
-        return cls(owner, other, len(neighbours))
-
-    def count(self, which: Bools) -> Index:
-        """How many neighbours of each sensor are in `which` (bool[e], per pair)."""
-        return np.bincount(self.owner[which], minlength=self.sensors)
+        -inf: none is wet; inf: none is dry.
+        """
+        value = self.course.value[rows]
+        # A value rounded on its way (0.1 in 32 bits) still stands for its contact.
+        reached = np.searchsorted(np.array(self.contacts_m) - 1e-6, value, side="right")
+        edges = np.array([-np.inf, *self.contacts_m, np.inf])
+        missing = np.isnan(value)
+        wet, dry = edges[reached * ~missing], edges[(reached + 1) * ~missing]
+        return np.where(missing, np.nan, wet), np.where(missing, np.nan, dry)
 
 
-def ladder_suspect(
-    rule: ContactLadder, wet: Index, since_ms: Times, now_ms: int
-) -> tuple[Bools, Times]:
-    """Contact ladders that contradict themselves.
+def ladder_suspect(heartbeat_s: float, own: Rung, other: Rung) -> Bools:
+    """Readings of a contact device that contradict another one of the same site.
 
     Parameters
     ----------
-    rule : ContactLadder
-    wet : int8[n, k]
-        Contacts from the lowest up: 1 wet, 0 dry, -1 unknown.
-    since_ms : int64[n]
-        What the last call returned; NEVER for each device at first.
-    now_ms : int
-
-    Returns
-    -------
-    suspect : bool[n]
-        Inverted for longer than one heartbeat. The alert stays: either contact may be right.
-    since_ms : int64[n]
-        Since when each ladder is inverted; NEVER where it is not.
-    """
-    dry_below = np.logical_or.accumulate(wet == 0, axis=1)
-    inverted = ((wet[:, 1:] == 1) & dry_below[:, :-1]).any(axis=1)
-    since = np.where(inverted, np.where(since_ms == NEVER, now_ms, since_ms), NEVER)
-    suspect: Bools = inverted & (now_ms - since > rule.heartbeat_s * 1000.0)
-    return suspect, since
-
-
-def lonely_wet(
-    rule: Neighbours, lower: Adjacency, wet: Bools, dry_since_ms: Times, healthy: Bools, now_ms: int
-) -> Bools:
-    """Sensors that are wet while lower ones nearby have been dry for a while.
-
-    Parameters
-    ----------
-    lower : Adjacency
-        Neighbours that lie lower, and so should be wet first.
-    wet : bool[n]
-    dry_since_ms : int64[n]
-        Since when a sensor reports dry without a gap; NEVER where it does not.
-    healthy : bool[n]
-        Not silent, not failing: a silent sensor is no witness.
-    now_ms : int
+    heartbeat_s : float
+        So long they may disagree.
+    own, other : Rung
 
     Returns
     -------
     bool[n]
+        For each reading of `own`: one of the two has been wet above a contact of the other that
+        was dry, for longer than one heartbeat. The alert stays: either may be right.
     """
-    dry = healthy & ~wet & (dry_since_ms != NEVER)
-    dry &= now_ms - dry_since_ms >= rule.for_s * 1000.0
-    suspect: Bools = wet & (lower.count(dry[lower.other]) >= rule.dry_neighbours)
-    return suspect
+    if not (len(own.course.time_ms) and len(other.course.time_ms)):
+        return np.zeros(len(own.course.time_ms), bool)
+    time = np.union1d(own.course.time_ms, other.course.time_ms)
+    (row, speaks), (row2, speaks2) = own.course.at(time), other.course.at(time)
+    (wet, dry), (wet2, dry2) = own.wet_and_dry(row), other.wet_and_dry(row2)
+    inverted = speaks & speaks2 & ((dry < wet2) | (dry2 < wet))
+    linked = np.ones(len(time), bool)
+    for course, at in ((own.course, row), (other.course, row2)):
+        # Interrupted where it fell silent before this row.
+        linked[1:] &= time[1:] - course.time_ms[at[:-1]] <= course.holds_ms
+    begun = since(time, inverted, linked)
+    suspect = inverted & (time - begun > heartbeat_s * 1000.0)
+    mine: Bools = suspect[np.searchsorted(time, own.course.time_ms)]
+    return mine
 
 
-def stuck(rule: Stuck, near: Adjacency, flat: Bools, moved: Bools) -> Bools:
-    """Sensors whose flat line is their own fault.
+def lonely_wet(rule: Neighbours, own: Course, lower: Sequence[Course]) -> Bools:
+    """Readings that are wet while lower sensors nearby have been dry for a while.
 
     Parameters
     ----------
-    near : Adjacency
-    flat : bool[n]
-        The flat line test fails.
-    moved : bool[n]
-        The value changed by more than its noise over the same time.
+    rule : Neighbours
+    own : Course
+    lower : sequence of Course
+        Neighbours that lie lower, and so should be wet first.
+
+    Returns
+    -------
+    bool[n]
+        For each reading of `own`.
+    """
+    dry = np.zeros(len(own.time_ms), np.int64)
+    for course in lower:
+        if not len(course.time_ms):
+            continue
+        row, speaks = course.at(own.time_ms)
+        begun = course.since(course.value <= rule.dry_m)[row]
+        dry += speaks & (begun != NEVER) & (own.time_ms - begun >= rule.for_s * 1000.0)
+    suspect: Bools = (own.value >= rule.wet_m) & (dry >= rule.dry_neighbours)
+    return suspect
+
+
+def stuck(rule: Stuck, own: Course, near: Sequence[Course], above: Sequence[bool]) -> Bools:
+    """Readings whose flat line is the sensor's own fault.
+
+    Parameters
+    ----------
+    rule : Stuck
+    own : Course
+    near : sequence of Course
+        Its neighbours.
+    above : sequence of bool
+        Whether each is known to lie no lower.
 
     Returns
     -------
     bool[n]
         Never for a sensor without neighbours: alone, a calm night looks the same.
     """
-    every = near.count(np.ones(len(near.owner), bool))
-    needed = np.minimum(rule.moving_neighbours, every)
-    verdict: Bools = flat & (every > 0) & (near.count(moved[near.other]) >= needed)
+    flat_ms = round(rule.flat_s * 1000.0)
+    verdict = np.zeros(len(own.time_ms), bool)
+    same = np.zeros(len(own.time_ms), bool)
+    same[1:] = (own.value[1:] == own.value[:-1]) & (np.diff(own.time_ms) <= own.holds_ms)
+    finite = np.isfinite(own.value)
+    begun = since(own.time_ms, finite, same)
+    first = np.searchsorted(own.time_ms, begun)
+    flat = np.flatnonzero(
+        finite & (own.time_ms - begun >= flat_ms) & (np.arange(len(own.time_ms)) - first >= 2)
+    )
+    if not len(flat) or not near:
+        return verdict
+    time, dry = own.time_ms[flat], own.value[flat] <= rule.dry_m
+    counts = np.zeros(len(flat), np.int64)
+    moving = np.zeros(len(flat), np.int64)
+    for course, higher in zip(near, above, strict=True):
+        counted = ~dry | higher
+        counts += counted
+        moving += counted & (_range(course, time - flat_ms, time) >= rule.moved_m)
+    needed = np.minimum(rule.moving_neighbours, counts)
+    verdict[flat] = (counts > 0) & (moving >= needed)
     return verdict
+
+
+def _range(course: Course, begin_ms: Times, end_ms: Times) -> Floats:
+    """Highest less lowest reading in each [begin, end]; 0 where there is none."""
+    there = np.isfinite(course.value)
+    time, value = course.time_ms[there], course.value[there]
+    low = np.searchsorted(time, begin_ms, side="left")
+    high = np.searchsorted(time, end_ms, side="right")
+    span = np.zeros(len(low))
+    some = high > low
+    if some.any():
+        # reduceat wants every edge inside: one value behind the last.
+        edges = np.column_stack([low[some], high[some]]).ravel()
+        padded = np.append(value, value[-1])
+        highest = np.maximum.reduceat(padded, edges)[::2]
+        span[some] = highest - np.minimum.reduceat(padded, edges)[::2]
+    return span

@@ -1,0 +1,100 @@
+"""Silence, and the time to a threshold."""
+
+import math
+
+import numpy as np
+import pytest
+
+from detectors.errors import ParameterError
+from detectors.forecast import Reach, TimeToThreshold, Tracks, arrival, follow
+from detectors.silence import (
+    BeaconState,
+    beacon_states,
+    missed_reports,
+    router_outages,
+    silent_after_s,
+)
+
+
+def test_missed_reports_follow_loss_and_interval():
+    assert [missed_reports(0.05, s) for s in (60, 600, 3600, 86400)] == [6, 5, 4, 3]
+    assert missed_reports(1e-9, 86400.0) == 1
+    assert silent_after_s(0.05, 600.0) == 3300.0
+    for rate in (0.0, 1.0, -1.0, math.nan):
+        with pytest.raises(ParameterError, match="loss_rate"):
+            missed_reports(rate, 60.0)
+    with pytest.raises(ParameterError, match="interval_s"):
+        missed_reports(0.05, 0.0)
+
+
+def test_a_silent_beacon_is_wet_only_if_its_router_hears_another():
+    states = beacon_states(
+        router=np.array([0, 0, 1, 1]),
+        last_heard_ms=np.array([0, 1_000_000, 0, 0]),
+        period_s=np.full(4, 60.0),
+        now_ms=1_060_000,
+        silent=np.array([True, False, True, True]),
+    )
+    assert states.tolist() == [BeaconState.WET, BeaconState.HEARD, *[BeaconState.UNKNOWN] * 2]
+
+
+def test_one_outage_of_a_router_and_not_one_of_each_device():
+    out = router_outages(
+        router=np.array([0, 0, 1, 1, 2, -1, 3, 3]),
+        silent=np.array([True, True, True, False, True, True, True, True]),
+        silent_since_ms=np.array([0, 60_000, 0, 0, 0, 0, 0, 9_000_000]),
+        interval_s=np.full(8, 60.0),
+    )
+    assert out.tolist() == [True, False, False, False]
+
+
+RULE = TimeToThreshold(noise=0.005)
+
+
+def followed(values, step_s=60, start=0):
+    tracks = Tracks.empty(1)
+    for k, x in enumerate(values):
+        tracks = follow(
+            tracks, RULE, np.array([0]), np.array([start + k * step_s * 1000]), np.array([x])
+        )
+    return tracks
+
+
+def told(tracks, level):
+    return arrival(tracks, RULE, np.array([0]), np.array([level]))
+
+
+def test_steady_rise_is_expected_with_an_interval_around_the_truth():
+    rng = np.random.default_rng(1)
+    tracks = followed(0.02 * np.arange(20) + rng.normal(0, 0.005, 20))
+    said = told(tracks, 0.5)  # 0.12 m to go at 0.02 m a minute: 6 minutes, a little more damped
+    assert said.reach[0] == Reach.MAY
+    assert said.earliest_s[0] < 360
+    assert said.after_s[0] == pytest.approx(375, abs=60)
+    near = told(tracks, 0.395)
+    assert near.reach[0] == Reach.EXPECTED
+    assert near.earliest_s[0] < 90 < near.latest_s[0] < 600
+
+
+def test_nothing_is_said_of_calm_falling_or_far_water():
+    rng = np.random.default_rng(1)
+    for values, level in (
+        (rng.normal(0.1, 0.005, 30), 0.2),
+        (0.5 - 0.01 * np.arange(20), 0.6),
+        (0.001 * np.arange(20), 3.0),
+        ([], 1.0),
+        ([0.1], 1.0),
+        ([0.5, 0.6], 0.3),
+    ):
+        said = told(followed(values), level)
+        assert said.reach[0] == Reach.NOTHING
+        assert math.isnan(said.after_s[0])
+
+
+def test_a_gap_starts_the_filter_anew_and_missing_or_old_readings_change_nothing():
+    tracks = followed([0.0, 0.1, 0.2])
+    again = follow(tracks, RULE, np.array([0]), np.array([120_000]), np.array([9.0]))
+    again = follow(again, RULE, np.array([0]), np.array([180_000]), np.array([math.nan]))
+    assert again.level[0] == tracks.level[0]
+    after = follow(tracks, RULE, np.array([0]), np.array([120_000 + 3_600_001]), np.array([0.0]))
+    assert (after.level[0], after.slope[0], after.sure[0]) == (0.0, 0.0, 0)
