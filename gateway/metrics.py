@@ -17,6 +17,11 @@ QUARANTINE_OVERFLOW = Counter(
     "mizumori_gateway_quarantine_overflow",
     "Refused messages that were counted and not kept: their device exceeds its rate.",
 )
+PUSHES = Counter(
+    "mizumori_gateway_pushes",
+    "Requests of operators that push: stored, quarantined, ignored, or the status of a refusal.",
+    ["outcome"],
+)
 QUARANTINED = Counter("mizumori_gateway_quarantined", "Messages in quarantine.", ["reason"])
 TRANSITIONS = Counter("mizumori_gateway_transitions", "Alert transitions written to the ledger.")
 BATCH_SECONDS = Histogram(

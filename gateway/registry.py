@@ -38,6 +38,7 @@ class Device:
     tenant_id: int
     code: str
     state: str
+    codec: str
     decode: Decode
     training_mark: int
     streams: Mapping[str, int]
@@ -195,6 +196,7 @@ def _devices(rows: FleetRows, training: frozenset[int]) -> dict[tuple[int, str],
             row.tenant_id,
             row.code,
             row.state,
+            row.codec,
             bind(
                 row.codec,
                 row.codec_params,

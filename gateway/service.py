@@ -15,6 +15,7 @@ from prometheus_client import start_http_server
 
 from gateway.holdings import Holdings
 from gateway.progress import ABANDONED_S, STUCK_S, Progress
+from gateway.push.listener import PushListener
 from gateway.settings import BrokerSettings, GatewaySettings
 from gateway.sharing import Sharing
 from gateway.worker import RETRY_S, Worker
@@ -89,6 +90,7 @@ class Gateway:
         member: Member,
         abandon: Callable[[], object] = lambda: os._exit(EXIT_STUCK),
     ) -> None:
+        self._broker = broker
         self._settings = settings
         self._database = database
         self._member = member
@@ -98,6 +100,7 @@ class Gateway:
         self._worker = Worker(database, settings, self.holdings, self._sharing.tend, self._progress)
         self._abandon = abandon
         self._stuck = False
+        self._push: PushListener | None = None
         self._ending = threading.Event()
         self._beat_due = threading.Event()
         self._superseded: SupersededError | None = None
@@ -105,6 +108,7 @@ class Gateway:
     def run(self, stop: threading.Event) -> None:
         """See `run`."""
         server = self._serve_metrics()
+        self._push = self._serve_push()
         watch = threading.Thread(target=self._watch, args=(stop,), name="stop", daemon=True)
         threads = [
             threading.Thread(target=work, name=name, daemon=True)
@@ -115,8 +119,12 @@ class Gateway:
             self._enter()
             for thread in threads:
                 thread.start()
+            if self._push is not None:
+                self._push.start()
             self._worker.run(self._ending)
         finally:
+            if self._push is not None:
+                self._push.stop()
             self._close([watch, *threads])
             if server is not None:
                 server.shutdown()
@@ -135,6 +143,8 @@ class Gateway:
     def _watch(self, stop: threading.Event) -> None:
         while not self._ending.is_set():
             if stop.wait(STOP_NOTICED_S):
+                if self._push is not None:
+                    self._push.stop()  # while the worker still commits what its requests wait for
                 self._end()
 
     def _end(self) -> None:
@@ -224,6 +234,13 @@ class Gateway:
         with contextlib.suppress(DatabaseAwayError, psycopg.Error):
             self._sharing.leave(STOP_WITHIN_S)
         log.info("gateway_stopped")
+
+    def _serve_push(self) -> PushListener | None:
+        if not self._settings.push_port:
+            return None
+        return PushListener(
+            self._database, self._broker, self._settings, lambda: self._worker.registry
+        )
 
     def _serve_metrics(self) -> WSGIServer | None:
         port = self._settings.metrics_port

@@ -72,6 +72,49 @@ class GatewaySettings(BaseModel):
         le=65535,
         description="Port on loopback that serves the gateway's Prometheus metrics. 0: none.",
     )
+    push_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description=(
+            "Port of the HTTP listener for operators that push (POST /push/TOWN/DEVICE); gateways "
+            "of one machine share it. 0: none."
+        ),
+    )
+    push_host: str = Field(
+        default="127.0.0.1",
+        description=(
+            "Address that the HTTP listener is bound to. Beyond this machine: with push_tls_cert, "
+            "or behind a proxy that speaks TLS; tokens are readable on the way otherwise."
+        ),
+    )
+    push_tls_cert: Path | None = Field(
+        default=None, description="The HTTP listener's certificate (PEM); given, it speaks TLS."
+    )
+    push_tls_key: Path | None = Field(
+        default=None, description="The key of push_tls_cert (PEM), if it is a file of its own."
+    )
+    push_per_minute: int = Field(
+        default=600,
+        ge=1,
+        description=(
+            "Requests of one operator in a minute, at each gateway; more get the answer 429, and "
+            "every answer says how many are left."
+        ),
+    )
+    push_waiting: int = Field(
+        default=200,
+        ge=1,
+        description="Requests that wait for their commit at a time; more get the answer 503.",
+    )
+    push_wait_s: float = Field(
+        default=20.0,
+        gt=0,
+        description=(
+            "How long a request waits for its commit; after that it gets the answer 503, and its "
+            "sender is to repeat it."
+        ),
+    )
     sequence_horizon_s: float = Field(
         default=7 * 86_400.0,
         gt=0,

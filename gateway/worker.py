@@ -20,7 +20,7 @@ from gateway.links import Links
 from gateway.progress import Progress
 from gateway.quarantine import Quarantine
 from gateway.reasons import Reason
-from gateway.registry import load
+from gateway.registry import Registry, load
 from gateway.settings import GatewaySettings
 from gateway.standing import Standing
 from store.database import Database
@@ -101,6 +101,12 @@ class Worker:
     def arrived(self) -> None:
         """Wake the worker: a message waits."""
         self._arrived.set()
+
+    @property
+    def registry(self) -> Registry | None:
+        """What the worker goes by now; None while it has none: the database is away."""
+        standing = self._standing
+        return None if standing is None else standing.registry
 
     def reload(self) -> None:
         """Let the worker read the registry anew before its next batch."""

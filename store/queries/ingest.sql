@@ -125,8 +125,12 @@ on conflict (tenant_id, device_code, bucket, reason)
 do update set messages = quarantine_overflow.messages + excluded.messages;
 
 -- name: see_probe
-insert into probe_seen (nonce, tenant_id) values (%(nonce)s, %(tenant_id)s)
-on conflict (nonce) do update set seen_at = now();
+with seen as (
+    insert into probe_seen (nonce, tenant_id) values (%(nonce)s, %(tenant_id)s)
+    on conflict (nonce) do update set seen_at = now()
+    returning nonce
+)
+select pg_notify('mizumori_probe', nonce) from seen;
 
 -- name: heard
 -- A device that sends is online, unless its last will came after what it sent. Returns the
