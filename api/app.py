@@ -25,6 +25,7 @@ from api.routes import (
     map,  # noqa: A004 (the route of maps; the builtin is not used here)
     observations,
     operations,
+    quarantine,
     rules,
     towns,
 )
@@ -97,7 +98,18 @@ def create_app(
     app.state.watch = Watch(database, feed, dict(checks or {}))
     problems.install(app)
     base = APIRouter(prefix=BASE)
-    for part in (towns, console, devices, observations, alerts, map, rules, backtest, live):
+    for part in (
+        towns,
+        console,
+        devices,
+        observations,
+        alerts,
+        map,
+        rules,
+        quarantine,
+        backtest,
+        live,
+    ):
         base.include_router(part.router)
     app.include_router(base)
     app.include_router(operations.router)

@@ -11,7 +11,7 @@ from store import map as town_map
 from store import rules
 from store.alerts import Alert, alerts
 from store.database import Connection
-from store.directory import Town
+from store.town_catalog import Tenant
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,9 @@ class Desk:
         return [each for each in self.devices if each.device.kind in kinds]
 
 
-def desk(conn: Connection, town: Town, now: datetime, kinds: tuple[str, ...] | None = None) -> Desk:
+def desk(
+    conn: Connection, town: Tenant, now: datetime, kinds: tuple[str, ...] | None = None
+) -> Desk:
     """Read the town, or its devices of some kinds, and judge each device."""
     rows = town_map.devices(conn, kinds=kinds)
     streams = streams_by_device(conn, rows)

@@ -20,8 +20,8 @@ from api.settings import ApiSettings
 from api.subscriber import Subscriber
 from store import live
 from store.database import Database
-from store.directory import Town
 from store.errors import DatabaseAwayError
+from store.town_catalog import Tenant
 
 HEARTBEAT_S = 10.0
 PROBE_S = 10.0  # how often a quiet connection is asked whether it is still there
@@ -78,7 +78,7 @@ class LiveFeed:
         for subscriber in self._everyone():
             subscriber.end()
 
-    def subscribe(self, town: Town) -> AsyncIterator[bytes]:
+    def subscribe(self, town: Tenant) -> AsyncIterator[bytes]:
         """Enter one browser and return its stream.
 
         Raises
@@ -97,7 +97,7 @@ class LiveFeed:
             raise ApiError(Kind.FULL, detail, headers={"Retry-After": "5"})
         return self._stream(town)
 
-    async def _stream(self, town: Town) -> AsyncIterator[bytes]:
+    async def _stream(self, town: Tenant) -> AsyncIterator[bytes]:
         subscriber = Subscriber(
             self._settings.live_queue, lambda: self._encode("reload", events.Reload(reason="slow"))
         )

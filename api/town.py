@@ -9,9 +9,9 @@ from typing import Annotated
 from fastapi import Depends, Path, Request
 
 from api.errors import ApiError, Kind
-from store import directory
+from store import town_catalog
 from store.database import Connection, Database
-from store.directory import Town
+from store.town_catalog import Tenant
 
 CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")  # of towns, sites and devices
 
@@ -44,7 +44,7 @@ class Access:
 class TownAccess:
     """One town, and transactions that see nothing but it."""
 
-    town: Town
+    town: Tenant
     access: Access
 
     @contextmanager
@@ -75,7 +75,7 @@ def town_access(
     found = None
     if CODE.fullmatch(tenant):
         with access.transaction(None) as conn:
-            found = directory.town(conn, tenant)
+            found = town_catalog.tenant(conn, tenant)
     if found is None:
         detail = f"There is no town {tenant[:63]!r}. GET /api/v1/towns lists them."
         raise ApiError(Kind.UNKNOWN_TOWN, detail)

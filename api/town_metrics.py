@@ -7,7 +7,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from api.town import Access
-from store import census, directory
+from store import census, town_catalog
 from store.errors import DatabaseAwayError
 
 
@@ -37,7 +37,7 @@ class TownMetrics(Collector):
 
     def _fill(self, families: dict[str, GaugeMetricFamily]) -> None:
         with self._access.transaction(None) as conn:
-            towns = directory.towns(conn)
+            towns = town_catalog.tenants(conn)
         for town in towns:
             with self._access.transaction(town.tenant_id) as conn:
                 figures = census.census(conn)

@@ -10,7 +10,7 @@ import typer
 from deploy.cli_options import ConfigOption
 
 if TYPE_CHECKING:
-    from store.catalog import NewDevice
+    from store.device_catalog import NewDevice
 
 app = typer.Typer(help="Devices: flood sensors, pond probes, plows.", no_args_is_help=True)
 
@@ -67,7 +67,7 @@ def add(
     from deploy.devices import add_device, prove_device
     from deploy.settings import load_settings
     from deploy.towns import find_town
-    from store.catalog import NewDevice
+    from store.device_catalog import NewDevice
 
     settings = load_settings(config)
     tenant = find_town(settings, town)
@@ -117,7 +117,7 @@ def codec(
     from deploy.device_codec import codec_params
     from deploy.settings import load_settings
     from deploy.towns import find_town
-    from store import catalog
+    from store import datastream_catalog, device_catalog
     from store.errors import RefusedError
 
     settings = load_settings(config)
@@ -126,12 +126,12 @@ def codec(
         open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
         database.transaction() as connection,
     ):
-        device = catalog.device(connection, tenant.tenant_id, code)
+        device = device_catalog.device(connection, tenant.tenant_id, code)
         if device is None:
             raise RefusedError(f"{town} has no device {code}; see `mizumori device list {town}`.")
-        streams = catalog.datastreams(connection, tenant.tenant_id, [device.device_id])
+        streams = datastream_catalog.datastreams(connection, tenant.tenant_id, [device.device_id])
         params = codec_params(codec, mapping or [], model, [s.property for s in streams])
-        catalog.set_device_codec(connection, tenant.tenant_id, code, codec, params)
+        device_catalog.set_device_codec(connection, tenant.tenant_id, code, codec, params)
     typer.echo(f"{town}/{code} is read as {codec}. Refused messages of it:")
     typer.echo(f"  mizumori quarantine list {town} --device {code}")
 
@@ -145,7 +145,7 @@ def list_devices(
     from deploy.compose_database import open_database
     from deploy.settings import load_settings
     from deploy.towns import find_town
-    from store import catalog
+    from store import device_catalog, town_catalog
 
     settings = load_settings(config)
     only = find_town(settings, town).tenant_id if town else None
@@ -153,8 +153,8 @@ def list_devices(
         open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
         database.transaction() as connection,
     ):
-        codes = {found.tenant_id: found.code for found in catalog.tenants(connection)}
-        devices = catalog.devices(connection, only)
+        codes = {found.tenant_id: found.code for found in town_catalog.tenants(connection)}
+        devices = device_catalog.devices(connection, only)
     for device in devices:
         typer.echo(
             f"{codes[device.tenant_id] + '/' + device.code:40} {device.kind:14} {device.state:14} "
@@ -171,7 +171,7 @@ def show(town: TownArgument, code: CodeArgument, config: ConfigOption = None) ->
     from deploy.device_codec import mapping_lines
     from deploy.settings import load_settings
     from deploy.towns import find_town
-    from store import catalog
+    from store import datastream_catalog, device_catalog
     from store.errors import RefusedError
 
     settings = load_settings(config)
@@ -180,10 +180,10 @@ def show(town: TownArgument, code: CodeArgument, config: ConfigOption = None) ->
         open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
         database.transaction() as connection,
     ):
-        device = catalog.device(connection, tenant.tenant_id, code)
+        device = device_catalog.device(connection, tenant.tenant_id, code)
         if device is None:
             raise RefusedError(f"{town} has no device {code}; see `mizumori device list {town}`.")
-        streams = catalog.datastreams(connection, tenant.tenant_id, [device.device_id])
+        streams = datastream_catalog.datastreams(connection, tenant.tenant_id, [device.device_id])
     place = "-" if device.lat is None else f"{device.lat}, {device.lon}"
     for label, value in (
         ("User name", f"{town}/{device.code}"),

@@ -27,11 +27,12 @@ def add(
 ) -> None:
     """Add a town with the default rules, and wait until the broker has its account."""
     from deploy.settings import load_settings
-    from deploy.towns import Town, add_town
+    from deploy.towns import add_town
+    from store.town_catalog import NewTenant
 
     settings = load_settings(config)
     rules, has_account = add_town(
-        settings, Town(code, name_ja, name_en, time_zone, training, lat, lon, zoom)
+        settings, NewTenant(code, name_ja, name_en, time_zone, training, lat, lon, zoom)
     )
     typer.echo(f"{name_en} ({code}) is there, with {rules} rules.")
     if has_account:
@@ -43,20 +44,71 @@ def add(
         )
 
 
+@app.command("set")
+def set_town(
+    code: Annotated[str, typer.Argument(metavar="TOWN", help="Code of the town.")],
+    name_ja: Annotated[str | None, typer.Option("--name-ja", help="Name in Japanese.")] = None,
+    name_en: Annotated[str | None, typer.Option("--name-en", help="Name in English.")] = None,
+    time_zone: Annotated[str | None, typer.Option(help="Time zone for people.")] = None,
+    lat: Annotated[float | None, typer.Option(help="Middle of the map.")] = None,
+    lon: Annotated[float | None, typer.Option(help="Middle of the map.")] = None,
+    zoom: Annotated[float | None, typer.Option(help="How close the map begins.")] = None,
+    training: Annotated[
+        bool | None,
+        typer.Option("--training/--no-training", help="Begin or end an exercise (訓練)."),
+    ] = None,
+    register_per_day: Annotated[
+        int | None,
+        typer.Option(
+            help="How many unknown devices are taken down in a day, each in quarantine until it "
+            "is approved; 0: none."
+        ),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Change a town; what is not said stays."""
+    from deploy.settings import load_settings
+    from deploy.towns import find_town
+    from deploy.writing import writing
+    from store import town_catalog
+
+    settings = load_settings(config)
+    tenant = find_town(settings, code)
+    given = {
+        "name_ja": name_ja,
+        "name_en": name_en,
+        "time_zone": time_zone,
+        "map_lat": lat,
+        "map_lon": lon,
+        "map_zoom": zoom,
+        "training": training,
+        "register_per_day": register_per_day,
+    }
+    with writing(settings) as connection:
+        changed = town_catalog.set_tenant(
+            connection,
+            tenant.tenant_id,
+            {name: value for name, value in given.items() if value is not None},
+        )
+    typer.echo(f"{code} is {'changed' if changed else 'as it was'}.")
+
+
 @app.command("list")
 def list_towns(config: ConfigOption = None) -> None:
     """List the towns."""
     from deploy.compose_database import open_database
     from deploy.settings import load_settings
-    from store import catalog
+    from store import device_catalog, town_catalog
 
     settings = load_settings(config)
     with (
         open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
         database.transaction() as connection,
     ):
-        towns = catalog.tenants(connection)
-        counts = {town.code: len(catalog.devices(connection, town.tenant_id)) for town in towns}
+        towns = town_catalog.tenants(connection)
+        counts = {
+            town.code: len(device_catalog.devices(connection, town.tenant_id)) for town in towns
+        }
     for town in towns:
         mark = "  訓練" if town.training else ""
         typer.echo(

@@ -10,8 +10,9 @@ from deploy.broker.mqtt_client import Login, MqttAddress, publish
 from deploy.broker.secrets import hash_secret, new_secret
 from deploy.compose_database import open_database
 from deploy.settings import Settings
-from store import broker_accounts, catalog
-from store.catalog import Device, NewDevice, Tenant
+from store import broker_accounts, device_catalog
+from store.device_catalog import Device, NewDevice
+from store.town_catalog import Tenant
 
 KNOWN_WITHIN_S = 20.0
 SEEN_WITHIN_S = 15.0
@@ -32,7 +33,7 @@ def add_device(settings: Settings, town: Tenant, new: NewDevice) -> tuple[Device
         open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
         database.transaction() as connection,
     ):
-        [device] = catalog.add_devices(
+        [device] = device_catalog.add_devices(
             connection, town.tenant_id, [replace(new, secret_hash=hash_secret(secret))]
         )
     return device, secret

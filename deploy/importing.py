@@ -22,10 +22,10 @@ from deploy.settings import Settings
 from gateway.codecs import native
 from gateway.codecs.reading import Reading
 from gateway.settings import GatewaySettings
-from store import broker_accounts, catalog
-from store.catalog import Tenant
+from store import broker_accounts, datastream_catalog, device_catalog
 from store.errors import RefusedError
 from store.fleet import milliseconds
+from store.town_catalog import Tenant
 
 # Readings of a message, and messages of one visit to the broker.
 MESSAGE_READINGS = 200
@@ -105,8 +105,8 @@ def find_town(settings: Settings, tenant: Tenant) -> Town:
         database.transaction() as conn,
     ):
         accounts = broker_accounts.list_accounts(conn)
-        devices = catalog.devices(conn, tenant.tenant_id)
-        streams = catalog.datastreams(conn, tenant.tenant_id)
+        devices = device_catalog.devices(conn, tenant.tenant_id)
+        streams = datastream_catalog.datastreams(conn, tenant.tenant_id)
     account = next((one for one in accounts if one.tenant_id == tenant.tenant_id), None)
     if account is None:
         raise RefusedError(f"The town {tenant.code} has no account at the broker yet.")

@@ -17,11 +17,11 @@ from gateway.intake import Message
 from gateway.quarantine import QUARANTINE_BYTES
 from gateway.registry import Registry, load
 from store import broker_accounts, quarantine
-from store.catalog import Tenant
 from store.database import Database
 from store.errors import RefusedError
 from store.fleet import milliseconds
 from store.quarantine import Refused
+from store.town_catalog import Tenant
 
 if TYPE_CHECKING:
     from gateway.intake import Intake

@@ -1,32 +1,19 @@
 """Adding a town, from its row to its account at the broker."""
 
 import time
-from dataclasses import dataclass
 
 from deploy.compose_database import open_database
 from deploy.settings import Settings
-from store import broker_accounts, catalog, rules
+from deploy.writing import at_the_terminal
+from store import audit, broker_accounts, rules, town_catalog
 from store.errors import RefusedError
+from store.town_catalog import NewTenant
 
 ACCOUNT_WITHIN_S = 15.0
 POLL_S = 0.1
 
 
-@dataclass(frozen=True)
-class Town:
-    """What a person says of a new town."""
-
-    code: str
-    name_ja: str
-    name_en: str
-    time_zone: str
-    training: bool
-    map_lat: float
-    map_lon: float
-    map_zoom: float
-
-
-def add_town(settings: Settings, town: Town) -> tuple[int, bool]:
+def add_town(settings: Settings, town: NewTenant) -> tuple[int, bool]:
     """Add a town with the default rules and wait for its account at the broker.
 
     Returns
@@ -41,7 +28,8 @@ def add_town(settings: Settings, town: Town) -> tuple[int, bool]:
     """
     with open_database(settings, "owner", name="mizumori-cli") as database:
         with database.transaction() as connection:
-            row = catalog.add_tenant(connection, **vars(town))
+            audit.write_as(connection, at_the_terminal())
+            row = town_catalog.add_tenant(connection, town)
             made = len(rules.add_defaults(connection, row.tenant_id))
         deadline = time.monotonic() + ACCOUNT_WITHIN_S
         while time.monotonic() < deadline:
@@ -53,7 +41,7 @@ def add_town(settings: Settings, town: Town) -> tuple[int, bool]:
     return made, False
 
 
-def find_town(settings: Settings, code: str) -> catalog.Tenant:
+def find_town(settings: Settings, code: str) -> town_catalog.Tenant:
     """Return a town by its code.
 
     Raises
@@ -65,8 +53,8 @@ def find_town(settings: Settings, code: str) -> catalog.Tenant:
         open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
         database.transaction() as connection,
     ):
-        found = catalog.tenant(connection, code)
+        found = town_catalog.tenant(connection, code)
         if found is not None:
             return found
-        known = ", ".join(town.code for town in catalog.tenants(connection)) or "none yet"
+        known = ", ".join(town.code for town in town_catalog.tenants(connection)) or "none yet"
     raise RefusedError(f"There is no town {code}; known: {known}.")

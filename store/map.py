@@ -104,21 +104,6 @@ class TrackPoint:
     blade: bool | None
 
 
-@dataclass(frozen=True)
-class Refused:
-    """A message in quarantine; ``payload`` is its first 1,024 bytes of ``size``."""
-
-    quarantine_id: int
-    received: datetime
-    topic: str
-    device: str | None
-    reason: str
-    detail: str
-    size: int
-    payload: bytes
-    replayed: datetime | None
-
-
 def devices(
     conn: Connection,
     *,
@@ -157,14 +142,6 @@ def track_points(
     parameters = {"device_ids": _list(device_ids), "start": start, "stop": stop, "limit": limit}
     with conn.cursor(row_factory=class_row(TrackPoint)) as cursor:
         return cursor.execute(queries.load("map")["track_points"], parameters).fetchall()
-
-
-def quarantine(conn: Connection, *, before: int | None, limit: int) -> list[Refused]:
-    """List refused messages, newest first; ``before`` is the last id of the page before."""
-    with conn.cursor(row_factory=class_row(Refused)) as cursor:
-        return cursor.execute(
-            queries.load("map")["quarantine"], {"before": before, "limit": limit}
-        ).fetchall()
 
 
 def _list(ids: Sequence[Any] | None) -> list[Any] | None:

@@ -10,21 +10,47 @@ from store import queries
 from store.database import Connection
 
 _SQL = queries.load("quarantine")
+_HEAD_BYTES = 1024
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A message in quarantine, as it came."""
+    """A message in quarantine; `payload` may be the beginning of its `size` bytes."""
 
     quarantine_id: int
     tenant_id: int
     received_time: datetime
     topic: str
     payload: bytes
+    size: int
     device_code: str | None
     reason: str
     detail: str
     replayed_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Count:
+    """What was refused of one device for one reason.
+
+    Attributes
+    ----------
+    device
+        Its code; None: no device, or one that the town does not have.
+    waiting, replayed
+        Messages that are kept.
+    beyond
+        Messages that came faster than they are kept: counted, not kept.
+    newest
+        When the newest of the kept ones was received; None: none is kept.
+    """
+
+    device: str | None
+    reason: str
+    waiting: int
+    replayed: int
+    beyond: int
+    newest: datetime | None
 
 
 def entries(
@@ -37,7 +63,7 @@ def entries(
     waiting: bool = False,
     limit: int = 100,
 ) -> list[Refused]:
-    """List a town's refused messages after an id, oldest first, to look at or to replay.
+    """List a town's refused messages after an id, oldest first and whole, to replay them.
 
     Parameters
     ----------
@@ -58,25 +84,63 @@ def entries(
         return cursor.execute(_SQL["entries"], parameters).fetchall()
 
 
+def newest(
+    conn: Connection,
+    tenant_id: int,
+    *,
+    before: int | None = None,
+    reason: str | None = None,
+    device: str | None = None,
+    waiting: bool = False,
+    limit: int = 100,
+) -> list[Refused]:
+    """List refused messages with the beginning of each, newest first, to look at them.
+
+    Parameters
+    ----------
+    before
+        The last id of the page before.
+    reason, device, waiting
+        As in `entries`.
+    """
+    parameters = {
+        "tenant_id": tenant_id,
+        "before": before,
+        "reason": reason,
+        "device": device,
+        "waiting": waiting,
+        "limit": limit,
+        "head": _HEAD_BYTES,
+    }
+    with conn.cursor(row_factory=class_row(Refused)) as cursor:
+        return cursor.execute(_SQL["newest"], parameters).fetchall()
+
+
+def counts(conn: Connection, tenant_id: int) -> list[Count]:
+    """Count what was refused by device and reason, the most first."""
+    with conn.cursor(row_factory=class_row(Count)) as cursor:
+        return cursor.execute(_SQL["counts"], {"tenant_id": tenant_id}).fetchall()
+
+
 def mark_replayed(conn: Connection, ids: Sequence[int]) -> int:
     """Mark messages as replayed; returns how many had not been."""
     return conn.execute(_SQL["mark_replayed"], {"ids": list(ids)}).rowcount
 
 
-def newest(conn: Connection, tenant_id: int, device: str | None, limit: int) -> list[Refused]:
-    """List the newest refused messages, newest first, of a device or (None) of all."""
-    parameters = {"tenant_id": tenant_id, "device": device, "limit": limit}
-    with conn.cursor(row_factory=class_row(Refused)) as cursor:
-        return cursor.execute(_SQL["newest"], parameters).fetchall()
+def request_replay(conn: Connection, tenant_id: int, device: str) -> None:
+    """Ask the jobs to send a device's refused messages again, some seconds after the commit."""
+    conn.execute(_SQL["request_replay"], {"tenant_id": tenant_id, "device": device})
 
 
-def overflow(conn: Connection, tenant_id: int) -> list[tuple[str, datetime, int]]:
-    """Count what was refused beyond a device's rate and not kept: (device, last hour, messages)."""
-    rows = conn.execute(_SQL["overflow"], {"tenant_id": tenant_id}).fetchall()
-    return [(str(device), hour, int(messages)) for device, hour, messages in rows]
+def replay_requests(conn: Connection) -> list[tuple[str, str]]:
+    """List what is to be replayed: (town's code, device's code), the oldest request first.
+
+    Only what was asked for some seconds ago: by then the gateways know what has changed.
+    """
+    rows = conn.execute(_SQL["replay_requests"]).fetchall()
+    return [(str(town), str(device)) for town, device in rows]
 
 
-def counts(conn: Connection, tenant_id: int) -> dict[str, int]:
-    """Count the messages that were not replayed, by reason."""
-    rows = conn.execute(_SQL["counts"], {"tenant_id": tenant_id}).fetchall()
-    return {str(reason): int(messages) for reason, messages in rows}
+def replay_done(conn: Connection, town: str, device: str) -> None:
+    """Take a request back: it was done, or somebody else did it."""
+    conn.execute(_SQL["replay_done"], {"town": town, "device": device})

@@ -19,7 +19,7 @@ from detectors.level_labels import LEVEL_LABELS, LevelLabel
 from detectors.profiles import DEFAULT_RULES
 from detectors.rules import ParameterError, rule_from_params
 from store import queries
-from store.catalog import notify
+from store.config_channel import notify
 from store.database import Connection
 from store.errors import RefusedError
 

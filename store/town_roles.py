@@ -3,8 +3,8 @@
 from psycopg import sql
 
 from store import queries
-from store.catalog import Tenant
 from store.database import Connection
+from store.town_catalog import Tenant
 
 GROUP = "mizumori_grafana"
 CONNECTIONS = 20

@@ -1,14 +1,13 @@
-"""The rules in force, and the messages that were refused."""
+"""The rules in force."""
 
 # ruff: noqa: FAST003 (the dependency HasTown reads {tenant})
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from api import cursors
 from api.errors import Kind
 from api.problems import responses
 from api.town import HasTown
@@ -48,27 +47,6 @@ class RuleItem(BaseModel):
     labels: list[LevelItem]
 
 
-class RefusedItem(BaseModel):
-    """A message that was not accepted."""
-
-    id: int
-    received: datetime
-    topic: str
-    device: str | None
-    reason: str
-    detail: str
-    size: int = Field(description="Bytes of the message")
-    payload: str = Field(description="Its beginning as text; what is no text is shown as \\xNN")
-    replayed: datetime | None
-
-
-class RefusedPage(BaseModel):
-    """One page of refused messages, newest first."""
-
-    items: list[RefusedItem]
-    next: str | None = Field(description="Give it as `cursor` for the next page; null: the end")
-
-
 @router.get("/{tenant}/rules", responses=responses(Kind.UNKNOWN_TOWN))
 def rules(here: HasTown) -> list[RuleItem]:
     """List the rules in force with their parameters; a narrower scope overrides a wider one."""
@@ -87,33 +65,3 @@ def rules(here: HasTown) -> list[RuleItem]:
             )
         )
     return [RuleItem(**vars(row), labels=levels.get(row.label_scheme, [])) for row in rows]
-
-
-@router.get("/{tenant}/quarantine", responses=responses(Kind.UNKNOWN_TOWN))
-def quarantine(
-    here: HasTown,
-    limit: Annotated[int, Query(ge=1, le=1000, description="Most items of a page")] = 100,
-    cursor: Annotated[str | None, Query(max_length=40, description="`next` of a page")] = None,
-) -> RefusedPage:
-    """List messages that were refused, with the reasons, newest first."""
-    before = cursors.number(cursor) if cursor else None
-    with here.transaction() as conn:
-        rows = town_map.quarantine(conn, before=before, limit=limit + 1)
-    following = str(rows[limit - 1].quarantine_id) if len(rows) > limit else None
-    return RefusedPage(
-        items=[
-            RefusedItem(
-                id=row.quarantine_id,
-                received=row.received,
-                topic=row.topic,
-                device=row.device,
-                reason=row.reason,
-                detail=row.detail,
-                size=row.size,
-                payload=row.payload.decode("utf-8", errors="backslashreplace"),
-                replayed=row.replayed,
-            )
-            for row in rows[:limit]
-        ],
-        next=following,
-    )

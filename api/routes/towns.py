@@ -15,7 +15,7 @@ from api.problems import responses
 from api.standing import Standing
 from api.town import HasAccess, HasTown
 from api.words import Name
-from store import directory
+from store import town_catalog
 
 router = APIRouter(tags=["towns"])
 
@@ -38,7 +38,7 @@ class TownItem(BaseModel):
     map: View
 
     @classmethod
-    def of(cls, row: directory.Town) -> Self:
+    def of(cls, row: town_catalog.Tenant) -> Self:
         """Build the item from a row of the directory."""
         return cls(
             code=row.code,
@@ -92,7 +92,7 @@ class Overview(BaseModel):
 def towns(access: HasAccess) -> list[TownItem]:
     """List the towns."""
     with access.transaction(None) as conn:
-        return [TownItem.of(row) for row in directory.towns(conn)]
+        return [TownItem.of(row) for row in town_catalog.tenants(conn)]
 
 
 @router.get("/{tenant}/overview", responses=responses(Kind.UNKNOWN_TOWN))

@@ -7,9 +7,18 @@ from typing import Any
 from deploy.broker.secrets import hash_secret, new_secret
 from deploy.demo.device_secrets import DeviceSecrets
 from detectors.profiles import river_threshold
-from store import broker_accounts, catalog, rules
-from store.catalog import NewDevice, Site
+from store import (
+    broker_accounts,
+    datastream_catalog,
+    device_catalog,
+    rules,
+    site_catalog,
+    town_catalog,
+)
 from store.database import Connection, Database
+from store.device_catalog import NewDevice
+from store.site_catalog import NewSite, Site
+from store.town_catalog import NewTenant
 
 
 @dataclass(frozen=True)
@@ -19,9 +28,9 @@ class EnrolledTown:
     Parameters
     ----------
     tenant
-        Arguments of `store.catalog.add_tenant`.
+        Arguments of `store.town_catalog.add_tenant`.
     sites
-        Arguments of `store.catalog.add_site`, one mapping a site; a river may have `stages_m`,
+        Arguments of `store.site_catalog.add_site`, one mapping a site; a river may have `stages_m`,
         the stages of its levels in ascending order.
     devices
         Devices with their datastreams, without secrets.
@@ -56,14 +65,16 @@ def enrol(database: Database, town: EnrolledTown, secrets: DeviceSecrets) -> Non
     """
     code = str(town.tenant["code"])
     with database.transaction() as conn:
-        tenant = catalog.tenant(conn, code) or catalog.add_tenant(conn, **town.tenant)
+        tenant = town_catalog.tenant(conn, code) or town_catalog.add_tenant(
+            conn, NewTenant(**town.tenant)
+        )
         tenant_id = tenant.tenant_id
         rules.add_defaults(conn, tenant_id)
-        known_sites = {site.code for site in catalog.sites(conn, tenant_id)}
+        known_sites = {site.code for site in site_catalog.sites(conn, tenant_id)}
         for site in town.sites:
             if site["code"] not in known_sites:
                 columns = {name: value for name, value in site.items() if name != "stages_m"}
-                added = catalog.add_site(conn, tenant_id, **columns)
+                added = site_catalog.add_site(conn, tenant_id, NewSite(**columns))
                 if "stages_m" in site:
                     _add_river_rule(conn, added, site["stages_m"])
         _add_devices(conn, tenant_id, town.devices)
@@ -72,21 +83,23 @@ def enrol(database: Database, town: EnrolledTown, secrets: DeviceSecrets) -> Non
         if made:
             secrets.add(code, made)
             for device, secret in made.items():
-                catalog.set_device_secret(conn, tenant_id, device, hash_secret(secret))
+                device_catalog.set_device_secret(conn, tenant_id, device, hash_secret(secret))
 
 
 def _add_devices(conn: Connection, tenant_id: int, devices: Iterable[NewDevice]) -> None:
     wanted = {device.code: device for device in devices}
-    present = catalog.devices(conn, tenant_id, list(wanted))
+    present = device_catalog.devices(conn, tenant_id, list(wanted))
     new = [wanted[code] for code in wanted.keys() - {device.code for device in present}]
     if new:
-        catalog.add_devices(conn, tenant_id, sorted(new, key=lambda device: device.code))
-    streams = catalog.datastreams(conn, tenant_id, [device.device_id for device in present])
+        device_catalog.add_devices(conn, tenant_id, sorted(new, key=lambda device: device.code))
+    streams = datastream_catalog.datastreams(
+        conn, tenant_id, [device.device_id for device in present]
+    )
     for device in present:
         has = {stream.property for stream in streams if stream.device_id == device.device_id}
         for name, unit in wanted[device.code].streams:
             if name not in has:
-                catalog.add_datastream(conn, tenant_id, device.code, name, unit)
+                datastream_catalog.add_datastream(conn, tenant_id, device.code, name, unit)
 
 
 def _add_river_rule(conn: Connection, site: Site, stages_m: Sequence[float]) -> None:

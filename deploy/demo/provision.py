@@ -16,7 +16,7 @@ from firmware_sim import town
 from firmware_sim.modem import Broker
 from firmware_sim.plan import TownPlan, demo_plan
 from firmware_sim.radio import Tally
-from store.catalog import NewDevice
+from store.device_catalog import NewDevice
 
 MEMORY_FILE_NAME = "simulated_memory.json"
 

@@ -10,7 +10,8 @@ from deploy.demo.enrolment import EnrolledTown, enrol
 from deploy.settings import Settings
 from firmware_sim.errors import RecordingError
 from firmware_sim.recording import Recording, read_recording
-from store.catalog import USUAL_DATASTREAMS, NewDevice
+from store.datastream_catalog import USUAL_DATASTREAMS
+from store.device_catalog import NewDevice
 
 DEFAULT_INTERVAL_S = 60.0
 COLUMNS = ("device", "kind", "site_kind", "name_ja", "name_en", "lat", "lon", "expected_interval_s")

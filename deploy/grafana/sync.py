@@ -29,9 +29,9 @@ from deploy.grafana.dashboard import (
 )
 from deploy.grafana.errors import GrafanaSyncError
 from deploy.settings import GrafanaSettings, Settings
-from store import catalog
-from store.catalog import Tenant
+from store import town_catalog
 from store.database import Database
+from store.town_catalog import Tenant
 from store.town_roles import pin_role
 
 ANSWER_WITHIN_S = 15.0
@@ -94,7 +94,7 @@ def sync_grafana(settings: Settings) -> Iterator[str]:
     try:
         with open_database(settings, "owner", name="mizumori-grafana", max_size=1) as database:
             with database.transaction() as conn:
-                towns = catalog.tenants(conn)
+                towns = town_catalog.tenants(conn)
             if not towns:
                 yield "There is no town yet: add one with `mizumori tenant add`."
             for town in towns:

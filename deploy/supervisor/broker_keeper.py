@@ -14,7 +14,7 @@ from deploy.broker.town_accounts import TownAccounts
 from deploy.compose_database import open_database
 from deploy.embedded.nats import EmbeddedNats
 from deploy.settings import Settings
-from store import broker_accounts, catalog
+from store import broker_accounts, config_channel
 from store.errors import StoreError
 
 COALESCE_S = 0.3  # a town's hundred new devices are one reload
@@ -92,7 +92,7 @@ class BrokerKeeper:
     def _tell(self) -> None:
         """Let the gateway find accounts that were made after it was told of their towns."""
         with self._database.transaction() as connection:
-            catalog.notify(connection, "broker")
+            config_channel.notify(connection, "broker")
 
     def _complain(self, what: str) -> bool:
         # An outage is told once, not with each attempt.

@@ -52,11 +52,3 @@ where p.device_id = any (%(device_ids)s)
     and p.flag not in (4, 9)
 order by p.device_id, p.phenomenon_time
 limit %(limit)s;
-
--- name: quarantine
-select quarantine_id, received_time as received, topic, device_code as device, reason, detail,
-    octet_length(payload) as size, substring(payload for 1024) as payload, replayed_at as replayed
-from quarantine
-where %(before)s::bigint is null or quarantine_id < %(before)s
-order by quarantine_id desc
-limit %(limit)s;

@@ -6,8 +6,10 @@ from functools import cached_property
 
 from psycopg.types.json import Jsonb
 
-from store import catalog, rules
-from store.catalog import NewDevice
+from store import datastream_catalog, device_catalog, rules, site_catalog, town_catalog
+from store.device_catalog import NewDevice
+from store.site_catalog import NewSite
+from store.town_catalog import NewTenant
 
 
 def now():
@@ -27,18 +29,37 @@ class Seed:
 
     def add_town(self, code, **kwargs):
         with self.database.transaction() as conn:
-            town = catalog.add_tenant(
-                conn, code=code, name_ja=f"{code}市", name_en=code.title(),
-                map_lat=38.91, map_lon=139.84, **kwargs,
-            )  # fmt: skip
-            catalog.add_site(
-                conn, town.tenant_id, code="ekimae", kind="underpass", name_ja="駅前地下道",
-                name_en="Station underpass", lat=38.92, lon=139.83, close_at_m=0.1, crew_minutes=20,
-            )  # fmt: skip
-            catalog.add_site(
-                conn, town.tenant_id, code="pond-1", kind="pond", name_ja="一番池", name_en="Pond 1"
+            town = town_catalog.add_tenant(
+                conn,
+                NewTenant(
+                    code=code,
+                    name_ja=f"{code}市",
+                    name_en=code.title(),
+                    map_lat=38.91,
+                    map_lon=139.84,
+                    **kwargs,
+                ),
             )
-            catalog.add_devices(
+            site_catalog.add_site(
+                conn,
+                town.tenant_id,
+                NewSite(
+                    code="ekimae",
+                    kind="underpass",
+                    name_ja="駅前地下道",
+                    name_en="Station underpass",
+                    lat=38.92,
+                    lon=139.83,
+                    close_at_m=0.1,
+                    crew_minutes=20,
+                ),
+            )
+            site_catalog.add_site(
+                conn,
+                town.tenant_id,
+                NewSite(code="pond-1", kind="pond", name_ja="一番池", name_en="Pond 1"),
+            )
+            device_catalog.add_devices(
                 conn,
                 town.tenant_id,
                 [
@@ -57,15 +78,15 @@ class Seed:
 
     def streams_of(self, town):
         with self.database.transaction() as conn:
-            codes = {d.device_id: d.code for d in catalog.devices(conn, town.tenant_id)}
+            codes = {d.device_id: d.code for d in device_catalog.devices(conn, town.tenant_id)}
             return {
                 (codes[s.device_id], s.property): s.datastream_id
-                for s in catalog.datastreams(conn, town.tenant_id)
+                for s in datastream_catalog.datastreams(conn, town.tenant_id)
             }
 
     def devices_of(self, town):
         with self.database.transaction() as conn:
-            return {d.code: d.device_id for d in catalog.devices(conn, town.tenant_id)}
+            return {d.code: d.device_id for d in device_catalog.devices(conn, town.tenant_id)}
 
     def execute(self, statement, *parameters):
         with self.database.transaction() as conn:
@@ -112,7 +133,7 @@ class Seed:
 
     def state(self, device, state):
         with self.database.transaction() as conn:
-            catalog.set_device_state(conn, self.town.tenant_id, device, state)
+            device_catalog.set_device_state(conn, self.town.tenant_id, device, state)
 
     def alert(self, stream, *, rule="street-depth", level=2, onset=None, clear=None, peak=0.21,
               training=False, withdrawn=False, town=None):  # fmt: skip

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from store.catalog import NewDevice, add_devices
 from store.database import Database
+from store.device_catalog import NewDevice, add_devices
 from tests.api.conftest import serving
 from tests.api.seed import Seed
 from tests.jobs.door import START_MS, Door, iso

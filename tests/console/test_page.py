@@ -248,10 +248,15 @@ def test_the_language_is_the_browsers_until_a_person_changes_it(town, visit):
 
 def test_several_towns_are_chosen_from_and_kept_apart(town, owner, visit):
     with owner.transaction() as conn:
-        from store import catalog
+        from store import town_catalog
+        from store.town_catalog import NewTenant
 
-        catalog.add_tenant(conn, code="minami", name_ja="南町", name_en="Minami Town",
-                           map_lat=38.8, map_lon=139.9)  # fmt: skip
+        town_catalog.add_tenant(
+            conn,
+            NewTenant(
+                code="minami", name_ja="南町", name_en="Minami Town", map_lat=38.8, map_lon=139.9
+            ),
+        )
     page = visit("/#/kawabe/flood").page
     page.locator("#town-select").select_option("minami")
     expect(page.locator(".list-note")).to_contain_text("まだありません")

@@ -2,8 +2,8 @@
 
 from playwright.sync_api import expect
 
-from store import catalog
-from store.catalog import NewDevice
+from store import device_catalog
+from store.device_catalog import NewDevice
 from tests.console.test_page import row
 
 FRAMES = """() => new Promise((done) => {
@@ -16,7 +16,7 @@ FRAMES = """() => new Promise((done) => {
 
 def test_a_thousand_sensors_and_a_hundred_plows_leave_the_page_fluid(town, visit):
     with town.database.transaction() as conn:
-        catalog.add_devices(conn, town.town.tenant_id, [
+        device_catalog.add_devices(conn, town.town.tenant_id, [
             *(NewDevice(f"x{i}", "flood_level", f"水位{i}", f"Level {i}", 60,
                         lat=38.86 + (i % 40) * 0.002, lon=139.88 + (i // 40) * 0.004)
               for i in range(1000)),

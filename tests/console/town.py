@@ -3,8 +3,10 @@
 import math
 from datetime import timedelta
 
-from store import catalog, rules
-from store.catalog import NewDevice
+from store import device_catalog, rules, site_catalog, town_catalog
+from store.device_catalog import NewDevice
+from store.site_catalog import NewSite
+from store.town_catalog import NewTenant
 from tests.api.seed import Seed, ago, now
 
 # A sensor, its state now: depth in metres, rate in metres per hour, level of its alert.
@@ -21,10 +23,18 @@ class Town(Seed):
     def __init__(self, database, *, training=False):
         self.database = database
         with database.transaction() as conn:
-            self.town = catalog.add_tenant(
-                conn, code="kawabe", name_ja="川辺町", name_en="Kawabe Town",
-                map_lat=38.90, map_lon=139.93, map_zoom=14, training=training,
-            )  # fmt: skip
+            self.town = town_catalog.add_tenant(
+                conn,
+                NewTenant(
+                    code="kawabe",
+                    name_ja="川辺町",
+                    name_en="Kawabe Town",
+                    map_lat=38.90,
+                    map_lon=139.93,
+                    map_zoom=14,
+                    training=training,
+                ),
+            )
             self._add_places(conn)
             rules.add_defaults(conn, self.town.tenant_id)
         self.alerts = {}
@@ -54,17 +64,34 @@ class Town(Seed):
         places = {**{code: row[:2] for code, row in FLOOD.items()},
                   "silent": ("新町", "Shinmachi"), "resting": ("市場前", "Market")}  # fmt: skip
         for i, (code, (ja, en)) in enumerate(places.items()):
-            catalog.add_site(
-                conn, town, code=code, kind="street", name_ja=ja, name_en=en,
-                lat=38.895 + 0.004 * i, lon=139.92 + 0.006 * (i % 3), close_at_m=0.15,
-                crew_minutes=8,
-            )  # fmt: skip
+            site_catalog.add_site(
+                conn,
+                town,
+                NewSite(
+                    code=code,
+                    kind="street",
+                    name_ja=ja,
+                    name_en=en,
+                    lat=38.895 + 0.004 * i,
+                    lon=139.92 + 0.006 * (i % 3),
+                    close_at_m=0.15,
+                    crew_minutes=8,
+                ),
+            )
         for i, (ja, en) in enumerate((("一番池", "Pond 1"), ("二番池", "Pond 2"))):
-            catalog.add_site(
-                conn, town, code=f"pond-{i}", kind="pond", name_ja=ja, name_en=en,
-                lat=38.891, lon=139.908 + 0.002 * i,
-            )  # fmt: skip
-        catalog.add_devices(conn, town, [
+            site_catalog.add_site(
+                conn,
+                town,
+                NewSite(
+                    code=f"pond-{i}",
+                    kind="pond",
+                    name_ja=ja,
+                    name_en=en,
+                    lat=38.891,
+                    lon=139.908 + 0.002 * i,
+                ),
+            )
+        device_catalog.add_devices(conn, town, [
             *(NewDevice(code, "flood_level", f"{ja} 水位計", f"{en} sensor", 60, site=code)
               for code, (ja, en) in places.items()),
             *(NewDevice(f"probe-{i}", "pond_probe", f"水質計{i}", f"Probe {i}", 60,

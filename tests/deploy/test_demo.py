@@ -16,7 +16,14 @@ from deploy.demo.recorded_town import recorded_town
 from deploy.embedded.errors import EmbeddedError
 from firmware_sim.errors import RecordingError
 from firmware_sim.plan import demo_plan
-from store import broker_accounts, catalog, rules
+from store import (
+    broker_accounts,
+    datastream_catalog,
+    device_catalog,
+    rules,
+    site_catalog,
+    town_catalog,
+)
 from store.database import Database
 
 DATA = Path(__file__).parents[1] / "data"
@@ -36,12 +43,12 @@ def secrets(tmp_path):
 def everything(owner):
     """All that enrolment may touch, as it stands."""
     with owner.transaction() as conn:
-        [tenant] = catalog.tenants(conn)
+        [tenant] = town_catalog.tenants(conn)
         return (
             tenant,
-            catalog.sites(conn, tenant.tenant_id),
-            catalog.devices(conn, tenant.tenant_id),
-            catalog.datastreams(conn, tenant.tenant_id),
+            site_catalog.sites(conn, tenant.tenant_id),
+            device_catalog.devices(conn, tenant.tenant_id),
+            datastream_catalog.datastreams(conn, tenant.tenant_id),
             rules.versions(conn, tenant.tenant_id),
             {device.code: device.secret_hash for device in broker_accounts.list_devices(conn)},
         )
@@ -81,7 +88,7 @@ def test_what_is_missing_comes_back_and_the_rest_stays(owner, secrets):
     kept["other"] = {"flood-01": "of another town"}
     secrets.path.write_text(json.dumps(kept))
     with owner.transaction() as conn:
-        catalog.set_device_secret(conn, before[0].tenant_id, "flood-02", None)
+        device_catalog.set_device_secret(conn, before[0].tenant_id, "flood-02", None)
     enrol(owner, enrolled(demo_plan()), secrets)
     after, renewed = everything(owner), secrets.read("mizumori")
     assert after[:5] == before[:5]

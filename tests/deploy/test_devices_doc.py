@@ -9,7 +9,7 @@ import pytest
 from deploy.device_codec import codec_params
 from gateway.codecs.binding import CODECS, MODELS
 from gateway.codecs.mapping import parse_entry
-from store.catalog import USUAL_DATASTREAMS
+from store.datastream_catalog import USUAL_DATASTREAMS
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = pytest.mark.parametrize("page", ["devices.md", "devices.ja.md"])

@@ -8,7 +8,7 @@ from deploy.broker.mqtt_client import Login
 from deploy.import_item import ImportFileError
 from deploy.settings import load_settings
 from gateway.codecs import native
-from store.catalog import Tenant
+from store.town_catalog import Tenant
 
 START_MS = 1_793_493_000_000
 ROWS = 45_000

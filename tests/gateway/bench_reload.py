@@ -7,9 +7,9 @@ import pytest
 
 from detectors.readings import Readings
 from gateway import registry, standing
-from store import catalog, ingest
-from store.catalog import NewDevice
+from store import device_catalog, ingest
 from store.database import Database
+from store.device_catalog import NewDevice
 from store.ingest import States
 from tests.gateway.conftest import NOW_MS
 
@@ -20,7 +20,7 @@ ROWS = 20
 @pytest.mark.timeout(900)
 def test_reload(town):
     with town.owner.transaction():
-        catalog.add_devices(town.owner, town.tenant_id, [
+        device_catalog.add_devices(town.owner, town.tenant_id, [
             NewDevice(f"bench-{i:05}", "flood_level", "冠水計", "Flood", 60, site="honmachi")
             for i in range(DEVICES)])  # fmt: skip
     with Database(town.dsn.gateway, name="bench") as database:

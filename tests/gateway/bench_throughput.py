@@ -15,8 +15,8 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from gateway import metrics
-from store import catalog
-from store.catalog import NewDevice
+from store import device_catalog
+from store.device_catalog import NewDevice
 from tests.fixtures.broker import TOWN, NatsServer, wait_until
 from tests.gateway.conftest import NOW_MS, Town
 
@@ -33,7 +33,7 @@ def fast_town(postgres, database_dsn, tmp_path_factory):
     broker.start()
     town = Town(database_dsn, broker, "nats", postgres.dsn)
     with town.owner.transaction():
-        catalog.add_devices(town.owner, town.tenant_id, [
+        device_catalog.add_devices(town.owner, town.tenant_id, [
             NewDevice(f"bench-{i:04}", "flood_level", "冠水計", "Flood", 60, site="honmachi")
             for i in range(DEVICES)])  # fmt: skip
     yield town

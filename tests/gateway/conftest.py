@@ -16,10 +16,12 @@ from psycopg.conninfo import conninfo_to_dict
 from gateway.intake import Intake
 from gateway.service import Gateway, new_member
 from gateway.settings import BrokerSettings, GatewaySettings
-from store import broker_accounts, catalog, rules
-from store.catalog import NewDevice
+from store import broker_accounts, device_catalog, rules, site_catalog, town_catalog
 from store.database import Database
+from store.device_catalog import NewDevice
 from store.gateways import session_name
+from store.site_catalog import NewSite
+from store.town_catalog import NewTenant
 from tests.fixtures.broker import DEVICES, TOWN, wait_until
 
 NOW_MS = 1_763_760_000_000
@@ -115,13 +117,23 @@ class Town:
         self.owner = psycopg.connect(dsn.owner, autocommit=True)
         self._devices, self._gateways = [], []
         with self.owner.transaction():
-            tenant = catalog.add_tenant(self.owner, code=TOWN, name_ja="川辺町", name_en="Kawabe")
+            tenant = town_catalog.add_tenant(
+                self.owner, NewTenant(code=TOWN, name_ja="川辺町", name_en="Kawabe")
+            )
             self.tenant_id = tenant.tenant_id
-            catalog.add_site(
-                self.owner, self.tenant_id, code="honmachi", kind="street", name_ja="本町",
-                name_en="Honmachi", close_at_m=0.1, crew_minutes=15,
-            )  # fmt: skip
-            catalog.add_devices(self.owner, self.tenant_id, [
+            site_catalog.add_site(
+                self.owner,
+                self.tenant_id,
+                NewSite(
+                    code="honmachi",
+                    kind="street",
+                    name_ja="本町",
+                    name_en="Honmachi",
+                    close_at_m=0.1,
+                    crew_minutes=15,
+                ),
+            )
+            device_catalog.add_devices(self.owner, self.tenant_id, [
                 NewDevice("flood-01", "flood_level", "冠水計", "Flood", 60, site="honmachi"),
                 NewDevice("pond-01", "pond_probe", "池", "Pond", 600),
                 NewDevice("plow-01", "plow", "除雪車", "Plow", 5),

@@ -14,9 +14,9 @@ from detectors.readings import Readings
 from gateway.partition import partition_of
 from gateway.registry import load
 from jobs.settlement import Settlement
-from store import broker_accounts, catalog
-from store.catalog import NewDevice
+from store import broker_accounts, config_channel, device_catalog
 from store.database import Database
+from store.device_catalog import NewDevice
 from store.gateways import LEASE_S, listening
 from tests.fixtures.broker import TOWN, wait_until
 from tests.gateway.conftest import NOW_MS
@@ -41,7 +41,7 @@ class Crowd:
     def __init__(self, town):
         self.town, self.sent, self.round = town, 0, 0
         with town.owner.transaction():
-            catalog.add_devices(town.owner, town.tenant_id, [
+            device_catalog.add_devices(town.owner, town.tenant_id, [
                 NewDevice(code, "flood_level", "冠水計", "Flood", 60, site="honmachi")
                 for code in CODES])  # fmt: skip
         for code in CODES:
@@ -262,17 +262,17 @@ def test_a_changed_password_and_a_removed_account_need_no_restart(town, nats):
     nats.renew()
     town.owner.execute("update broker_account set gateway_password = %s",
                        (account.gateway_password,))  # fmt: skip
-    catalog.notify(town.owner, "broker")
+    config_channel.notify(town.owner, "broker")
     wait_until(lambda: len(gateway.intakes) == 5
                and {i.session.password for i in gateway.intakes}.isdisjoint(before)
                and all(i.subscribed_since for i in gateway.intakes), 20)  # fmt: skip
     town.device().publish({"ts": NOW_MS, "m": {"depth_m": 0.01}})
     town.wait_for(COUNT, 1)
     town.owner.execute("delete from broker_account")
-    catalog.notify(town.owner, "broker")
+    config_channel.notify(town.owner, "broker")
     wait_until(lambda: not gateway.intakes and town.value("select count(*) from intake") == 0, 20)
     broker_accounts.add_account(town.owner, dataclasses.replace(account, tenant_id=town.tenant_id))
-    catalog.notify(town.owner, "broker")
+    config_channel.notify(town.owner, "broker")
     wait_until(lambda: len(gateway.intakes) == 5, 20)
 
 

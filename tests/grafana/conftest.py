@@ -12,7 +12,7 @@ from deploy.demo.device_secrets import DeviceSecrets
 from deploy.demo.enrolment import enrol
 from deploy.demo.provision import enrolled
 from firmware_sim.plan import demo_plan
-from store import catalog, town_roles
+from store import datastream_catalog, device_catalog, town_catalog, town_roles
 from store.database import Database
 
 PASSWORD = "pinned-for-tests"
@@ -22,7 +22,7 @@ TOWNS = ("kawabe", "yamabe")
 
 @dataclass(frozen=True)
 class Town:
-    tenant: catalog.Tenant
+    tenant: town_catalog.Tenant
     devices: dict[str, int]
     streams: dict[tuple[str, str], int]
     dsn: str  # of the role that is pinned to it
@@ -52,12 +52,12 @@ def _town(owner, database_dsn, code, secrets):
     town = enrolled(demo_plan())
     enrol(owner, replace(town, tenant={**town.tenant, "code": code}), secrets)
     with owner.transaction() as conn:
-        tenant = catalog.tenant(conn, code)
-        devices = {d.code: d.device_id for d in catalog.devices(conn, tenant.tenant_id)}
+        tenant = town_catalog.tenant(conn, code)
+        devices = {d.code: d.device_id for d in device_catalog.devices(conn, tenant.tenant_id)}
         codes = {number: name for name, number in devices.items()}
         streams = {
             (codes[s.device_id], s.property): s.datastream_id
-            for s in catalog.datastreams(conn, tenant.tenant_id)
+            for s in datastream_catalog.datastreams(conn, tenant.tenant_id)
         }
         role = town_roles.pin_role(conn, tenant, PASSWORD)
         _fill(conn, tenant.tenant_id, devices, streams)

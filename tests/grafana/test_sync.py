@@ -7,8 +7,9 @@ from deploy.grafana.dashboard import DASHBOARDS
 from deploy.grafana.errors import GrafanaSyncError
 from deploy.grafana.sync import sync_grafana
 from deploy.settings import Settings
-from store import catalog
+from store import town_catalog
 from store.database import Database
+from store.town_catalog import NewTenant
 from store.town_roles import role_name
 from tests.fixtures.database import PASSWORD
 from tests.grafana.fake import TOKEN, FakeGrafana
@@ -41,7 +42,9 @@ def settings_for(database_dsn):
 def town(database_dsn):
     with Database(database_dsn.owner, name="test-owner") as owner:
         with owner.transaction() as conn:
-            catalog.add_tenant(conn, code=TOWN, name_ja="水守町", name_en="Mizumori", training=True)
+            town_catalog.add_tenant(
+                conn, NewTenant(code=TOWN, name_ja="水守町", name_en="Mizumori", training=True)
+            )
         yield owner
         with owner.transaction() as conn:
             conn.execute(f'drop role if exists "{role_name(TOWN)}"')
@@ -83,7 +86,7 @@ def test_what_was_changed_by_hand_is_put_right(grafana, settings_for, town):
     flood["dashboard"]["panels"][0]["targets"][0]["rawSql"] = "select 1"
     grafana.dashboards[f"mz-{TOWN}-snow"]["meta"]["folderUid"] = "elsewhere"
     with town.transaction() as conn:
-        catalog.set_training(conn, catalog.tenant(conn, TOWN).tenant_id, training=False)
+        town_catalog.set_training(conn, town_catalog.tenant(conn, TOWN).tenant_id, training=False)
     said = list(sync_grafana(settings))
     assert said[1:] == [f"{TOWN}: dashboard {name} renewed." for name in DASHBOARDS]
     assert grafana.folders[f"mz-{TOWN}"]["title"] == "水守町 · Mizumori"

@@ -14,11 +14,12 @@ from gateway.quarantine import Quarantine
 from gateway.registry import load
 from gateway.standing import Standing
 from jobs.settlement import Settlement
-from store import catalog
+from store import town_catalog
 from store.database import Database
 from store.ingest import AlreadyStoredError, StateMovedError
 from store.intake_lease import Lease
 from store.marks import Mark
+from store.town_catalog import NewTenant
 
 START_MS = 1_763_760_000_000
 _numbers = itertools.count(1)
@@ -157,7 +158,9 @@ class Place:
         self.gateway = Database(dsn.gateway, name="test-gateway")
         self.jobs = Database(dsn.jobs, name="test-jobs")
         with self.owner.transaction() as conn:
-            tenant = catalog.add_tenant(conn, code="kawabe", name_ja="川辺町", name_en="Kawabe")
+            tenant = town_catalog.add_tenant(
+                conn, NewTenant(code="kawabe", name_ja="川辺町", name_en="Kawabe")
+            )
             self.tenant_id = tenant.tenant_id
             conn.execute(
                 "insert into intake (tenant_id, partition_no, epoch) values (%s, 0, 1)",

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from jobs.silence import SilenceWatch
-from store import catalog, journal, links, rules
+from store import device_catalog, journal, links, rules
 
 MINUTE = timedelta(minutes=1)
 
@@ -46,7 +46,7 @@ class World:
 
     def state(self, code):
         with self.owner.transaction() as conn:
-            device = catalog.device(conn, self.town.tenant_id, code)
+            device = device_catalog.device(conn, self.town.tenant_id, code)
             [[state]] = conn.execute(
                 "select state from link_state where device_id = %s", (device.device_id,)
             ).fetchall()
@@ -138,7 +138,7 @@ def test_device_that_never_reported_becomes_silent_and_not_online(world):
 def test_device_in_maintenance_is_not_watched(world):
     world.heard("f1", 60 * MINUTE)
     with world.owner.transaction() as conn:
-        catalog.set_device_state(conn, world.town.tenant_id, "f1", "maintenance")
+        device_catalog.set_device_state(conn, world.town.tenant_id, "f1", "maintenance")
     world.watch.look()
     assert world.state("f1")[0] == "online"
 
@@ -146,7 +146,7 @@ def test_device_in_maintenance_is_not_watched(world):
 def test_rule_of_the_device_sets_the_patience(world):
     world.heard("f1", 60 * MINUTE)
     with world.owner.transaction() as conn:
-        device = catalog.device(conn, world.town.tenant_id, "f1")
+        device = device_catalog.device(conn, world.town.tenant_id, "f1")
         rules.save(
             conn,
             world.town.tenant_id,

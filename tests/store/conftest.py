@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from store import catalog, rules
-from store.catalog import NewDevice, Tenant
+from store import datastream_catalog, device_catalog, rules, site_catalog, town_catalog
 from store.database import Database
+from store.device_catalog import NewDevice
+from store.site_catalog import NewSite
+from store.town_catalog import NewTenant, Tenant
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,27 @@ def roles(database_dsn):
 def add_town(database: Database, code: str) -> Tenant:
     """A town with a street, a pond, a flood sensor, a probe and a plow."""
     with database.transaction() as conn:
-        town = catalog.add_tenant(conn, code=code, name_ja="水守町", name_en="Mizumori")
-        catalog.add_site(
-            conn, town.tenant_id, code="honcho", kind="street", name_ja="本町", name_en="Honcho",
-            close_at_m=0.1, crew_minutes=20,
-        )  # fmt: skip
-        catalog.add_site(
-            conn, town.tenant_id, code="pond-1", kind="pond", name_ja="一番池", name_en="Pond 1"
+        town = town_catalog.add_tenant(
+            conn, NewTenant(code=code, name_ja="水守町", name_en="Mizumori")
         )
-        catalog.add_devices(
+        site_catalog.add_site(
+            conn,
+            town.tenant_id,
+            NewSite(
+                code="honcho",
+                kind="street",
+                name_ja="本町",
+                name_en="Honcho",
+                close_at_m=0.1,
+                crew_minutes=20,
+            ),
+        )
+        site_catalog.add_site(
+            conn,
+            town.tenant_id,
+            NewSite(code="pond-1", kind="pond", name_ja="一番池", name_en="Pond 1"),
+        )
+        device_catalog.add_devices(
             conn,
             town.tenant_id,
             [
@@ -63,8 +77,8 @@ def town(roles):
 def streams(roles, town):
     """Datastream ids of the town by (device code, property)."""
     with roles.owner.transaction() as conn:
-        codes = {d.device_id: d.code for d in catalog.devices(conn, town.tenant_id)}
+        codes = {d.device_id: d.code for d in device_catalog.devices(conn, town.tenant_id)}
         return {
             (codes[s.device_id], s.property): s.datastream_id
-            for s in catalog.datastreams(conn, town.tenant_id)
+            for s in datastream_catalog.datastreams(conn, town.tenant_id)
         }

@@ -1,11 +1,13 @@
 """A city sees only its own, and nobody reads a secret who need not."""
 
+from datetime import timedelta
+
 import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from store import journal
+from store import audit, journal, provisioning_tokens
 from store.database import Database
 from tests.fixtures.database import PASSWORD
 from tests.store.conftest import add_town
@@ -14,6 +16,9 @@ from tests.store.write import write_outbox, write_readings
 SECRET = [
     "broker_account",
     "probe_seen",
+    "provisioning_token",
+    "audit",
+    "replay_request",
     "outbox",
     "detector_state",
     "observation",
@@ -55,6 +60,7 @@ def two_towns(roles):
 
 TIMES = ["2026-03-01T07:00Z", "2026-03-01T07:10Z"]
 ROWS = [
+    "insert into probe_seen (nonce, tenant_id) values (%(tenant)s::text, %(tenant)s)",
     "insert into rollup_hour values (%(stream)s, '2026-03-01T07:00Z', 2, 0, 1, 1, 1, 1)",
     (
         "insert into position (phenomenon_time, received_time, lat, lon, device_id, flag)"
@@ -183,9 +189,15 @@ def test_api_cannot_read_the_hash_of_a_devices_secret(roles, two_towns):
             conn.execute(f"select {column} from device")
 
 
-def test_api_can_write_nothing(roles, two_towns):
+def test_api_can_write_nothing_without_a_token(roles, two_towns):
     for statement in (
-        "update device set state = 'retired'",
+        "update device set learned = null",
+        "update tenant set training = true",
+        "insert into audit (tenant_id, action, subject, writer) values (1, 'a', 's', 'somebody')",
+        *(
+            statement.replace("TOWN", str(two_towns[0].tenant_id))
+            for statement in WRITTEN_WITH_A_TOKEN
+        ),
         "delete from journal",
         "insert into level_label values ('street', 1, now(), 'x', 'x', '#000000', 'x')",
         "select drop_readings_before(now())",
@@ -195,6 +207,83 @@ def test_api_can_write_nothing(roles, two_towns):
             roles.api.transaction(two_towns[0].tenant_id) as conn,
         ):
             conn.execute(statement)
+    with roles.api.transaction(two_towns[0].tenant_id) as conn:
+        # Of an update the row-level rules leave no row.
+        assert conn.execute("update device set state = 'retired'").rowcount == 0
+        assert conn.execute("update site set name_ja = 'x'").rowcount == 0
+
+
+WRITTEN_WITH_A_TOKEN = (
+    (
+        "insert into site (tenant_id, code, kind, name_ja, name_en)"
+        " values (TOWN, 'new', 'street', '', '')"
+    ),
+    (
+        "insert into device (tenant_id, code, kind, name_ja, name_en, expected_interval_s)"
+        " values (TOWN, 'new', 'plow', '', '', 5)"
+    ),
+    (
+        "insert into datastream (tenant_id, device_id, property, unit)"
+        " select TOWN, device_id, 'new', 'm' from device where tenant_id = TOWN limit 1"
+    ),
+    "insert into replay_request (tenant_id, device_code) values (TOWN, 'f1')",
+    "insert into audit (tenant_id, action, subject) values (TOWN, 'device.add', 'f1')",
+)
+
+
+def test_with_a_token_the_api_writes_its_town_and_no_other(roles, two_towns):
+    alpha, beta = two_towns
+    token = provisioning_tokens.new_token()
+    with roles.owner.transaction() as conn:
+        week = timedelta(days=7)
+        provisioning_tokens.add(conn, alpha.tenant_id, "supplier", token, week)
+    with roles.api.transaction(alpha.tenant_id) as conn:
+        assert provisioning_tokens.present(conn, token) == "supplier"
+        for statement in WRITTEN_WITH_A_TOKEN:
+            assert conn.execute(statement.replace("TOWN", str(alpha.tenant_id))).rowcount == 1
+        assert conn.execute("update device set state = 'maintenance'").rowcount == 4
+    for statement in WRITTEN_WITH_A_TOKEN[:2] + WRITTEN_WITH_A_TOKEN[3:]:
+        with roles.api.transaction(alpha.tenant_id) as conn:
+            assert provisioning_tokens.present(conn, token)
+            with pytest.raises(psycopg.errors.InsufficientPrivilege), conn.transaction():
+                conn.execute(statement.replace("TOWN", str(beta.tenant_id)))
+    with roles.api.transaction(beta.tenant_id) as conn:
+        assert provisioning_tokens.present(conn, token) is None
+    with roles.api.transaction(alpha.tenant_id) as conn:  # it does not stay on the connection
+        assert conn.execute("update device set state = 'active'").rowcount == 0
+    with roles.owner.transaction() as conn:
+        entry, *_ = audit.entries(conn, alpha.tenant_id, "f1")
+        assert (entry.writer, entry.by_token) == ("supplier", True)
+        provisioning_tokens.revoke(conn, alpha.tenant_id, "supplier")
+    with roles.api.transaction(alpha.tenant_id) as conn:
+        assert provisioning_tokens.present(conn, token) is None
+
+
+def test_an_expired_token_and_one_that_is_none_let_nobody_write(roles, two_towns):
+    town, token = two_towns[0], provisioning_tokens.new_token()
+    with roles.owner.transaction() as conn:
+        gone = timedelta(seconds=-1)
+        provisioning_tokens.add(conn, town.tenant_id, "late", token, gone)
+    with roles.api.transaction(town.tenant_id) as conn:
+        for wrong in (token, "", "mzt_", "水", "' or 1=1 --"):
+            assert provisioning_tokens.present(conn, wrong) is None
+            assert conn.execute("update device set state = 'retired'").rowcount == 0
+
+
+def test_a_gateway_takes_a_newcomer_down_and_adds_no_device_that_is_believed(roles, two_towns):
+    new = (
+        "insert into device (tenant_id, code, kind, name_ja, name_en, expected_interval_s, state,"
+        " learned) values (%s, 'new', 'plow', '', '', 5, %s, %s)"
+    )
+    town = two_towns[0].tenant_id
+    for state, learned in (("active", "{}"), ("quarantined", None)):
+        with (
+            pytest.raises(psycopg.errors.InsufficientPrivilege),
+            roles.gateway.transaction() as conn,
+        ):
+            conn.execute(new, (town, state, learned))
+    with roles.gateway.transaction() as conn:
+        assert conn.execute(new, (town, "quarantined", "{}")).rowcount == 1
 
 
 def test_towns_own_role_is_pinned_to_it(roles, two_towns, database_dsn, postgres):

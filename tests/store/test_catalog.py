@@ -3,15 +3,18 @@
 import psycopg
 import pytest
 
-from store import catalog
-from store.catalog import NewDevice
+from store import datastream_catalog, device_catalog, town_catalog
+from store.device_catalog import NewDevice
 from store.errors import RefusedError
+from store.town_catalog import NewTenant
 
 
 def test_device_comes_with_its_datastreams_and_an_unknown_link(roles, town):
     with roles.owner.transaction() as conn:
-        device = catalog.device(conn, town.tenant_id, "p1")
-        properties = [s.property for s in catalog.datastreams(conn, device_ids=[device.device_id])]
+        device = device_catalog.device(conn, town.tenant_id, "p1")
+        properties = [
+            s.property for s in datastream_catalog.datastreams(conn, device_ids=[device.device_id])
+        ]
         state = conn.execute(
             "select state from link_state where device_id = %s", (device.device_id,)
         ).fetchone()
@@ -21,19 +24,28 @@ def test_device_comes_with_its_datastreams_and_an_unknown_link(roles, town):
 
 def test_taken_code_is_refused_in_words_and_the_transaction_goes_on(roles, town):
     with roles.owner.transaction() as conn:
-        with pytest.raises(RefusedError, match="town 'mizumori' is there already"):
-            catalog.add_tenant(conn, code="mizumori", name_ja="x", name_en="x")
-        assert catalog.tenant(conn, "mizumori") == town
+        with pytest.raises(RefusedError, match="code 'mizumori' is there already"):
+            town_catalog.add_tenant(conn, NewTenant(code="mizumori", name_ja="x", name_en="x"))
+        assert town_catalog.tenant(conn, "mizumori") == town
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"code": "a b"}, "has a code that is not allowed; letters, digits"),
-        ({"kind": "drone"}, "has a kind that is not allowed"),
-        ({"lat": 91.0}, "has a lat that is not allowed; degrees from -90"),
-        ({"expected_interval_s": 0}, "has a expected_interval_s that is not allowed; seconds"),
-        ({"site": "nowhere"}, "does not have; add the site first"),
+        ({"code": "a b"}, "code 'a b' is not allowed: letters, digits"),
+        ({"code": "水位"}, "code '水位' is not allowed"),
+        ({"kind": "drone"}, "kind 'drone' is not one of flood_contact"),
+        ({"state": "gone"}, "state 'gone' is not one of active"),
+        ({"lat": 91.0, "lon": 0}, "lat 91 is not allowed: degrees from -90"),
+        ({"lat": float("nan"), "lon": 0}, "lat nan is not allowed"),
+        ({"lat": 38.0}, "lon is missing: lat alone is no position"),
+        ({"expected_interval_s": 0}, "expected_interval_s is not allowed: seconds"),
+        ({"expected_interval_s": float("inf")}, "expected_interval_s is not allowed: seconds"),
+        ({"name_ja": "a\x00b"}, "name_ja holds a character that cannot be shown"),
+        ({"site": "nowhere"}, "site 'nowhere' is none that this town has; add the site first"),
+        ({"datastreams": (("Depth", "m"),)}, "datastreams hold a property that is refused"),
+        ({"datastreams": (("depth_m", " "),)}, "datastreams hold a unit that is refused"),
+        ({"datastreams": (("depth_m", "m"),) * 2}, "datastreams hold 'depth_m' twice"),
     ],
 )
 def test_bad_device_is_refused_in_words(roles, town, change, says):
@@ -43,34 +55,34 @@ def test_bad_device_is_refused_in_words(roles, town, change, says):
     }  # fmt: skip
     with roles.owner.transaction() as conn:
         with pytest.raises(RefusedError, match=says):
-            catalog.add_devices(conn, town.tenant_id, [NewDevice(**{**good, **change})])
-        assert catalog.device(conn, town.tenant_id, good["code"]) is None
+            device_catalog.add_devices(conn, town.tenant_id, [NewDevice(**{**good, **change})])
+        assert device_catalog.device(conn, town.tenant_id, good["code"]) is None
 
 
 def test_one_bad_device_of_many_adds_none(roles, town):
     new = [NewDevice(f"b{n}", "plow", "x", "x", 5) for n in range(50)]
     with roles.owner.transaction() as conn:
         with pytest.raises(RefusedError, match="is there already"):
-            catalog.add_devices(conn, town.tenant_id, [*new, new[0]])
-        assert len(catalog.devices(conn, town.tenant_id)) == 3
-        catalog.add_devices(conn, town.tenant_id, new)
-        assert len(catalog.devices(conn, town.tenant_id)) == 53
+            device_catalog.add_devices(conn, town.tenant_id, [*new, new[0]])
+        assert len(device_catalog.devices(conn, town.tenant_id)) == 3
+        device_catalog.add_devices(conn, town.tenant_id, new)
+        assert len(device_catalog.devices(conn, town.tenant_id)) == 53
 
 
 def test_unknown_device_cannot_be_changed(roles, town):
     with roles.owner.transaction() as conn:
         with pytest.raises(RefusedError, match="no device 'f9'"):
-            catalog.set_device_state(conn, town.tenant_id, "f9", "retired")
+            device_catalog.set_device_state(conn, town.tenant_id, "f9", "retired")
         with pytest.raises(RefusedError, match="no device 'f9'"):
-            catalog.set_device_secret(conn, town.tenant_id, "f9", "hash")
+            device_catalog.set_device_secret(conn, town.tenant_id, "f9", "hash")
 
 
 def test_changes_are_announced_with_the_commit(roles, database_dsn, town):
     with psycopg.connect(database_dsn.jobs, autocommit=True) as listener:
         listener.execute("listen mizumori_config")
         with roles.owner.transaction() as conn:
-            catalog.set_device_state(conn, town.tenant_id, "f1", "maintenance")
-            catalog.set_device_secret(conn, town.tenant_id, "f1", "hash")
+            device_catalog.set_device_state(conn, town.tenant_id, "f1", "maintenance")
+            device_catalog.set_device_secret(conn, town.tenant_id, "f1", "hash")
         heard = [note.payload for note in listener.notifies(timeout=5, stop_after=2)]
     assert sorted(heard) == ['{"kind" : "broker"}', '{"kind" : "device"}']
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from store import catalog, rules
+from store import device_catalog, rules
 from store.errors import RefusedError
 from tests.store.write import write_readings
 
@@ -38,9 +38,9 @@ def test_defaults_reach_the_datastreams_they_are_made_for(roles, streams):
 
 
 def test_device_that_stands_at_no_site_yet_has_the_rules_of_its_kind(roles, town):
-    new = catalog.NewDevice("f2", "flood_level", "冠水2", "Flood 2", 60)
+    new = device_catalog.NewDevice("f2", "flood_level", "冠水2", "Flood 2", 60)
     with roles.owner.transaction() as conn:
-        (device,) = catalog.add_devices(conn, town.tenant_id, [new])
+        (device,) = device_catalog.add_devices(conn, town.tenant_id, [new])
         found = {
             r.code
             for r in rules.in_force(conn, datetime.now(UTC))
@@ -81,7 +81,7 @@ def test_device_wins_over_site_and_site_over_town(roles, town, streams):
     stream = streams["f1", "depth_m"]
     later = datetime.now(UTC) + DAY
     with roles.owner.transaction() as conn:
-        device = catalog.device(conn, town.tenant_id, "f1")
+        device = device_catalog.device(conn, town.tenant_id, "f1")
         at_device = save(conn, town, device_id=device.device_id)
         assert version_at(conn, later, stream) == at_device.version
         save(conn, town, site_id=device.site_id)

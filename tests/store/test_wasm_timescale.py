@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from deploy.embedded.ports import free_port
-from store import catalog, conflicts, retention, rollups, rules
+from store import conflicts, datastream_catalog, device_catalog, retention, rollups, rules
 from store.migrate import Engine, migrate
 from store.roles import LOGIN_ROLES, ensure_roles
 from tests.fixtures.database import PASSWORD
@@ -90,8 +90,8 @@ def town(database):
 @pytest.fixture(scope="module")
 def stream(database, town):
     with database.transaction() as conn:
-        device = catalog.device(conn, town.tenant_id, "f1")
-        return catalog.datastreams(conn, device_ids=[device.device_id])[0].datastream_id
+        device = device_catalog.device(conn, town.tenant_id, "f1")
+        return datastream_catalog.datastreams(conn, device_ids=[device.device_id])[0].datastream_id
 
 
 def test_readings_are_kept_in_hypertables_with_columnstore(database):

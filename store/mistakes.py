@@ -1,0 +1,219 @@
+"""What is wrong with values that somebody wants in the catalog, field by field, in words."""
+
+import math
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from store.errors import RefusedError
+
+SITE_KINDS = ("street", "underpass", "river", "pond", "depot")
+DEVICE_KINDS = ("flood_contact", "flood_level", "pond_probe", "plow")
+DEVICE_STATES = ("active", "maintenance", "out_of_season", "quarantined", "retired")
+
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
+_TOWN_CODE = re.compile(r"[a-z][a-z0-9-]{0,30}", re.ASCII)
+_PROPERTY = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
+_LONGEST_NAME = 200
+_LONGEST_UNIT = 40
+_LONGEST_INTERVAL_S = 31 * 86_400
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One value that cannot be: its field, and what to write instead."""
+
+    field: str
+    message: str
+
+
+class MistakesError(RefusedError):
+    """Values that the catalog does not take.
+
+    Parameters
+    ----------
+    what
+        Whose values they are: ``The device 'f1'``.
+    mistakes
+        Each with its field.
+    """
+
+    def __init__(self, what: str, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes = tuple(mistakes)
+        said = "; ".join(f"{one.field} {one.message}" for one in self.mistakes)
+        super().__init__(f"{what} is refused: {said}.")
+
+
+class NotThereError(RefusedError):
+    """What is to be changed does not exist."""
+
+
+def taken(code: str) -> Mistake:
+    """Say that a code is somebody else's already."""
+    return Mistake("code", f"{code!r} is there already")
+
+
+def no_such_site(code: str) -> Mistake:
+    """Say that a town does not have a site."""
+    return Mistake("site", f"{code[:80]!r} is none that this town has; add the site first")
+
+
+def refuse(what: str, mistakes: Collection[Mistake]) -> None:
+    """Raise if there is any mistake.
+
+    Raises
+    ------
+    MistakesError
+        With all of them.
+    """
+    if mistakes:
+        raise MistakesError(what, mistakes)
+
+
+def of_town(values: Mapping[str, Any]) -> list[Mistake]:
+    """Check a town's values, those that are given."""
+    return _checked(
+        values,
+        {
+            "code": lambda v: _code(
+                v, _TOWN_CODE, "lower-case letters, digits and '-', at most 31"
+            ),
+            "name_ja": _name,
+            "name_en": _name,
+            "time_zone": _time_zone,
+            "map_lat": lambda v: _between(v, -90, 90, "degrees from -90 to 90"),
+            "map_lon": lambda v: _between(v, -180, 180, "degrees from -180 to 180"),
+            "map_zoom": lambda v: _between(v, 0, 22, "from 0 to 22"),
+            "register_per_day": lambda v: _between(v, 0, 1000, "from 0 (none) to 1000"),
+        },
+    )
+
+
+def of_site(values: Mapping[str, Any]) -> list[Mistake]:
+    """Check a site's values, those that are given."""
+    found = _checked(
+        values,
+        {
+            "code": _place_code,
+            "kind": lambda v: _one_of(v, SITE_KINDS),
+            "name_ja": _name,
+            "name_en": _name,
+            "lat": _latitude,
+            "lon": _longitude,
+            "close_at_m": lambda v: _optional(v, 0, 100, "metres, from 0 on"),
+            "crew_minutes": lambda v: _optional(v, 0, 10_000, "minutes, from 0 on"),
+        },
+    )
+    return found or _half_a_place(values)
+
+
+def of_device(values: Mapping[str, Any]) -> list[Mistake]:
+    """Check a device's values, those that are given."""
+    found = _checked(
+        values,
+        {
+            "code": _place_code,
+            "kind": lambda v: _one_of(v, DEVICE_KINDS),
+            "name_ja": _name,
+            "name_en": _name,
+            "lat": _latitude,
+            "lon": _longitude,
+            "expected_interval_s": lambda v: (
+                "is not allowed: seconds, more than 0 and at most 31 days"
+                if not (math.isfinite(v) and 0 < v <= _LONGEST_INTERVAL_S)
+                else ""
+            ),
+            "state": lambda v: _one_of(v, DEVICE_STATES),
+            "datastreams": _datastreams,
+        },
+    )
+    return found or _half_a_place(values)
+
+
+def of_datastream(name: str, unit: str) -> list[Mistake]:
+    """Check an observed property and its unit."""
+    found = []
+    if not _PROPERTY.fullmatch(name):
+        found.append(
+            Mistake(
+                "property",
+                f"{name[:80]!r} is not allowed: lower-case letters, digits and '_', beginning with "
+                "a letter",
+            )
+        )
+    if not unit.strip() or len(unit) > _LONGEST_UNIT or not unit.isprintable():
+        found.append(
+            Mistake("unit", f"{unit[:80]!r} is not allowed: one to {_LONGEST_UNIT} characters")
+        )
+    return found
+
+
+def _checked(values: Mapping[str, Any], checks: Mapping[str, Any]) -> list[Mistake]:
+    found = []
+    for name, check in checks.items():
+        if name in values and (message := check(values[name])):
+            found.append(Mistake(name, message))
+    return found
+
+
+def _code(value: str, pattern: re.Pattern[str], allowed: str) -> str:
+    return "" if pattern.fullmatch(value) else f"{value[:80]!r} is not allowed: {allowed}"
+
+
+def _place_code(value: str) -> str:
+    return _code(value, _CODE, "letters, digits, '-' and '_', at most 63, no blanks")
+
+
+def _name(value: str) -> str:
+    if len(value) > _LONGEST_NAME:
+        return f"is longer than {_LONGEST_NAME} characters"
+    return "" if value.isprintable() else "holds a character that cannot be shown"
+
+
+def _one_of(value: str, allowed: tuple[str, ...]) -> str:
+    return "" if value in allowed else f"{value[:80]!r} is not one of {', '.join(allowed)}"
+
+
+def _between(value: float, low: float, high: float, allowed: str) -> str:
+    return "" if low <= value <= high else f"{value:g} is not allowed: {allowed}"
+
+
+def _optional(value: float | None, low: float, high: float, allowed: str) -> str:
+    return "" if value is None else _between(value, low, high, allowed)
+
+
+def _latitude(value: float | None) -> str:
+    return _optional(value, -90, 90, "degrees from -90 to 90")
+
+
+def _longitude(value: float | None) -> str:
+    return _optional(value, -180, 180, "degrees from -180 to 180")
+
+
+def _half_a_place(values: Mapping[str, Any]) -> list[Mistake]:
+    given = [name for name in ("lat", "lon") if values.get(name) is not None]
+    if len(given) == 1 and {"lat", "lon"} <= values.keys():
+        missing = "lon" if given == ["lat"] else "lat"
+        return [Mistake(missing, f"is missing: {given[0]} alone is no position")]
+    return []
+
+
+def _time_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        return f"{value[:80]!r} is not known: a name such as Asia/Tokyo"
+    return ""
+
+
+def _datastreams(streams: Iterable[tuple[str, str]]) -> str:
+    seen: set[str] = set()
+    for name, unit in streams:
+        if found := of_datastream(name, unit):
+            return f"hold a {found[0].field} that is refused: {found[0].message}"
+        if name in seen:
+            return f"hold {name!r} twice"
+        seen.add(name)
+    return ""
