@@ -6,17 +6,19 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
+import msgspec
 import structlog
-from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.client import Client
 from paho.mqtt.enums import MQTTErrorCode
 
 from gateway import metrics
-from gateway.buffered_client import BufferedClient
+from gateway.buffered_client import BufferedClient, Published
 from gateway.session import Session
 from gateway.session_client import client_of, connect, disconnect
 
@@ -25,13 +27,15 @@ log = structlog.get_logger(__name__)
 # A broker that is away is asked again after this long, doubling up to the second figure.
 RETRY_S = (0.25, 5.0)
 CONNECT_WITHIN_S = 5.0
-# Packet ids start at 1; a message of quality of service 0 has none and needs no acknowledgement.
-_QOS_0 = 0
+_generation_of = attrgetter("generation")
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message as the broker handed it over, not yet acknowledged."""
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """A message as the broker handed it over, not yet acknowledged.
+
+    Packet ids start at 1: a message of quality of service 0 has none, which is 0 here, and needs
+    no acknowledgement.
+    """
 
     intake: "Intake"
     generation: int
@@ -94,8 +98,8 @@ class Intake:
         self._may_connect = may_connect
         self._log = log.bind(intake=session.name)
         self._lock = threading.Lock()
-        self._waiting: deque[Message] = deque()
-        self._acknowledged: deque[tuple[int, int]] = deque()
+        self._waiting: list[Message] = []
+        self._acknowledged: deque[tuple[int, list[int]]] = deque()
         self._outstanding: set[int] = set()
         self._generation = 0
         self._paused = False
@@ -172,10 +176,9 @@ class Intake:
 
     def take(self, most: int) -> list[Message]:
         """Take up to `most` messages, oldest first."""
-        taken: list[Message] = []
         with self._lock:
-            while self._waiting and len(taken) < most:
-                taken.append(self._waiting.popleft())
+            taken = self._waiting[:most]
+            del self._waiting[:most]
             drained = self._overflowed and not self._waiting
         if drained:
             self._wake()
@@ -186,7 +189,8 @@ class Intake:
 
         Call it only after their readings are committed.
         """
-        self._acknowledged.extend((m.generation, m.mid) for m in messages if m.mid != _QOS_0)
+        for generation, own in groupby(messages, _generation_of):
+            self._acknowledged.append((generation, [m.mid for m in own if m.mid]))
         self._wake()
 
     # --- the intake's thread ------------------------------------------------------------------
@@ -200,7 +204,7 @@ class Intake:
         client.connect_timeout = CONNECT_WITHIN_S
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
+        client.on_published = self._on_published
         # With it set, paho leaves every write to our loop: acknowledgements go out together.
         client.on_socket_register_write = lambda *_: None
         return client
@@ -232,6 +236,7 @@ class Intake:
                 delay = RETRY_S[0]
             self._idle(delay)
             delay = min(2 * delay, RETRY_S[1])
+        self._new_generation()
         self._wake_read.close()
         self._wake_write.close()
         with contextlib.suppress(KeyError):  # it was never subscribed
@@ -256,7 +261,7 @@ class Intake:
             return ConnectionError("the connection ended at once")
         poller.register(self._wake_read, select.POLLIN)
         deadline = time.monotonic() + 2 * CONNECT_WITHIN_S
-        # TLS may hold decrypted bytes that poll does not see, and so does our own read-ahead.
+        # TLS may hold decrypted bytes that poll does not see.
         pending = getattr(sock, "pending", lambda: 0)
         while True:
             if self._stopping or self._paused or self._overflowed:
@@ -267,11 +272,11 @@ class Intake:
                 return ConnectionError(self._refusal or "no answer to CONNECT and SUBSCRIBE")
             mask = select.POLLIN | (select.POLLOUT if client.want_write() else 0)
             poller.register(sock, mask)
-            events = dict(poller.poll(0 if client.held() or pending() else 1000))
+            events = dict(poller.poll(0 if pending() else 1000))
             if self._wake_read.fileno() in events:
                 self._drain_wakes()
             readable = bool(events.get(sock.fileno(), 0) & ~select.POLLOUT)
-            status = self._exchange(readable=readable or bool(client.held() or pending()))
+            status = self._exchange(readable=readable or bool(pending()))
             if status != MQTTErrorCode.MQTT_ERR_SUCCESS or client.socket() is not sock:
                 return ConnectionError(self._refusal or "the broker closed the connection")
 
@@ -281,8 +286,6 @@ class Intake:
         status = MQTTErrorCode.MQTT_ERR_SUCCESS
         if readable:
             status = client.loop_read()
-            while status == MQTTErrorCode.MQTT_ERR_SUCCESS and client.held():
-                status = client.loop_read()
         self._send_acknowledgements()
         if status == MQTTErrorCode.MQTT_ERR_SUCCESS and client.want_write():
             status = client.loop_write()
@@ -311,14 +314,14 @@ class Intake:
 
     def _send_acknowledgements(self) -> None:
         while self._acknowledged:
-            generation, mid = self._acknowledged.popleft()
+            generation, mids = self._acknowledged.popleft()
             if generation != self._generation:
-                metrics.STALE_ACKNOWLEDGEMENTS.inc()
+                metrics.STALE_ACKNOWLEDGEMENTS.inc(len(mids))
                 continue
-            self._outstanding.discard(mid)
-            self._client.ack(mid, 1)
+            self._outstanding.difference_update(mids)
+            self._client.acknowledge(mids)
 
-    # --- paho's callbacks, in the same thread -------------------------------------------------
+    # --- the client's callbacks, in the same thread -----------------------------------------------
 
     def _on_connect(
         self, client: Client, _data: Any, flags: Any, reason: Any, _properties: Any
@@ -359,33 +362,23 @@ class Intake:
             self._log.info("broker_back", away_s=seconds)
             self._outage_since = None
 
-    def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        mid = message.mid
-        if message.qos and mid in self._outstanding:
-            # Sent again while the first is still with the worker: one acknowledgement is enough.
-            metrics.DUPLICATES_OUTSTANDING.inc()
-            return
-        try:
-            topic = message.topic.encode()
-        except UnicodeDecodeError:
-            topic = b"\xff"  # quarantined as a bad topic
+    def _on_published(self, messages: Sequence[Published]) -> None:
+        received_ms = time.time_ns() // 1_000_000
         with self._lock:
-            if len(self._waiting) >= self._queue_messages:
-                self._overflowed = True
-                return
-            if message.qos:
-                self._outstanding.add(mid)
-            self._waiting.append(
-                Message(
-                    self,
-                    self._generation,
-                    mid if message.qos else _QOS_0,
-                    topic,
-                    bytes(message.payload),
-                    time.time_ns() // 1_000_000,
-                    message.retain,
+            for mid, topic, payload, retained in messages:
+                if mid and mid in self._outstanding:
+                    # Sent again while the first is with the worker: one acknowledgement is enough.
+                    metrics.DUPLICATES_OUTSTANDING.inc()
+                    continue
+                # What follows on one that was dropped comes again after it.
+                if self._overflowed or len(self._waiting) >= self._queue_messages:
+                    self._overflowed = True
+                    break
+                if mid:
+                    self._outstanding.add(mid)
+                self._waiting.append(
+                    Message(self, self._generation, mid, topic, payload, received_ms, retained)
                 )
-            )
         self._arrived()
 
     def _set_subscribed(self, since: datetime | None) -> None:
