@@ -20,10 +20,15 @@ from deploy import (
     cli_up,
 )
 from deploy.cli_device import app as device_app
+from deploy.cli_device_change import register as register_changes
+from deploy.cli_device_sheet import register as register_sheets
 from deploy.cli_grafana import app as grafana_app
+from deploy.cli_operator import app as operator_app
 from deploy.cli_quarantine import app as quarantine_app
 from deploy.cli_sim import app as sim_app
+from deploy.cli_site import app as site_app
 from deploy.cli_tenant import app as tenant_app
+from deploy.cli_token import app as token_app
 from deploy.failure import sentence
 
 FAILURE = 1
@@ -68,8 +73,13 @@ cli_doctor.register(app)
 cli_replay.register(app)
 cli_backtest.register(app)
 cli_import.register(app)
+register_changes(device_app)
+register_sheets(device_app)
 app.add_typer(tenant_app, name="tenant")
+app.add_typer(site_app, name="site")
+app.add_typer(token_app, name="token")
 app.add_typer(device_app, name="device")
+app.add_typer(operator_app, name="operator")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(sim_app, name="sim")
 app.add_typer(grafana_app, name="grafana")

@@ -8,11 +8,13 @@ it tells devices that a message is safe before it is on the disk.
 import base64
 import hashlib
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from deploy.broker.nats_config import device_user
+from deploy.broker.nats_config import device_user, operator_user
+from gateway.foreign_topic import ForeignTopic
 from store.broker_accounts import BrokerAccount, BrokerDevice
+from store.operators import BrokerOperator
 
 # mosquitto_passwd's own number of rounds; with 128-bit secrets it is not what protects them.
 _ROUNDS = 101
@@ -54,12 +56,29 @@ log_type notice
 """
 
 
-def acl(accounts: Iterable[BrokerAccount], devices: Iterable[BrokerDevice]) -> str:
-    """Write the access list: a device writes its own two topics and reads its own commands."""
+def acl(
+    accounts: Iterable[BrokerAccount],
+    devices: Iterable[BrokerDevice],
+    operators: Sequence[BrokerOperator] = (),
+) -> str:
+    """Write the access list: who writes what, and who reads it.
+
+    A device writes its own two topics and reads its own commands; an operator writes under its
+    own topics, which the town's gateway reads.
+    """
     lines: list[str] = []
     for account in sorted(accounts, key=lambda a: a.tenant_code):
         town = account.tenant_code
-        lines += [f"user {account.gateway_user}", f"topic readwrite mz/v1/{town}/#", ""]
+        lines += [f"user {account.gateway_user}", f"topic readwrite mz/v1/{town}/#"]
+        own = [one for one in operators if one.tenant_code == town]
+        lines += [f"topic read {ForeignTopic.parse(one.topic).filter}" for one in own]
+        lines.append("")
+        for one in own:
+            lines += [
+                f"user {operator_user(town, one.code)}",
+                f"topic write {ForeignTopic.parse(one.topic).filter}",
+                "",
+            ]
     for device in sorted(devices, key=lambda d: (d.tenant_code, d.code)):
         base = f"mz/v1/{device.tenant_code}/d/{device.code}"
         lines += [

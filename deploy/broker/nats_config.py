@@ -15,7 +15,9 @@ from collections.abc import Collection, Iterable, Sequence
 from deploy.broker.errors import BrokerConfigError
 from deploy.broker.secrets import hash_for_config
 from deploy.broker.settings import NatsSettings
+from gateway.foreign_topic import ForeignTopic
 from store.broker_accounts import BrokerAccount, BrokerDevice
+from store.operators import BrokerOperator
 
 # What an account may store beyond its queue: sessions, retained states, subscriptions' positions.
 HEADROOM_BYTES = 64 << 20
@@ -40,6 +42,11 @@ def admin_user(tenant_code: str) -> str:
 def device_user(tenant_code: str, device_code: str) -> str:
     """Return the user name with which a device connects."""
     return f"{tenant_code}/{device_code}"
+
+
+def operator_user(tenant_code: str, operator_code: str) -> str:
+    """Return the user name with which an operator's server connects. No device can be called so."""
+    return f"{tenant_code}/@{operator_code}"
 
 
 def partition_mapping(account: BrokerAccount) -> tuple[str, str]:
@@ -69,6 +76,7 @@ def render(
     devices: Iterable[BrokerDevice],
     settings: NatsSettings,
     admitted: Collection[str],
+    operators: Iterable[BrokerOperator] = (),
 ) -> str:
     """Write the server's configuration.
 
@@ -83,6 +91,8 @@ def render(
     admitted
         Codes of the towns whose devices are let in: those whose intake sessions all exist. A
         message that no session wants is acknowledged and thrown away.
+    operators
+        Operators that publish under topics of their own, of any town.
 
     Returns
     -------
@@ -92,8 +102,9 @@ def render(
     Raises
     ------
     BrokerConfigError
-        A code holds characters that are not allowed in one, no administrator's secret is set, or
-        the disk would fill before the queues do: choose the accounts with `fitting` first.
+        A code or a topic holds characters that are not allowed in one, no administrator's secret
+        is set, or the disk would fill before the queues do: choose the accounts with `fitting`
+        first.
     """
     admin_secret = settings.admin_password.get_secret_value()
     if not admin_secret:
@@ -109,12 +120,21 @@ def render(
     by_town: dict[str, list[BrokerDevice]] = defaultdict(list)
     for device in devices:
         by_town[device.tenant_code].append(device)
+    servers: dict[str, list[BrokerOperator]] = defaultdict(list)
+    for operator in operators:
+        servers[operator.tenant_code].append(operator)
     lines = _server(settings)
     lines += ["accounts {", *_guard(admin_secret)]
     for account in sorted(accounts, key=lambda a: a.tenant_code):
         town = account.tenant_code
         open_to = by_town[town] if town in admitted else []
-        lines += _account(account, sorted(open_to, key=lambda d: d.code), admin_secret)
+        guests = servers[town] if town in admitted else []
+        lines += _account(
+            account,
+            sorted(open_to, key=lambda d: d.code),
+            sorted(guests, key=lambda o: o.code),
+            admin_secret,
+        )
     lines.append("}")
     return "\n".join(lines) + "\n"
 
@@ -175,17 +195,23 @@ def _tls(settings: NatsSettings) -> str:
 
 
 def _account(
-    account: BrokerAccount, devices: Iterable[BrokerDevice], admin_secret: str
+    account: BrokerAccount,
+    devices: Iterable[BrokerDevice],
+    operators: Sequence[BrokerOperator],
+    admin_secret: str,
 ) -> list[str]:
     town = account.tenant_code
     if not _TENANT.fullmatch(town):
         raise BrokerConfigError(f"{town!r} cannot be a town's code at the broker")
     admin = admin_user(town)
-    source, target = partition_mapping(account)
+    mappings = [partition_mapping(account)]
+    mappings += [_topic(one).subjects(town, account.partitions) for one in operators]
     return [
         f"  {_text(town)} {{",
         f"    jetstream {{ max_file: {store_limit(account)}, max_mem: 0 }}",
-        f"    mappings {{ {_text(source)}: {_text(target)} }}",
+        "    mappings {",
+        *(f"      {_text(source)}: {_text(target)}" for source, target in mappings),
+        "    }",
         "    users [",
         _user(admin, hash_for_config(admin, admin_secret), "STANDARD"),
         _user(
@@ -194,6 +220,7 @@ def _account(
             "MQTT",
         ),
         *(_device(town, device) for device in devices),
+        *(_operator(town, operator) for operator in operators),
         "    ]",
         "  }",
     ]
@@ -213,6 +240,25 @@ def _device(town: str, device: BrokerDevice) -> str:
     subscribe = [f"mz.v1.{town}.d.{code}.down"]
     allow = f", permissions {{ publish: {_list(publish)}, subscribe: {_list(subscribe)} }}"
     return _user(device_user(town, code), device.secret_hash, "MQTT", allow)
+
+
+def _operator(town: str, operator: BrokerOperator) -> str:
+    if not _TENANT.fullmatch(operator.code):
+        raise BrokerConfigError(f"{operator.code!r} cannot be an operator's name at the broker")
+    # What it publishes under its own topics is a device's reading once it is mapped, and the
+    # server looks at the permission after that: it speaks for every device of the town.
+    publish = [f"mz.v1.{town}.p.*.d.*.up"]
+    allow = f', permissions {{ publish: {_list(publish)}, subscribe: {{ deny: [">"] }} }}'
+    return _user(operator_user(town, operator.code), operator.secret_hash, "MQTT", allow)
+
+
+def _topic(operator: BrokerOperator) -> ForeignTopic:
+    try:
+        return ForeignTopic.parse(operator.topic)
+    except ValueError as error:
+        raise BrokerConfigError(
+            f"The operator {operator.code} cannot be let in: {error}"
+        ) from error
 
 
 def _user(name: str, password_hash: str, connection: str, more: str = "") -> str:

@@ -35,9 +35,10 @@ from deploy.broker.mqtt_client import MqttAddress, make_session
 from deploy.broker.nats_config import fitting, render, store_limit
 from deploy.broker.settings import NatsSettings
 from gateway.topics import status_filter, up_filter
-from store import broker_accounts
+from store import broker_accounts, operators
 from store.broker_accounts import BrokerAccount, BrokerDevice
 from store.database import Database
+from store.operators import BrokerOperator
 
 _RELOADED_WITHIN_S = 15.0
 _POLL_S = 0.05
@@ -63,6 +64,14 @@ class Renewal:
     admitted: tuple[str, ...] = ()
     refused: dict[str, str] = field(default_factory=dict)
     reload_needed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Guests:
+    """Who may connect beside the gateway."""
+
+    devices: list[BrokerDevice]
+    operators: list[BrokerOperator]
 
 
 @dataclass(frozen=True)
@@ -94,8 +103,8 @@ class TownAccounts:
 
         Its store may be a new one, which knows no sessions.
         """
-        known, devices = self._read()
-        self._write(fitting(known, self.settings), devices, ())
+        known, guests = self._read()
+        self._write(fitting(known, self.settings), guests, ())
 
     def renew(self) -> Renewal:
         """Bring configuration, sessions and limits up to date.
@@ -107,11 +116,11 @@ class TownAccounts:
         BrokerConfigError
             The configuration cannot be written.
         """
-        known, devices = self._read()
+        known, guests = self._read()
         accounts = fitting(known, self.settings)
         refused = {a.tenant_code: self._too_much(a) for a in known if a not in accounts}
         ready = [a for a in accounts if self._is_ready(a)]
-        changed = self._write(accounts, devices, ready)
+        changed = self._write(accounts, guests, ready)
         if not self._is_current():
             if self.reload is None:
                 return Renewal(changed, _codes(ready), refused, reload_needed=True)
@@ -125,26 +134,27 @@ class TownAccounts:
                 refused[account.tenant_code] = str(error)
             else:
                 ready.append(account)
-        if self._write(accounts, devices, ready):
+        if self._write(accounts, guests, ready):
             changed = True
             if self.reload is None:
                 return Renewal(changed, _codes(ready), refused, reload_needed=True)
             self._reload()
         return Renewal(changed, _codes(ready), refused)
 
-    def _read(self) -> tuple[list[BrokerAccount], list[BrokerDevice]]:
+    def _read(self) -> tuple[list[BrokerAccount], "_Guests"]:
         with self.database.transaction() as conn:
             for tenant_id, code in broker_accounts.towns_without_account(conn):
                 broker_accounts.add_account(conn, new_account(tenant_id, code, self.settings))
-            return broker_accounts.list_accounts(conn), broker_accounts.list_devices(conn)
+            guests = _Guests(broker_accounts.list_devices(conn), operators.at_broker(conn))
+            return broker_accounts.list_accounts(conn), guests
 
     def _write(
         self,
         accounts: list[BrokerAccount],
-        devices: list[BrokerDevice],
+        guests: "_Guests",
         ready: Collection[BrokerAccount],
     ) -> bool:
-        text = render(accounts, devices, self.settings, _codes(ready))
+        text = render(accounts, guests.devices, self.settings, _codes(ready), guests.operators)
         try:
             return write_if_changed(self.config_file, text)
         except OSError as error:
