@@ -95,6 +95,8 @@ class Worker:
         self._standing: Standing | None = None
         self._looked_up: dict[tuple[int, str | None, str], float] = {}
         self._first = 0
+        self._failures = 0  # of the database, since it last stored something
+        self._resumed_s = 0.0
 
     # --- called from other threads ------------------------------------------------------------
 
@@ -128,7 +130,9 @@ class Worker:
             self._progress.step()
             try:
                 self._keep_up()
-                if not self._round():
+                worked = self._round()
+                self._note_success(worked=worked)
+                if not worked:
                     self._arrived.wait(IDLE_S)
                     self._arrived.clear()
             except LeaseLostError as error:
@@ -321,13 +325,26 @@ class Worker:
         over. Whether the last commit took place is unknown: state and registry come from the
         store again, and what the broker sends again is compared with it.
         """
-        metrics.DATABASE_OUTAGES.inc()
-        log.error("database_away", error=str(error).strip())
+        if not self._failures:
+            metrics.DATABASE_OUTAGES.inc()
+            log.error("database_away", error=str(error).strip())
+        self._failures += 1
         self._holdings.pause()
         self._standing = None
+        # One that answers and yet cannot store, as with a full disk, must not make the broker
+        # send the same messages over and over either.
+        pause_s = min(RETRY_S[0] * 2 ** (self._failures - 2), RETRY_S[1])
+        if self._failures > 1:
+            self._progress.step()
+            stop.wait(pause_s)
         self._recover(stop)
         self._holdings.resume()
-        if not stop.is_set():
+        self._resumed_s = time.monotonic()
+
+    def _note_success(self, *, worked: bool) -> None:
+        """Say that the database is back: it has stored something, or nothing came for a while."""
+        if self._failures and (worked or time.monotonic() - self._resumed_s > RETRY_S[1]):
+            self._failures = 0
             log.info("database_back")
 
     def _recover(self, stop: threading.Event) -> None:

@@ -111,6 +111,30 @@ def test_the_database_goes_away_and_comes_back(town, nats):
     assert stored(town) == (300, 300, 0)
 
 
+def test_a_database_that_answers_and_cannot_store_is_told_once_and_asked_less_often(
+    town, monkeypatch, capsys
+):
+    """A full disk: reading goes well, so the registry loads; writing does not."""
+    gateway = town.start()
+    committer = gateway.gateway._worker._committer
+    original, refused = committer.commit, []
+
+    def commit(*arguments, **options):
+        if len(refused) < 5:
+            refused.append(time.monotonic())
+            raise psycopg.errors.DiskFull("could not extend file: No space left on device")
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(committer, "commit", commit)
+    send(town.device(), 0, 20)
+    town.wait_for(COUNT, 20, timeout_s=30)
+    gateway.stop()
+    said = capsys.readouterr().out
+    assert said.count("database_away") == said.count("database_back") == 1
+    assert "No space left on device" in said
+    assert refused[-1] - refused[0] > 1.0
+
+
 def test_a_late_acknowledgement_acknowledges_nothing_after_a_broker_restart(town, nats):
     """Packet ids start again with each connection."""
     gateway = town.start()
