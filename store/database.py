@@ -16,6 +16,13 @@ Connection = psycopg.Connection[TupleRow]
 # A commit that hangs longer than this is an outage: the gateway's ack_wait is 15 s.
 ANSWER_WITHIN_S = 5.0
 
+# The server's side of the same: what a client that vanished has locked is free half a minute
+# later, and not after the two hours that are the kernel's default.
+SESSION = (
+    "-c timezone=UTC -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 "
+    "-c tcp_keepalives_count=3 -c tcp_user_timeout=25000"
+)
+
 
 def describe(dsn: str) -> str:
     """Name a database for a message: database, server and role, never the password."""
@@ -51,10 +58,13 @@ class Database:
             dsn,
             application_name=name,
             connect_timeout=max(2, round(answer_within_s)),  # libpq: below 2 means 2
-            # A server that vanished without a word is noticed within half a minute.
+            # A server that vanished without a word is noticed within half a minute, also while
+            # something that was sent to it is not confirmed: then no keepalive is sent.
             keepalives_idle=10,
             keepalives_interval=5,
             keepalives_count=3,
+            tcp_user_timeout=25_000,
+            options=SESSION,
         )
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             self.dsn,
@@ -65,7 +75,6 @@ class Database:
             # Short, so that the pool tries again at the next request and not after a long pause.
             reconnect_timeout=answer_within_s,
             check=ConnectionPool.check_connection,
-            kwargs={"options": "-c timezone=UTC"},
             open=False,
         )
         self._pool.open(wait=False)
@@ -108,7 +117,7 @@ class Database:
             If the database does not answer.
         """
         try:
-            return psycopg.connect(self.dsn, autocommit=True, options="-c timezone=UTC")
+            return psycopg.connect(self.dsn, autocommit=True)
         except psycopg.OperationalError as error:
             raise self._away(error) from error
 
