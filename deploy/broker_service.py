@@ -8,6 +8,7 @@ from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.nats import EmbeddedNats
 from deploy.settings import Settings
 from deploy.supervisor.broker_keeper import BrokerKeeper
+from deploy.supervisor.broker_store import BrokerStore
 
 CONFIG_FILE = "nats.conf"
 WATCH_S = 0.5
@@ -37,12 +38,18 @@ def run_broker(settings: Settings, stop: threading.Event) -> None:
             ("127.0.0.1", nats.monitor_port),
         ),
     )
-    keeper = BrokerKeeper(settings, server, lambda line: typer.echo(line, err=True))
+    keeper = BrokerKeeper(settings, server, _say)
+    store = BrokerStore(server, nats.store_dir, _say)
     try:
         keeper.start()
         while not stop.wait(WATCH_S):
+            store.look()
             if not server.alive:
                 raise EmbeddedError(f"NATS ended by itself; {nats.log_file or 'its log'} says why.")
     finally:
         keeper.close()
         server.stop()
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)

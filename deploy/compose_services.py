@@ -5,6 +5,8 @@ import socket
 import psycopg
 
 from api import service as api_service
+from deploy.broker.errors import BrokerUnreachableError
+from deploy.broker.monitor import Monitor
 from deploy.compose_database import open_database
 from deploy.settings import Settings
 from deploy.signals import stop_event
@@ -84,4 +86,10 @@ def _broker_problem(settings: Settings) -> str | None:
         socket.create_connection(where, timeout=BROKER_WITHIN_S).close()
     except OSError as error:
         return f"The MQTT broker at {where[0]}:{where[1]} does not answer: {error}."
-    return None
+    if settings.broker.kind != "nats":
+        return None
+    try:
+        complaint = Monitor(settings.nats.monitor_port).complaint()
+    except BrokerUnreachableError:
+        return None  # its monitoring is on another machine's loopback
+    return f"The broker does not store messages: {complaint}." if complaint else None

@@ -33,7 +33,12 @@ def sentence(error: Exception) -> str | None:
         where = f" ({error.filename})" if error.filename else ""
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return f"The disk is full{where}: make room and run the command again."
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno in (errno.EROFS, errno.EIO):
+            return (
+                f"The disk is read-only or broken{where}: look into the system's log, repair it "
+                "and mount it again; what runs goes on by itself then."
+            )
+        if error.errno in (errno.EACCES, errno.EPERM):
             return (
                 f"This account may not do that{where}: run the command as the account that owns "
                 "the data folder."

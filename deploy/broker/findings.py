@@ -55,6 +55,7 @@ def examine(
     users: dict[int, str] = {}
     try:
         findings += _server(monitor.server(), settings)
+        findings += _store(monitor.complaint(), settings)
         users = monitor.users()
     except BrokerUnreachableError as error:
         findings.append(Finding(Severity.ALARM, "unreachable", "", str(error)))
@@ -113,6 +114,17 @@ def _server(state: ServerState, settings: NatsSettings) -> list[Finding]:
             )
         )
     return findings
+
+
+def _store(complaint: str, settings: NatsSettings) -> list[Finding]:
+    if not complaint:
+        return []
+    text = (
+        f"NATS does not store messages: {complaint}. Devices are refused and keep their readings. "
+        f"Make room on the disk of {settings.store_dir}, or repair it; `mizumori up` and "
+        "`mizumori broker` then start NATS again by themselves"
+    )
+    return [Finding(Severity.ALARM, "store", "", text)]
 
 
 def judge_sessions(account: BrokerAccount, sessions: Sequence[IntakeSession]) -> list[Finding]:

@@ -50,6 +50,17 @@ class Monitor:
             stored_bytes=int(jetstream.get("stats", {}).get("storage", 0)),
         )
 
+    def complaint(self) -> str:
+        """Return what the server says is wrong with it or its store; "" if it is well.
+
+        Raises
+        ------
+        BrokerUnreachableError
+            Nobody answers on the monitoring port, or not as NATS does.
+        """
+        page = self._get("/healthz")
+        return "" if page.get("status") == "ok" else str(page.get("error") or page)
+
     def users(self) -> dict[int, str]:
         """Return the user of each connection, present or lately closed, by its number."""
         page = self._get("/connz?auth=1&state=any&limit=16384")

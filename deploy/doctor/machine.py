@@ -1,6 +1,7 @@
 """The machine: disk, clock, versions."""
 
 import importlib.metadata
+import os
 import platform
 import shutil
 import sys
@@ -39,13 +40,27 @@ def disk(folders: dict[str, Path]) -> Iterator[Finding]:
     Parameters
     ----------
     folders
-        What is kept there, and where.
+        What is kept there, and where; of several on one disk the first is told.
     """
+    looked_at: set[int] = set()
     for what, folder in folders.items():
         try:
+            device = folder.stat().st_dev
+            if device in looked_at:
+                continue
+            looked_at.add(device)
             usage = shutil.disk_usage(folder)
+            read_only = bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
         except OSError as error:
             yield Finding("warn", "disk", f"{folder} ({what}) cannot be looked at: {error}")
+            continue
+        if read_only:
+            yield Finding(
+                "fail",
+                "disk",
+                f"the disk of {folder} ({what}) is read-only: nothing can be stored; look into "
+                "the system's log, repair it and mount it again",
+            )
             continue
         free_mb = usage.free // 1_000_000
         text = f"{free_mb / 1000:.1f} GB free for the {what} in {folder}"

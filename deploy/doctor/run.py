@@ -38,10 +38,12 @@ def examine(settings: Settings, *, probe: bool) -> Iterator[Finding]:
     yield from machine.versions()
     data_dir = settings.embedded.data_dir
     if data_dir.exists():
-        folders = {"data": data_dir}
-        if settings.embedded.postgres_dir is not None:
-            folders["database"] = settings.embedded.postgres_dir
-        yield from machine.disk(folders)
+        folders = {
+            "data": data_dir,
+            "database": (settings.embedded.postgres_dir or data_dir / "postgres") / "cluster",
+            "broker's messages": settings.nats.store_dir,
+        }
+        yield from machine.disk({what: where for what, where in folders.items() if where.exists()})
     follows = machine.synchronised()
     if follows is not None:
         yield follows

@@ -19,6 +19,8 @@ from deploy.embedded.process import POLL_S, Process
 PID_FILE = "nats.pid"
 START_TIMEOUT_S = 60.0  # a big store is read before the server answers
 STOP_TIMEOUT_S = 30.0
+END_TIMEOUT_S = 10.0
+ASKED_WITHIN_S = 2.0
 
 
 def installed_server() -> Path:
@@ -141,6 +143,18 @@ class EmbeddedNats:
             return f"the embedded broker is not well: {status or 'no answer'}"
         return ""
 
+    def complaint(self) -> str:
+        """Return what a running server says is wrong with it; "" if nothing, or no answer."""
+        status = self._status()
+        return "" if status == "ok" else status
+
+    def end(self) -> None:
+        """End the process alone: whoever watches it starts it again."""
+        if self._process is not None:
+            self._process.send(signal.SIGTERM)
+            if not self._process.wait(END_TIMEOUT_S):
+                self._process.send(signal.SIGKILL)  # the store is synced: nothing is lost
+
     def stop(self) -> None:
         """Stop the server in order: clients are disconnected, the store is closed."""
         self._process = self._process or Process.read(self.pid_file)
@@ -190,7 +204,9 @@ class EmbeddedNats:
 
     def _status(self) -> str:
         """Return "ok", what the server complains about, or "" if it does not answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.monitor_port, timeout=5)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.monitor_port, timeout=ASKED_WITHIN_S
+        )
         with contextlib.closing(connection):
             try:
                 connection.request("GET", "/healthz")

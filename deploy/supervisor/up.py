@@ -30,6 +30,7 @@ from deploy.embedded.postgres import EmbeddedPostgres
 from deploy.failure import sentence
 from deploy.settings import Settings, load_settings
 from deploy.supervisor.broker_keeper import BrokerKeeper, gateway_listens
+from deploy.supervisor.broker_store import BrokerStore
 from deploy.supervisor.console import Console
 from deploy.supervisor.lifeline import Lifeline
 from deploy.supervisor.logs import last_line, trim
@@ -119,7 +120,7 @@ class Supervisor:
             bring_up_schema(settings)
         if embedded.nats is not None:
             keeper = BrokerKeeper(settings, embedded.nats, self._console.say)
-            self._start_broker(keeper)
+            self._start_broker(keeper, settings.nats.store_dir)
         gateways = self._gateway_services(settings, lifeline)
         jobs, api = (self._service(name, lifeline) for name in ("jobs", "api"))
         with self._step("Starting gateway, jobs, API and console"):
@@ -168,7 +169,7 @@ class Supervisor:
             ensure_database(server, str(embedded.sections["database"]["owner_password"]))
         self._watched.append(self._watch_embedded("The database", server, server.start))
 
-    def _start_broker(self, keeper: BrokerKeeper) -> None:
+    def _start_broker(self, keeper: BrokerKeeper, store_dir: Path) -> None:
         server = keeper.server
         self._undo.callback(self._stopping, "broker", server.stop)
         self._undo.callback(keeper.close)
@@ -176,6 +177,7 @@ class Supervisor:
         with self._step("Taking over the running broker" if running else "Starting the broker"):
             keeper.start()
         self._watched.append(self._watch_embedded("The broker", server, keeper.start_server))
+        self._watched.append(BrokerStore(server, store_dir, self._console.say).look)
 
     def _gateway_services(self, settings: Settings, lifeline: Lifeline) -> list[Service]:
         """Return the gateways: each has a name, under which a new start takes its place at once."""
