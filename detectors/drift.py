@@ -128,19 +128,13 @@ def _beside(
     rule: Drift, own: Floats, others: Floats, day: int, before: slice, least: int
 ) -> tuple[float, float | None]:
     """How far a day is from the days before, beyond the neighbours; and what is allowed."""
-    departure = float(own[day] - _median(own[before]))
-    theirs = [
-        other[day] - _median(other[before])
-        for other in others
-        if np.isfinite(other[day]) and np.count_nonzero(np.isfinite(other[before])) >= least
-    ]
-    if len(theirs) < _LEAST_NEIGHBOURS:
+    departure = float(own[day] - np.nanmedian(own[before]))
+    known = np.isfinite(others[:, day])
+    known &= np.count_nonzero(np.isfinite(others[:, before]), axis=1) >= least
+    if np.count_nonzero(known) < _LEAST_NEIGHBOURS:
         return departure, rule.limit_alone
+    theirs = others[known, day] - np.nanmedian(others[known, before], axis=1)
     return departure - float(np.median(theirs)), rule.limit
-
-
-def _median(days: Floats) -> float:
-    return float(np.median(days[np.isfinite(days)]))
 
 
 def flags_of_days(day_flag: Flags, first_day: int, time_ms: Times, value: Floats) -> Flags:

@@ -4,14 +4,15 @@ They run in a job once an hour on stored series (plateaus: once a night, since a
 known at its end) and make a new revision; a flag that was given in real time is never rewritten.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.arrays import Floats, Index, Times
-from detectors.flags import Flag
+from detectors.flags import Flag, Test, aggregate
 from detectors.parameters import Parameters, check_number
 from detectors.quality import FlatLine
 from detectors.windows import extremes, scatter, window_begin
@@ -67,6 +68,70 @@ class StepAgainstScatter(Parameters):
         check_number("deviations", self.deviations, above=0.0)
         check_number("smallest", self.smallest, least=0.0)
         check_number("window_s", self.window_s, above=0.0)
+
+
+HOURLY: Final = (Attenuated, StepAgainstScatter, FlatLine)
+
+
+def look_back_s(rule: Parameters) -> float:
+    """How far before a reading, or before the one before it, a test looks."""
+    if isinstance(rule, FlatLine):
+        return max(window_s for window_s, _ in _limits(rule))
+    if isinstance(rule, Attenuated | StepAgainstScatter):
+        return rule.window_s
+    return 0.0
+
+
+def hourly_flags(
+    rules: Iterable[Parameters], time_ms: Times, value: Floats, at: Index
+) -> tuple[Flags, NDArray[np.int16]]:
+    """Join the verdicts of the hourly tests on rows of one series.
+
+    Parameters
+    ----------
+    rules : iterable of Parameters
+        Those that are no hourly test are left out; so is a flat line without a tolerance, which
+        was judged exactly in real time.
+    time_ms : int64[n]
+        Ascending; from a reading at or before the beginning of the first row's window.
+    value : float64[n]
+    at : int64[m]
+        Rows to judge.
+
+    Returns
+    -------
+    uint8[m], int16[m]
+        Flag, and mask of the tests that were evaluated.
+    """
+    flag = np.where(np.isnan(value[at]), Flag.MISSING, Flag.NOT_EVALUATED).astype(np.uint8)
+    evaluated = np.zeros(len(at), np.int16)
+    for rule in rules:
+        match rule:
+            case Attenuated():
+                verdict, test = attenuated(rule, time_ms, value, at), Test.ATTENUATED
+            case StepAgainstScatter():
+                verdict, test = step_against_scatter(rule, time_ms, value, at), Test.SCATTER
+            case FlatLine(tolerance=tolerance) if tolerance > 0.0:
+                verdict, test = flat_line(rule, time_ms, value, at), Test.FLAT_LINE
+            case _:
+                continue
+        flag = aggregate(flag, verdict)
+        judged = (verdict != Flag.NOT_EVALUATED) & (verdict != Flag.MISSING)
+        evaluated[judged] |= np.int16(test)
+    return flag, evaluated
+
+
+def plateau_flags(
+    rules: Iterable[Parameters], time_ms: Times, value: Floats, at: Index
+) -> tuple[Flags, NDArray[np.int16]]:
+    """Join the plateaus of the flat lines among some rules; as `hourly_flags`."""
+    flag = np.where(np.isnan(value[at]), Flag.MISSING, Flag.NOT_EVALUATED).astype(np.uint8)
+    evaluated = np.zeros(len(at), np.int16)
+    for rule in rules:
+        if isinstance(rule, FlatLine):
+            flag = aggregate(flag, plateaus(rule, time_ms, value, at))
+            evaluated[flag != Flag.MISSING] = np.int16(Test.FLAT_LINE)
+    return flag, evaluated
 
 
 def attenuated(rule: Attenuated, time_ms: Times, value: Floats, at: Index) -> Flags:

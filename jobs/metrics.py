@@ -29,3 +29,19 @@ settlement_s = Histogram(
     "Time to decide one datastream anew.",
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30),
 )
+ponds_waiting = Gauge(
+    "mizumori_ponds_waiting", "Datastreams of ponds whose derived values are out of date."
+)
+pond_review_s = Histogram(
+    "mizumori_pond_review_seconds",
+    "Time to compute what is derived at one pond, a week at most.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30),
+)
+derived_values = Counter("mizumori_derived_values", "Derived values that were new or changed.")
+reviewed = Counter(
+    "mizumori_reviewed", "Datastreams that quality tests looked back on.", ["work"]
+)
+review_waiting = Gauge(
+    "mizumori_review_waiting", "Datastreams that wait for quality tests to look back.", ["work"]
+)
+flags_revised = Counter("mizumori_flags_revised", "Flags that were appended since.", ["source"])

@@ -1,13 +1,14 @@
 """Flags that were given after the fact: a flag given in real time is never rewritten.
 
-Each source (the hourly and nightly tests, a street's sensors together, a pond's probes) looks at
-tests of its own, and its newest word on a reading stands. A reading's revised flag is the worst of
-them and of the one given in real time: see the view `reviewed_flag`.
+Each source (the tests of the hour, plateaus, drift, a street's sensors together, a pond's probes)
+looks at tests of its own, and its newest word on a reading stands. A reading's revised flag is the
+worst of them and of the one given in real time: see the view `reviewed_flag`.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from store import queries
 from store.binary import INT2, INT4, TIMESTAMPTZ, Column, use_columns
 from store.database import Connection
 
-Source = Literal["quality", "flood", "pond"]
+Source = Literal["quality", "plateau", "drift", "flood", "pond"]
 _SQL = queries.load("flag_revisions")
 
 
@@ -42,6 +43,28 @@ class Verdicts:
 
     def __len__(self) -> int:
         return len(self.time_ms)
+
+    @classmethod
+    def of(
+        cls,
+        datastream_id: int,
+        time_ms: NDArray[np.int64],
+        flag: NDArray[np.uint8],
+        evaluated: NDArray[np.int16],
+    ) -> Self:
+        """Those of one datastream."""
+        return cls(np.full(len(time_ms), datastream_id, np.int32), time_ms, flag, evaluated)
+
+    @classmethod
+    def none(cls) -> Self:
+        """No verdicts."""
+        return cls.of(0, np.zeros(0, np.int64), np.zeros(0, np.uint8), np.zeros(0, np.int16))
+
+    @classmethod
+    def join(cls, parts: Iterable[Self]) -> Self:
+        """Put one behind the other; at least one."""
+        columns = zip(*(vars(part).values() for part in parts), strict=True)
+        return cls(*(np.concatenate(column) for column in columns))
 
 
 def append(conn: Connection, source: Source, verdicts: Verdicts) -> int:
@@ -77,10 +100,10 @@ def append(conn: Connection, source: Source, verdicts: Verdicts) -> int:
 
 
 def standing(
-    conn: Connection, source: Source, datastream_ids: NDArray[np.int32], start: datetime
+    conn: Connection, source: Source, datastream_ids: Sequence[int], start: datetime
 ) -> Verdicts:
     """Read a source's newest word on the readings of some datastreams from a time on."""
-    parameters = {"source": source, "datastream_ids": datastream_ids.tolist(), "start": start}
+    parameters = {"source": source, "datastream_ids": list(datastream_ids), "start": start}
     found = conn.execute(_SQL["standing"], parameters, binary=True).fetchall()
     columns = list(zip(*found, strict=True)) or [(), (), (), ()]
     return Verdicts(

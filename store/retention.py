@@ -42,6 +42,8 @@ def apply(conn: Connection, retention: Retention) -> dict[str, int]:
         parameters = {"days": retention.readings_days}
         [[dropped]] = conn.execute(_SQL["drop_readings"], parameters).fetchall()
         gone["reading_partitions"] = int(dropped)
+        [[revisions]] = conn.execute(_SQL["drop_revisions"], parameters).fetchall()
+        gone["flag_revisions"] = int(revisions)
     return gone
 
 

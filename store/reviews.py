@@ -12,7 +12,7 @@ from store.database import Connection
 
 _SQL = queries.load("reviews")
 
-Work = Literal["quality", "flood", "pond"]
+Work = Literal["quality", "plateau", "drift", "flood", "pond"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +63,15 @@ def waiting(conn: Connection, work: Work) -> int:
     """Count the datastreams that wait to be looked at."""
     [[datastreams]] = conn.execute(_SQL["waiting"], {"work": work}).fetchall()
     return int(datastreams)
+
+
+def alike(conn: Connection, datastream_ids: Sequence[int]) -> list[list[int]]:
+    """List datastreams with the others of their town that one property of like devices gives.
+
+    Returns
+    -------
+    list of list of int
+        One list for each town, property and kind of device.
+    """
+    parameters = {"datastream_ids": list(datastream_ids)}
+    return [row[0] for row in conn.execute(_SQL["alike"], parameters).fetchall()]

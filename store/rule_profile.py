@@ -1,7 +1,9 @@
 """Stored rules compiled into what the detectors look at, and which of them hold when."""
 
+import contextlib
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -86,6 +88,7 @@ class Period:
 class _Version:
     """A version of a rule whose scope covers a datastream."""
 
+    datastream_id: int
     code: str
     version: int
     kind: str
@@ -133,8 +136,48 @@ def compile_rules(
 def timeline(conn: Connection, datastream_id: int, expected_interval_s: float) -> list[Period]:
     """Tell which rules held at a datastream when, oldest first; empty: it never had any."""
     with conn.cursor(row_factory=class_row(_Version)) as cursor:
-        found = cursor.execute(_SQL["covering"], {"datastream_id": datastream_id}).fetchall()
-    periods = []
+        found = cursor.execute(_SQL["covering"], {"datastream_ids": [datastream_id]}).fetchall()
+    return [
+        Period(since_ms, compile_rules(own, expected_interval_s))
+        for since_ms, own in _periods(found)
+    ]
+
+
+@dataclass(frozen=True)
+class Held:
+    """The rules of some kinds at a datastream from a phenomenon time on, by code."""
+
+    since_ms: int
+    rules: dict[str, Parameters]
+
+
+def held(
+    conn: Connection, datastream_ids: Sequence[int], kinds: Collection[str]
+) -> dict[int, list[Held]]:
+    """Tell which rules of some kinds held at datastreams when, oldest first.
+
+    Rules over hours, days or several datastreams, which `Profile` leaves out. A rule whose
+    parameters are refused is left out: the gateway tells of it.
+    """
+    with conn.cursor(row_factory=class_row(_Version)) as cursor:
+        parameters = {"datastream_ids": list(datastream_ids)}
+        found = cursor.execute(_SQL["covering"], parameters).fetchall()
+    timelines: dict[int, list[Held]] = {}
+    for datastream_id, group in itertools.groupby(found, key=lambda row: row.datastream_id):
+        periods = []
+        for since_ms, own in _periods(list(group)):
+            rules: dict[str, Parameters] = {}
+            for row in own:
+                if row.kind in kinds:
+                    with contextlib.suppress(ParameterError):
+                        rules[row.code] = rule_from_params(row.kind, row.params)
+            periods.append(Held(since_ms, rules))
+        timelines[datastream_id] = periods
+    return timelines
+
+
+def _periods(found: Sequence[_Version]) -> Iterator[tuple[int, list[_Version]]]:
+    """Go through the times at which the rules of one datastream changed, and those of each."""
     for since_ms in sorted({milliseconds(row.valid_from) for row in found}):
         winners: dict[str, _Version] = {}
         for row in found:
@@ -143,6 +186,4 @@ def timeline(conn: Connection, datastream_id: int, expected_interval_s: float) -
             rival = winners.get(row.code)
             if rival is None or row.precedence > rival.precedence:
                 winners[row.code] = row
-        own = [winners[code] for code in sorted(winners) if winners[code].enabled]
-        periods.append(Period(since_ms, compile_rules(own, expected_interval_s)))
-    return periods
+        yield since_ms, [winners[code] for code in sorted(winners) if winners[code].enabled]

@@ -3,7 +3,12 @@
 -- Who gave a revised flag. Each looks at tests of its own and follows what is stored, so that the
 -- newest of each stands, whoever came first; a reading's revised flag is the worst of them.
 alter table flag_revision add column source text not null default 'gateway'
-    check (source in ('gateway', 'quality', 'flood', 'pond'));
+    check (source in ('gateway', 'quality', 'plateau', 'drift', 'flood', 'pond'));
+
+-- Plateaus and drift are looked for at night, in what the tests of the hour mark for them.
+alter table review_due drop constraint review_due_work_check;
+alter table review_due add constraint review_due_work_check
+    check (work in ('quality', 'plateau', 'drift', 'flood', 'pond'));
 
 -- The worse of two QARTOD flags: fail, suspect, good, not evaluated, missing.
 create function worse_flag(one smallint, other smallint) returns smallint language sql immutable as $$

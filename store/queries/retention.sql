@@ -7,6 +7,9 @@ select make_partitions(%(months_ahead)s);
 -- name: drop_readings
 select drop_readings_before(now() - make_interval(days => %(days)s));
 
+-- name: drop_revisions
+select drop_flag_revisions_before(now() - make_interval(days => %(days)s));
+
 -- name: prune_quarantine
 delete from quarantine where received_time < now() - make_interval(days => %(days)s);
 

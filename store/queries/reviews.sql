@@ -25,3 +25,16 @@ set from_time = least(review_due.from_time, excluded.from_time),
 
 -- name: waiting
 select count(*) as datastreams from review_due where work = %(work)s;
+
+-- name: alike
+with asked as (
+    select distinct ds.tenant_id, ds.property, d.kind
+    from datastream ds join device d using (device_id)
+    where ds.datastream_id = any (%(datastream_ids)s::integer[])
+)
+select array_agg(ds.datastream_id order by ds.datastream_id)
+from asked a
+join datastream ds on ds.tenant_id = a.tenant_id and ds.property = a.property and not ds.derived
+join device d on d.device_id = ds.device_id and d.kind = a.kind
+group by a.tenant_id, a.property, a.kind
+order by 1;

@@ -99,7 +99,7 @@ order by scheme, level, valid_from desc;
 
 -- name: covering
 -- Every version whose scope covers a datastream, whether it is in force or not.
-select r.code, r.version, r.kind, r.params, r.enabled, r.valid_from,
+select ds.datastream_id, r.code, r.version, r.kind, r.params, r.enabled, r.valid_from,
     r.device_id is not null as of_device, r.site_id is not null as of_site
 from datastream ds
 join device d on d.device_id = ds.device_id
@@ -109,8 +109,8 @@ join rule r on r.tenant_id = ds.tenant_id and r.property = ds.property
     and (r.site_id is null or r.site_id = d.site_id)
     and (r.device_kind is null or r.device_kind = d.kind)
     and (r.site_kinds is null or s.kind is null or s.kind = any (r.site_kinds))
-where ds.datastream_id = %(datastream_id)s
-order by r.code, r.version;
+where ds.datastream_id = any (%(datastream_ids)s::integer[])
+order by ds.datastream_id, r.code, r.version;
 
 -- name: unchanged_since
 -- Since when the rules of each datastream are those that are in force: one that was switched off

@@ -70,8 +70,8 @@ def test_each_source_has_its_word_and_the_worst_stands_whoever_came_first(roles,
     say(roles, stream, "quality", [4, 1, 1])
     assert reviewed(roles) == [(None, 4), (1, 3), (None, 3)]
     with roles.jobs.transaction() as conn:
-        mine = flag_revisions.standing(conn, "quality", np.array([stream]), TIMES[1])
-        none = flag_revisions.standing(conn, "pond", np.array([stream]), HOUR)
+        mine = flag_revisions.standing(conn, "quality", [stream], TIMES[1])
+        none = flag_revisions.standing(conn, "pond", [stream], HOUR)
     assert mine.flag.tolist() == [1, 1]
     assert mine.time_ms.tolist() == [milliseconds(time) for time in TIMES[1:]]
     assert len(none) == 0

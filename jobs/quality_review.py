@@ -1,0 +1,198 @@
+"""Quality tests that look back over hours: flags appended, never written over.
+
+What a reading gets follows from the stored readings and the rules of its time alone, so a late
+reading, which marks its hour, brings out what it would have been in order.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.arrays import Floats, Index, Times
+from detectors.drift import Drift
+from detectors.flags import Flag
+from detectors.hourly import HOURLY, Flags, hourly_flags, look_back_s, plateau_flags
+from detectors.parameters import Parameters
+from detectors.quality import FlatLine
+from jobs import metrics
+from store import flag_revisions, reviews, rule_profile, unsettled
+from store.database import Connection, Database
+from store.episodes import moment
+from store.flag_revisions import Source, Verdicts
+from store.fleet import milliseconds
+from store.reviews import Due, Work
+from store.rule_profile import Held
+
+# Datastreams of one transaction: the hours that it marks are locked for its last few milliseconds.
+PIECE: Final = 20
+_KINDS: Final = frozenset(kind.kind for kind in (*HOURLY, Drift))
+Judge = Callable[[Iterable[Parameters], Times, Floats, Index], tuple[Flags, NDArray[np.int16]]]
+# Rows of one series that may be judged: its times and values around them, and their places.
+Rows = tuple[Times, Floats, Index]
+
+
+@dataclass(frozen=True)
+class Looking:
+    """How a set of tests goes over a series.
+
+    Attributes
+    ----------
+    kinds
+        Of its rules.
+    judge
+        Rules, times, values and rows to flags and masks of what was evaluated.
+    both_ways
+        What a reading gets depends on what came as long after it as the tests look back.
+    """
+
+    kinds: tuple[type[Parameters], ...]
+    judge: Judge
+    both_ways: bool = False
+
+
+HOURS: Final = Looking(HOURLY, hourly_flags)
+PLATEAUS: Final = Looking((FlatLine,), plateau_flags, both_ways=True)
+
+
+class QualityReview:
+    """Goes over the datastreams that are marked, one by one.
+
+    Parameters
+    ----------
+    database
+        As mizumori_jobs.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def hours(self) -> int:
+        """Run the tests of the hour, and mark what those of the night concern.
+
+        Returns
+        -------
+        int
+            Datastreams that were gone over.
+
+        Raises
+        ------
+        DatabaseAwayError
+            If the database does not answer.
+        """
+        return self._drain("quality", HOURS)
+
+    def plateaus(self) -> int:
+        """Flag plateaus from their beginnings; as `hours`."""
+        return self._drain("plateau", PLATEAUS)
+
+    def _drain(self, work: Literal["quality", "plateau"], looking: Looking) -> int:
+        reviewed = 0
+        while True:
+            with self._database.transaction() as conn:
+                if not reviews.claim(conn, work):
+                    return reviewed
+                metrics.review_waiting.labels(work).set(reviews.waiting(conn, work))
+                due = sorted(reviews.due(conn, work, PIECE), key=lambda one: one.datastream_id)
+                if not due:
+                    return reviewed
+                ids = [one.datastream_id for one in due]
+                held = rule_profile.held(conn, ids, _KINDS)
+                found = [
+                    _look(conn, looking, work, one, held.get(one.datastream_id, [])) for one in due
+                ]
+                for one in found:
+                    metrics.flags_revised.labels(work).inc(flag_revisions.append(conn, work, one))
+                if work == "quality":
+                    _mark_night(conn, due, held)
+                reviews.done(conn, work, due)
+            metrics.reviewed.labels(work).inc(len(due))
+            reviewed += len(due)
+
+
+def _look(
+    conn: Connection, looking: Looking, source: Source, due: Due, periods: Sequence[Held]
+) -> Verdicts:
+    """What there is to say of a datastream: objections, and what became of former ones."""
+    ruled = [
+        [rule for rule in period.rules.values() if isinstance(rule, looking.kinds)]
+        for period in periods
+    ]
+    look_s = max((look_back_s(rule) for rules in ruled for rule in rules), default=0.0)
+    if look_s == 0.0:
+        return Verdicts.none()
+    ahead_s = look_s if looking.both_ways else 0.0
+    from_ms = milliseconds(due.from_time) - round(ahead_s * 1000.0)
+    said = flag_revisions.standing(conn, source, [due.datastream_id], moment(from_ms))
+    since_ms = np.array([period.since_ms for period in periods], np.int64)
+    parts = [Verdicts.none()]
+    for time_ms, value, at in walk(
+        conn, due.datastream_id, from_ms, back_s=look_s, ahead_s=ahead_s
+    ):
+        flag = np.full(len(at), Flag.NOT_EVALUATED, np.uint8)
+        evaluated = np.zeros(len(at), np.int16)
+        period_of = np.searchsorted(since_ms, time_ms[at], side="right") - 1
+        for period in np.unique(period_of[period_of >= 0]).tolist():
+            mine = period_of == period
+            flag[mine], evaluated[mine] = looking.judge(ruled[period], time_ms, value, at[mine])
+        worth = (flag == Flag.SUSPECT) | (flag == Flag.FAIL) | np.isin(time_ms[at], said.time_ms)
+        parts.append(
+            Verdicts.of(due.datastream_id, time_ms[at[worth]], flag[worth], evaluated[worth])
+        )
+    return Verdicts.join(parts)
+
+
+def _mark_night(conn: Connection, due: Sequence[Due], held: Mapping[int, Sequence[Held]]) -> None:
+    """Mark what the tests of the night have to look at, where there are such rules."""
+    for one in due:
+        rules = [
+            rule for period in held.get(one.datastream_id, ()) for rule in period.rules.values()
+        ]
+        works: tuple[tuple[Work, type[Parameters]], ...] = (("drift", Drift), ("plateau", FlatLine))
+        for work, kind in works:
+            if any(isinstance(rule, kind) for rule in rules):
+                reviews.mark(conn, work, one.datastream_id, one.from_time)
+
+
+def walk(
+    conn: Connection, datastream_id: int, from_ms: int, *, back_s: float, ahead_s: float = 0.0
+) -> Iterator[Rows]:
+    """Go over a series in pieces of bounded memory, each row once, with what is around it.
+
+    Parameters
+    ----------
+    from_ms
+        First row to judge.
+    back_s
+        How far before a row, or before the one before it, what judges it looks. One reading at or
+        before that is there as well.
+    ahead_s
+        How far after a row it looks.
+    """
+    back_ms, ahead_ms = round(back_s * 1000.0), round(ahead_s * 1000.0)
+    edge_ms = last_through(conn, datastream_id, from_ms - 1, from_ms) - back_ms
+    start_ms = last_through(conn, datastream_id, edge_ms, edge_ms)
+    time_ms, value = np.zeros(0, np.int64), np.zeros(0)
+    judged_ms = from_ms - 1
+    pieces = unsettled.readings(conn, datastream_id, after_ms=start_ms - 1, through_ms=None)
+    for piece in itertools.chain(pieces, [None]):
+        through_ms = np.iinfo(np.int64).max
+        if piece is not None:
+            time_ms = np.concatenate([time_ms, piece.readings.time_ms])
+            value = np.concatenate([value, piece.readings.value])
+            through_ms = int(time_ms[-1]) - ahead_ms
+        at = np.flatnonzero((time_ms > judged_ms) & (time_ms <= through_ms))
+        if len(at):
+            yield time_ms, value, at
+            judged_ms = int(time_ms[at[-1]])
+            keep = int(np.searchsorted(time_ms, judged_ms - back_ms, side="right")) - 1
+            time_ms, value = time_ms[max(keep, 0) :], value[max(keep, 0) :]
+
+
+def last_through(conn: Connection, datastream_id: int, through_ms: int, otherwise_ms: int) -> int:
+    """Time of the last reading at or before a time."""
+    last = unsettled.readings_before(conn, datastream_id, through_ms, 1).readings.time_ms
+    return int(last[0]) if len(last) else otherwise_ms
