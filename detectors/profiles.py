@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from detectors.consistency import ContactLadder, Neighbours, Stuck
 from detectors.drift import Drift
+from detectors.forecast import TimeToThreshold
 from detectors.hourly import Attenuated, StepAgainstScatter
 from detectors.level_labels import LEVEL_LABELS, LevelLabel
 from detectors.parameters import Parameters
@@ -144,6 +146,11 @@ _CLOSING = (
     "Cities close streets at 7 to 20 cm: Tochigi 7, Kanazawa 5/10, Kanuma 10/20, Nagoya about 15; "
     "30 cm stops cars. delay_off and the 5 cm level [J]"
 )
+_BESIDE = (
+    "Wet while 2 neighbours that lie 0.3 m lower are dry for 15 min [J]; 0.3 m is the vertical "
+    "error of the 5 m laser elevation model (国土地理院)"
+)
+_FORECAST = "Drive and gate by New York's street floods 2020-2025: see the detection report"
 _RISE = "Defaults [J]; Toga River rose 1.34 m and Kise River 2.71 m in 10 min (2008)"
 
 
@@ -169,6 +176,14 @@ def _flood() -> tuple[DefaultRule, ...]:
         ("stage-step", RateOfChange(_CEILING_M_PER_H / 3600.0), stage, level, (), "river", _RISE),
         ("stage-scatter", StepAgainstScatter(smallest=0.3), stage, level, ("river",), "river",
          "QARTOD's 3 deviations of 25 hours; 0.3 m is no digit and no ripple [J]"),
+        ("street-neighbours", Neighbours(), depth, level, _STREETS, "street", _BESIDE),
+        ("contact-neighbours", Neighbours(), depth, contact, _STREETS, "street", _BESIDE),
+        ("contact-ladder", ContactLadder(), depth, contact, _STREETS, "street",
+         "20 cm wet while 10 cm is dry, beyond one heartbeat [J]"),
+        ("street-stuck", Stuck(), depth, level, _STREETS, "street",
+         "A level to the millimetre for 6 hours while two neighbours move by 5 cm [J]"),
+        ("street-forecast", TimeToThreshold(), depth, level, _STREETS, "street", _FORECAST),
+        ("river-forecast", TimeToThreshold(), stage, level, ("river",), "river", _FORECAST),
         ("level-silence", Silence(), LINK, level, (), "street", "1 false alarm in 100 months"),
         ("contact-silence", Silence(), LINK, contact, (), "street", "as level-silence"),
     )  # fmt: skip
@@ -250,7 +265,7 @@ def default_rules(device_kind: str, site_kind: str | None = None) -> tuple[Defau
     Examples
     --------
     >>> [rule.code for rule in default_rules("flood_contact", "street")]
-    ['street-contact', 'contact-range', 'contact-silence']
+    ['street-contact', 'contact-range', 'contact-neighbours', 'contact-ladder', 'contact-silence']
     """
     return tuple(
         rule
