@@ -8,7 +8,7 @@ changes nothing. Each gives flag 3 and lowers the confidence of an alert; none s
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -16,6 +16,16 @@ from detectors.arrays import NEVER, Bools, Floats, Index, Times
 from detectors.course import Course, since
 from detectors.errors import ParameterError
 from detectors.parameters import Parameters, check_number
+
+# No rule calls less than this wet or a movement: four standard deviations of a good ultrasonic
+# sensor (5 mm). So a job can tell from the hours' highest values that there is nothing to look at.
+STIR_M: Final = 0.02
+# Nor is anybody a neighbour who stands farther away.
+VICINITY_M: Final = 500.0
+# A flat line holds a whole hour by the clock at least, which its lowest and highest value tell, and
+# a day has seen every hour's traffic and temperature.
+SHORTEST_FLAT_S: Final = 7200.0
+LONGEST_FLAT_S: Final = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,7 @@ class ContactLadder(Parameters):
         contacts: Any = self.contacts_m
         if not isinstance(contacts, tuple) or not contacts:
             raise ParameterError("contacts_m", "expected the heights of one contact or more")
-        heights = tuple(check_number("contacts_m", height, above=0.0) for height in contacts)
+        heights = tuple(check_number("contacts_m", height, least=STIR_M) for height in contacts)
         if any(high <= low for low, high in pairwise(heights)):
             raise ParameterError("contacts_m", "the heights must ascend")
         object.__setattr__(self, "contacts_m", heights)
@@ -82,11 +92,14 @@ class Neighbours(Parameters):
 
     def __post_init__(self) -> None:
         check_number("dry_neighbours", self.dry_neighbours, least=1)
-        for name in ("for_s", "within_m", "lower_by_m"):
+        for name in ("for_s", "lower_by_m"):
             object.__setattr__(self, name, check_number(name, getattr(self, name), least=0.0))
+        near = check_number("within_m", self.within_m, above=0.0, most=VICINITY_M)
+        object.__setattr__(self, "within_m", near)
         dry = check_number("dry_m", self.dry_m)
         object.__setattr__(self, "dry_m", dry)
-        object.__setattr__(self, "wet_m", check_number("wet_m", self.wet_m, above=dry))
+        wet = check_number("wet_m", self.wet_m, least=STIR_M, above=dry)
+        object.__setattr__(self, "wet_m", wet)
 
 
 @dataclass(frozen=True)
@@ -119,8 +132,12 @@ class Stuck(Parameters):
 
     def __post_init__(self) -> None:
         check_number("moving_neighbours", self.moving_neighbours, least=1)
-        for name in ("flat_s", "moved_m", "within_m"):
-            object.__setattr__(self, name, check_number(name, getattr(self, name), above=0.0))
+        flat = check_number("flat_s", self.flat_s, least=SHORTEST_FLAT_S, most=LONGEST_FLAT_S)
+        object.__setattr__(self, "flat_s", flat)
+        moved = check_number("moved_m", self.moved_m, least=STIR_M)
+        object.__setattr__(self, "moved_m", moved)
+        near = check_number("within_m", self.within_m, above=0.0, most=VICINITY_M)
+        object.__setattr__(self, "within_m", near)
         object.__setattr__(self, "dry_m", check_number("dry_m", self.dry_m))
 
 

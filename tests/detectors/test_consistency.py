@@ -175,22 +175,22 @@ def test_a_silent_or_failing_neighbour_is_no_witness():
 
 
 def test_a_flat_sensor_is_stuck_only_if_its_neighbours_move():
-    rule = Stuck(flat_s=1800.0)
-    flat = course(every(60, 0.21))
-    calm = course(every(60, 0.1))
-    rising = course({m: 0.01 * m for m in range(61)})
+    rule = Stuck(flat_s=7200.0)
+    flat = course(every(240, 0.21))
+    calm = course(every(240, 0.1))
+    rising = course({m: 0.01 * m for m in range(241)})
     verdict = stuck(rule, flat, [rising, rising, calm], [False] * 3)
-    assert np.flatnonzero(verdict).tolist() == list(range(30, 61))
+    assert np.flatnonzero(verdict).tolist() == list(range(120, 241))
     assert not stuck(rule, flat, [rising, calm], [False] * 2).any()
     assert stuck(rule, flat, [rising], [False]).any()  # of one neighbour, all move
     assert not stuck(rule, flat, [], []).any()
     assert not stuck(rule, rising, [rising, rising], [True] * 2).any()
-    assert not stuck(Stuck(flat_s=3601.0), flat, [rising] * 2, [True] * 2).any()
+    assert not stuck(Stuck(flat_s=14_401.0), flat, [rising] * 2, [True] * 2).any()
 
 
 def test_a_dry_street_beside_a_flooded_one_stands_still_honestly():
-    rule = Stuck(flat_s=1800.0)
-    dry, rising = course(every(60, 0.0)), course({m: 0.01 * m for m in range(61)})
+    rule = Stuck(flat_s=7200.0)
+    dry, rising = course(every(240, 0.0)), course({m: 0.01 * m for m in range(241)})
     assert not stuck(rule, dry, [rising, rising], [False, False]).any()
     assert stuck(rule, dry, [rising, rising], [True, True]).any()
 
@@ -205,7 +205,8 @@ def test_a_dry_street_beside_a_flooded_one_stands_still_honestly():
         (lambda: Neighbours(dry_neighbours=0), "dry_neighbours"),
         (lambda: Neighbours(wet_m=0.01), "wet_m"),
         (lambda: Neighbours(within_m=-1.0), "within_m"),
-        (lambda: Stuck(flat_s=0.0), "flat_s"),
+        (lambda: Stuck(flat_s=3600.0), "flat_s"),
+        (lambda: Stuck(within_m=501.0), "within_m"),
         (lambda: Stuck(moved_m=math.nan), "moved_m"),
     ],
 )
@@ -230,15 +231,14 @@ def test_near_pairs_are_those_within_the_distance_in_metres():
 
 
 @st.composite
-def courses(draw):
+def courses(draw, unit=MINUTE, levels=(0.0, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, math.nan)):
     n = draw(st.integers(0, 25))
-    step = st.sampled_from((1, 30_000, MINUTE, 7 * MINUTE, 7 * MINUTE + 1, 40 * MINUTE))
+    step = st.sampled_from((1, unit // 2, unit, 7 * unit, 7 * unit + 1, 40 * unit))
     steps = draw(st.lists(step, min_size=n, max_size=n))
-    values = draw(st.lists(st.sampled_from((0.0, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, math.nan)),
-                           min_size=n, max_size=n))  # fmt: skip
-    start = draw(st.integers(0, 20)) * 30_000
+    values = draw(st.lists(st.sampled_from(levels), min_size=n, max_size=n))
+    start = draw(st.integers(0, 20)) * unit // 2
     return Course(
-        start + np.cumsum(np.array(steps, np.int64)), np.array(values, np.float64), 7 * MINUTE
+        start + np.cumsum(np.array(steps, np.int64)), np.array(values, np.float64), 7 * unit
     )
 
 
@@ -263,9 +263,9 @@ def test_lonely_wet_says_what_a_plain_loop_says(own, lower, dry, for_s):
 
 
 @given(
-    courses(),
-    st.lists(st.tuples(courses(), st.booleans()), max_size=4),
-    st.sampled_from((60.0, 400.0)),
+    courses(20 * MINUTE, (0.0, 0.1, 0.1, 0.1, 0.1, math.nan)),
+    st.lists(st.tuples(courses(20 * MINUTE), st.booleans()), max_size=4),
+    st.sampled_from((7200.0, 20_000.0)),
 )
 def test_stuck_says_what_a_plain_loop_says(own, near, flat_s):
     rule = Stuck(flat_s=flat_s)
