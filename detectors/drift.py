@@ -101,10 +101,11 @@ def drifted_days(rule: Drift, own: Floats, others: Floats) -> Flags:
 
     Notes
     -----
-    The departure of a day is its median less the median of the `rule.days` days before it, less
-    the same of the neighbours (their median; two at least). A move from one day to the next of
-    more than the limit is no drift but a step (the probe was cleaned, calibrated or exchanged):
-    what was before it is not compared with.
+    The departure of a day is what it lies above a neighbour, less the median of that over the
+    `rule.days` days before it; of several neighbours the median counts, and two at least are
+    needed. Without them it is the day less the median of the days before. A move from one day to
+    the next of more than the limit is no drift but a step (the probe was cleaned, calibrated or
+    exchanged): what was before it is not compared with.
     """
     flag = np.full(len(own), Flag.NOT_EVALUATED, np.uint8)
     days = int(rule.days)
@@ -128,13 +129,13 @@ def _beside(
     rule: Drift, own: Floats, others: Floats, day: int, before: slice, least: int
 ) -> tuple[float, float | None]:
     """How far a day is from the days before, beyond the neighbours; and what is allowed."""
-    departure = float(own[day] - np.nanmedian(own[before]))
-    known = np.isfinite(others[:, day])
-    known &= np.count_nonzero(np.isfinite(others[:, before]), axis=1) >= least
+    apart = own - others
+    known = np.isfinite(apart[:, day])
+    known &= np.count_nonzero(np.isfinite(apart[:, before]), axis=1) >= least
     if np.count_nonzero(known) < _LEAST_NEIGHBOURS:
-        return departure, rule.limit_alone
-    theirs = others[known, day] - np.nanmedian(others[known, before], axis=1)
-    return departure - float(np.median(theirs)), rule.limit
+        return float(own[day] - np.nanmedian(own[before])), rule.limit_alone
+    departures = apart[known, day] - np.nanmedian(apart[known, before], axis=1)
+    return float(np.median(departures)), rule.limit
 
 
 def flags_of_days(day_flag: Flags, first_day: int, time_ms: Times, value: Floats) -> Flags:

@@ -15,12 +15,13 @@ returning datastream_id, bucket;
 
 -- name: roll_up
 -- A reading that failed (flag 4: outside what the sensor can measure) counts as suspect, but not
--- into the values.
+-- into the values. What is found later counts as suspect too, and takes no value out: quality
+-- control mutes no flood. `offset 0` keeps the condition inside, so that it finds the index.
 insert into rollup_hour (datastream_id, bucket, n, n_suspect, value_min, value_max, value_mean,
     value_last)
 select k.datastream_id, k.bucket,
     count(*) filter (where o.flag <> 4 and o.value not in ('NaN', 'Infinity', '-Infinity')),
-    count(*) filter (where o.flag in (3, 4)),
+    count(*) filter (where worse_flag(coalesce(r.given, o.flag), r.found) in (3, 4)),
     min(o.value) filter (where o.flag <> 4 and o.value not in ('NaN', 'Infinity', '-Infinity')),
     max(o.value) filter (where o.flag <> 4 and o.value not in ('NaN', 'Infinity', '-Infinity')),
     avg(o.value) filter (where o.flag <> 4 and o.value not in ('NaN', 'Infinity', '-Infinity')),
@@ -29,6 +30,13 @@ select k.datastream_id, k.bucket,
 from unnest(%(datastream_ids)s::integer[], %(buckets)s::timestamptz[]) as k (datastream_id, bucket)
 left join observation o on o.datastream_id = k.datastream_id
     and o.phenomenon_time >= k.bucket and o.phenomenon_time < k.bucket + interval '1 hour'
+left join lateral (
+    select v.phenomenon_time, v.given, v.found
+    from reviewed_flag v
+    where v.datastream_id = k.datastream_id and v.phenomenon_time >= k.bucket
+        and v.phenomenon_time < k.bucket + interval '1 hour'
+    offset 0
+) r on r.phenomenon_time = o.phenomenon_time
 group by k.datastream_id, k.bucket
 on conflict (datastream_id, bucket) do update
 set n = excluded.n, n_suspect = excluded.n_suspect, value_min = excluded.value_min,
