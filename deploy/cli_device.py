@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Devices: flood sensors, pond probes, plows.", no_args_is_help=True)
 
 Kind = Literal["flood_contact", "flood_level", "pond_probe", "plow"]
-USUAL_INTERVAL_S = {"flood_contact": 600.0, "flood_level": 60.0, "pond_probe": 600.0, "plow": 10.0}
 EXAMPLE_VALUES = {"depth_m": 0.05, "water_temp_c": 18.2, "ph": 7.4, "dissolved_oxygen_mg_l": 6.8}
 CodecOption = Annotated[
     str,
@@ -67,6 +66,7 @@ def add(
     from deploy.devices import add_device, prove_device
     from deploy.settings import load_settings
     from deploy.towns import find_town
+    from store import device_catalog
     from store.device_catalog import NewDevice
 
     settings = load_settings(config)
@@ -76,12 +76,12 @@ def add(
         kind=kind,
         name_ja=name_ja or name_en or code,
         name_en=name_en or name_ja or code,
-        expected_interval_s=interval_s or USUAL_INTERVAL_S[kind],
+        expected_interval_s=interval_s or device_catalog.USUAL_INTERVAL_S[kind],
         site=site,
         lat=lat,
         lon=lon,
         codec=codec,
-        datastreams=_streams(datastream) if datastream else None,
+        datastreams=parse_streams(datastream) if datastream else None,
     )
     params = codec_params(codec, mapping or [], model, [name for name, _ in new.streams])
     device, secret = add_device(settings, tenant, replace(new, codec_params=params))
@@ -201,7 +201,8 @@ def show(town: TownArgument, code: CodeArgument, config: ConfigOption = None) ->
         typer.echo(f"{'':10} {line}")
 
 
-def _streams(given: list[str]) -> tuple[tuple[str, str], ...]:
+def parse_streams(given: list[str]) -> tuple[tuple[str, str], ...]:
+    """Read PROPERTY:UNIT, each."""
     streams = []
     for text in given:
         name, colon, unit = text.partition(":")

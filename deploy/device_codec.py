@@ -39,7 +39,7 @@ def codec_params(
     except ValueError as error:
         raise RefusedError(f"This mapping cannot be: {error}.") from error
     for name, target in targets.items():
-        known = not target.property or target.property.startswith("fix.")
+        known = not target.property or target.property.startswith(("fix.", "msg."))
         if not known and target.property not in properties:
             raise RefusedError(
                 f"{name!r} is mapped to {target.property!r}, but the device has no such "
@@ -62,3 +62,15 @@ def mapping_lines(stored: dict[str, Any]) -> list[str]:
         words = ", ".join(f"{word} = {number:g}" for word, number in target.words.items())
         lines.append(f"{name} -> {target.property}{scale}{offset}{f' ({words})' if words else ''}")
     return lines
+
+
+def mapping_entries(stored: dict[str, Any]) -> tuple[str, ...]:
+    """Write a mapping as `codec_params` takes it, entry by entry."""
+    entries = []
+    for name, target in msgspec.convert(stored, CodecParams).map.items():
+        scale = f"*{target.scale!r}" if target.scale != 1 else ""
+        sign = "" if target.offset < 0 else "+"
+        offset = f"{sign}{target.offset!r}" if target.offset else ""
+        words = "".join(f":{word}={number!r}" for word, number in target.words.items())
+        entries.append(f"{name}={target.property}{scale}{offset}{words}")
+    return tuple(entries)

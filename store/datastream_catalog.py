@@ -62,9 +62,9 @@ def add_datastreams(
                 with conn.transaction():
                     added = conn.execute(_SQL["add"], row).rowcount
             except psycopg.errors.UniqueViolation as error:
+                message = f"{name!r} is there already"
                 raise MistakesError(
-                    f"The datastream {name!r} of {device!r}",
-                    [Mistake("property", "is there already")],
+                    f"The device {device!r}", [Mistake("property", message)]
                 ) from error
             if not added:
                 raise NotThereError(f"This town has no device {device!r}.")

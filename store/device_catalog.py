@@ -13,7 +13,7 @@ from store import audit, mistakes, queries
 from store.config_channel import notify
 from store.database import Connection
 from store.datastream_catalog import USUAL_DATASTREAMS
-from store.mistakes import Mistake, MistakesError, NotThereError
+from store.mistakes import Mistake, NotThereError, TakenError
 from store.site_catalog import sites
 
 _SQL = queries.load("device_catalog")
@@ -79,8 +79,10 @@ def add_devices(conn: Connection, tenant_id: int, new: Sequence[NewDevice]) -> l
 
     Raises
     ------
+    TakenError
+        If a code is somebody else's, or doubled.
     MistakesError
-        If a code is taken or doubled, a site is not there, or a value is not allowed.
+        If a site is not there, or a value is not allowed.
     """
     known = {found.code for found in sites(conn, tenant_id)}
     for device in new:
@@ -103,7 +105,7 @@ def add_devices(conn: Connection, tenant_id: int, new: Sequence[NewDevice]) -> l
     except psycopg.errors.UniqueViolation as error:
         taken = sorted(device.code for device in devices(conn, tenant_id, codes))
         code = taken[0] if taken else next(c for c in codes if codes.count(c) > 1)
-        raise MistakesError(f"The device {code!r}", [mistakes.taken(code)]) from error
+        raise TakenError(f"The device {code!r}", code) from error
     audit.record(conn, tenant_id, "device.add", [(one.code, _audited(one)) for one in new])
     notify(conn, "device")
     return devices(conn, tenant_id, codes)

@@ -46,13 +46,15 @@ class MistakesError(RefusedError):
         super().__init__(f"{what} is refused: {said}.")
 
 
+class TakenError(MistakesError):
+    """A code that is somebody else's already."""
+
+    def __init__(self, what: str, code: str) -> None:
+        super().__init__(what, [Mistake("code", f"{code!r} is there already")])
+
+
 class NotThereError(RefusedError):
     """What is to be changed does not exist."""
-
-
-def taken(code: str) -> Mistake:
-    """Say that a code is somebody else's already."""
-    return Mistake("code", f"{code!r} is there already")
 
 
 def no_such_site(code: str) -> Mistake:

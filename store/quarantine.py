@@ -122,6 +122,13 @@ def counts(conn: Connection, tenant_id: int) -> list[Count]:
         return cursor.execute(_SQL["counts"], {"tenant_id": tenant_id}).fetchall()
 
 
+def waiting(conn: Connection, tenant_id: int, device: str) -> int:
+    """Count the messages of a device that were not replayed."""
+    parameters = {"tenant_id": tenant_id, "device": device}
+    [[count]] = conn.execute(_SQL["waiting"], parameters).fetchall()
+    return int(count)
+
+
 def mark_replayed(conn: Connection, ids: Sequence[int]) -> int:
     """Mark messages as replayed; returns how many had not been."""
     return conn.execute(_SQL["mark_replayed"], {"ids": list(ids)}).rowcount
@@ -130,6 +137,12 @@ def mark_replayed(conn: Connection, ids: Sequence[int]) -> int:
 def request_replay(conn: Connection, tenant_id: int, device: str) -> None:
     """Ask the jobs to send a device's refused messages again, some seconds after the commit."""
     conn.execute(_SQL["request_replay"], {"tenant_id": tenant_id, "device": device})
+
+
+def is_replay_requested(conn: Connection, tenant_id: int, device: str) -> bool:
+    """Tell whether the jobs have still to do it."""
+    parameters = {"tenant_id": tenant_id, "device": device}
+    return conn.execute(_SQL["is_requested"], parameters).fetchone() is not None
 
 
 def replay_requests(conn: Connection) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from psycopg.rows import class_row
 from store import audit, mistakes, queries
 from store.config_channel import notify
 from store.database import Connection
-from store.mistakes import MistakesError, NotThereError
+from store.mistakes import NotThereError, TakenError
 
 _SQL = queries.load("site_catalog")
 
@@ -42,8 +42,10 @@ def add_site(conn: Connection, tenant_id: int, new: NewSite) -> Site:
 
     Raises
     ------
+    TakenError
+        If the code is somebody else's.
     MistakesError
-        If the code is taken, or a value is not allowed.
+        If a value is not allowed.
     """
     what, values = f"The site {new.code!r}", asdict(new)
     mistakes.refuse(what, mistakes.of_site(values))
@@ -51,7 +53,7 @@ def add_site(conn: Connection, tenant_id: int, new: NewSite) -> Site:
         with conn.transaction(), conn.cursor(row_factory=class_row(Site)) as cursor:
             [added] = cursor.execute(_SQL["add"], {**values, "tenant_id": tenant_id}).fetchall()
     except psycopg.errors.UniqueViolation as error:
-        raise MistakesError(what, [mistakes.taken(new.code)]) from error
+        raise TakenError(what, new.code) from error
     audit.record(conn, tenant_id, "site.add", [(new.code, values)])
     notify(conn, "device")
     return added

@@ -13,7 +13,7 @@ from store import audit, mistakes, queries
 from store.config_channel import notify
 from store.database import Connection
 from store.errors import RefusedError
-from store.mistakes import MistakesError
+from store.mistakes import TakenError
 
 _SQL = queries.load("town_catalog")
 
@@ -61,8 +61,10 @@ def add_tenant(conn: Connection, new: NewTenant) -> Tenant:
 
     Raises
     ------
+    TakenError
+        If the code is somebody else's.
     MistakesError
-        If the code is taken, or a value is not allowed.
+        If a value is not allowed.
     """
     what = f"The town {new.code!r}"
     mistakes.refuse(what, mistakes.of_town(asdict(new)))
@@ -70,7 +72,7 @@ def add_tenant(conn: Connection, new: NewTenant) -> Tenant:
         with conn.transaction(), conn.cursor(row_factory=class_row(Tenant)) as cursor:
             [added] = cursor.execute(_SQL["add"], asdict(new)).fetchall()
     except psycopg.errors.UniqueViolation as error:
-        raise MistakesError(what, [mistakes.taken(new.code)]) from error
+        raise TakenError(what, new.code) from error
     audit.record(conn, added.tenant_id, "town.add", [(added.code, asdict(new))])
     notify(conn, "tenant")
     return added

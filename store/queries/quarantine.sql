@@ -43,12 +43,19 @@ from kept k
 full join beyond b on k.reason = b.reason and coalesce(k.device, '') = coalesce(b.device, '')
 order by coalesce(waiting, 0) + coalesce(beyond, 0) desc, device nulls first, reason;
 
+-- name: waiting
+select count(*) from quarantine
+where tenant_id = %(tenant_id)s and device_code = %(device)s and replayed_at is null;
+
 -- name: mark_replayed
 update quarantine set replayed_at = now() where quarantine_id = any (%(ids)s) and replayed_at is null;
 
 -- name: request_replay
 insert into replay_request (tenant_id, device_code) values (%(tenant_id)s, %(device)s)
 on conflict do nothing;
+
+-- name: is_requested
+select 1 from replay_request where tenant_id = %(tenant_id)s and device_code = %(device)s;
 
 -- name: replay_requests
 select t.code, r.device_code

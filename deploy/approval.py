@@ -1,0 +1,68 @@
+"""Letting a device out of quarantine, from its row to its refused messages that come again."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from deploy.compose_database import open_database
+from deploy.settings import Settings
+from deploy.writing import at_the_terminal
+from store import audit, newcomers, quarantine
+from store.town_catalog import Tenant
+
+REPLAYED_WITHIN_S = 30.0
+POLL_S = 0.3
+
+
+@dataclass(frozen=True)
+class Approval:
+    """What became of it: the datastreams that were made, and of its messages in words."""
+
+    made: tuple[tuple[str, str], ...]
+    sentence: str
+
+
+def approve_device(
+    settings: Settings,
+    town: Tenant,
+    code: str,
+    changes: Mapping[str, object],
+    streams: Sequence[tuple[str, str]] | None,
+) -> Approval:
+    """Approve a device, and wait a while for the jobs to replay what was refused of it.
+
+    Raises
+    ------
+    StoreError
+        The database refuses or does not answer.
+    """
+    with open_database(settings, "owner", name="mizumori-cli", max_size=1) as database:
+        with database.transaction() as conn:
+            audit.write_as(conn, at_the_terminal())
+            made = newcomers.approve(conn, town.tenant_id, code, changes, streams)
+            waited = quarantine.waiting(conn, town.tenant_id, code)
+        deadline = time.monotonic() + REPLAYED_WITHIN_S
+        while time.monotonic() < deadline:
+            with database.transaction() as conn:
+                asked = quarantine.is_replay_requested(conn, town.tenant_id, code)
+                left = quarantine.waiting(conn, town.tenant_id, code)
+            if not asked:
+                return Approval(made, _sentence(town, code, waited, left))
+            time.sleep(POLL_S)
+    return Approval(
+        made,
+        f"Its {waited} refused messages come again when the jobs run: "
+        f"`mizumori quarantine count {town.code}` shows it.",
+    )
+
+
+def _sentence(town: Tenant, code: str, waited: int, left: int) -> str:
+    if not waited:
+        return "No refused message of it waited."
+    said = f"Of its {waited} refused messages {max(0, waited - left)} came again."
+    if left:
+        said += (
+            f" {left} are still refused: `mizumori quarantine replay {town.code} --device {code} "
+            "--dry-run` says why."
+        )
+    return said
