@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from gateway import metrics
-from gateway.codecs import lorawan, native, nmea, senml
+from gateway.codecs import lorawan, native, nmea, plain_json, senml, sparkplug
 from gateway.codecs.mapping import CodecParams
 from gateway.codecs.mapping import Mapping as NameMapping
 from gateway.codecs.reading import Reading
@@ -29,7 +29,13 @@ def _nmea(payload: bytes) -> list[Report]:
 _OWN = (b'{"probe":', native.OWN)
 # Formats of which a message says everything by itself. The network servers' take a model too.
 _PLAIN: Mapping[str, Callable[[bytes], list[Report]]] = MappingProxyType(
-    {"senml-json": senml.decode_json, "senml-cbor": senml.decode_cbor, "nmea": _nmea}
+    {
+        "senml-json": senml.decode_json,
+        "senml-cbor": senml.decode_cbor,
+        "json": plain_json.decode,
+        "nmea": _nmea,
+        "sparkplug-b": sparkplug.decode,
+    }
 )
 CODECS = ("native", *_PLAIN, *lorawan.SERVERS)
 MODELS = tuple(lorawan.RAW)

@@ -188,7 +188,7 @@ def decode(server: str, model: str, payload: bytes) -> list[Report]:
     """
     uplink = SERVERS[server](payload)
     if uplink.object:
-        reports = [Report(_flat(uplink.object))]
+        reports = [Report(flat(uplink.object))]
     elif not uplink.raw:
         reports = [Report()]  # only the network's own business: a sign of life
     elif not model:
@@ -214,7 +214,7 @@ def _read(decoder: "msgspec.json.Decoder[Any]", payload: bytes) -> Any:
         raise RefusedReadingError(Reason.BAD_PAYLOAD, str(error)[:500]) from error
 
 
-def _flat(nested: dict[str, Any]) -> list[Measure]:
+def flat(nested: dict[str, Any]) -> list[Measure]:
     """Flatten a decoded object: {"water": {"level": 3}} is water.level."""
     found: list[Measure] = []
 

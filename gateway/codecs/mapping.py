@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -18,6 +19,7 @@ _ENTRY = re.compile(
     r"(?P<words>(?::[^:=]+=[^:=]+)*)\Z",
     re.ASCII,
 )
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIX_FIELDS = frozenset({"lat", "lon", "speed_kmh", "course_deg", "hdop", "blade"})
 # What a plow's position is called where nobody has said otherwise; "@…" are units of SenML.
 _POSITION = {
@@ -25,6 +27,10 @@ _POSITION = {
     "@lat": "fix.lat", "@lon": "fix.lon", "speed_kmh": "fix.speed_kmh",
     "course_deg": "fix.course_deg", "hdop": "fix.hdop", "blade": "fix.blade",
 }  # fmt: skip
+# What may be said of a message itself: when it was measured (ISO 8601, or a count since 1970), and
+# its number.
+_MESSAGE_FIELDS = {"msg.time": 0, "msg.time_s": 1000, "msg.time_ms": 1, "msg.seq": 1}
+_LARGEST = 2**53
 _SEPARATORS = re.compile(r"[:/.]")
 # Names come from outside: what is remembered of them has an end, in number and in length.
 _REMEMBERED = 500
@@ -58,6 +64,10 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """
         if not all(map(math.isfinite, (self.scale, self.offset, *self.words.values()))):
             raise ValueError(f"scale, offset and words of {self.property!r} must be finite numbers")
+        if self.property.startswith("msg.") and self.property not in _MESSAGE_FIELDS:
+            raise ValueError(
+                f"a message has no {self.property!r}; it has {', '.join(_MESSAGE_FIELDS)}"
+            )
         part = self.property.partition("fix.")[2]
         if self.property.startswith("fix.") and part not in _FIX_FIELDS:
             raise ValueError(f"a position has no {part!r}; it has {', '.join(sorted(_FIX_FIELDS))}")
@@ -195,19 +205,24 @@ class Mapping:
         for report in reports:
             m: dict[str, float | None] = {}
             fix: dict[str, float | None] = {}
+            ts_ms, seq = report.ts_ms, report.seq
             for measure in report.measures:
                 target = self.find(measure.name, measure.unit)
                 if target is None:
                     unknown.append(_label(measure))
                 elif not target.property:
                     ignored = True
+                elif target.property == "msg.seq":
+                    seq = _whole(measure, 1)
+                elif target.property in _MESSAGE_FIELDS:
+                    ts_ms = _time(measure, _MESSAGE_FIELDS[target.property])
                 else:
                     _put(m, fix, target, measure)
             if m or fix:
                 readings.append(
                     Reading(
-                        report.ts_ms,
-                        report.seq,
+                        ts_ms,
+                        seq,
                         m or None,
                         _fix(fix) if fix else None,
                         age_ms=report.age_ms,
@@ -236,6 +251,37 @@ class Mapping:
             if fix and reading.fix is None:
                 reading.fix = _fix(fix)
         return readings
+
+
+def _time(measure: Measure, unit_ms: int) -> int:
+    """Return milliseconds since 1970 from a count, or (with the unit 0) from a date in words."""
+    if unit_ms:
+        return _whole(measure, unit_ms)
+    try:
+        moment = datetime.fromisoformat(str(measure.value))
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise RefusedReadingError(
+            Reason.BAD_PAYLOAD,
+            f"{measure.name[:60]!r} is no time with its offset from UTC, such as "
+            "2026-01-31T12:00:00+09:00",
+        )
+    past = moment - _EPOCH
+    return (past.days * 86_400 + past.seconds) * 1000 + past.microseconds // 1000
+
+
+def _whole(measure: Measure, unit: int) -> int:
+    """Return a number, or a text that is one, in whole units."""
+    try:
+        number = math.nan if measure.value is None else float(measure.value) * unit
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= _LARGEST:
+        raise RefusedReadingError(
+            Reason.BAD_PAYLOAD, f"{measure.name[:60]!r} is no number of 0 or more"
+        )
+    return round(number)
 
 
 def _label(measure: Measure) -> str:
