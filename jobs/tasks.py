@@ -11,6 +11,7 @@ from procrastinate import App, PsycopgConnector
 from procrastinate.jobs import Status
 
 from jobs import metrics
+from jobs.flood_review import FloodReview
 from jobs.settings import JobsSettings
 from jobs.settlement import Settlement
 from jobs.silence import SilenceWatch
@@ -34,6 +35,7 @@ def build_app(settings: JobsSettings, database: Database) -> App:
     )
     watch = SilenceWatch(database, settings.gateway_outage_after_s)
     settlement = Settlement(database)
+    streets = FloodReview(database)
     kept = Retention(
         readings_days=settings.keep_readings_days or None,
         quarantine_days=settings.keep_quarantine_days,
@@ -59,6 +61,7 @@ def build_app(settings: JobsSettings, database: Database) -> App:
     every("* * * * * */15", "silence", watch.look)
     every("* * * * * */20", "rollups", lambda: roll_up(database))
     every("* * * * * */15", "settlement", settlement.drain)
+    every("* * * * * */15", "streets", streets.drain)
     every("* * * * *", "conflicts", lambda: settle_conflicts(database))
     every("*/30 * * * *", "upkeep", lambda: keep_up(database, kept))
 
