@@ -39,9 +39,9 @@ pond_review_s = Histogram(
 )
 derived_values = Counter("mizumori_derived_values", "Derived values that were new or changed.")
 reviewed = Counter(
-    "mizumori_reviewed", "Datastreams that quality tests looked back on.", ["work"]
+    "mizumori_reviewed", "Datastreams that a review looked back on.", ["work"]
 )
 review_waiting = Gauge(
-    "mizumori_review_waiting", "Datastreams that wait for quality tests to look back.", ["work"]
+    "mizumori_review_waiting", "Datastreams that wait for a review to look back.", ["work"]
 )
 flags_revised = Counter("mizumori_flags_revised", "Flags that were appended since.", ["source"])
