@@ -9,6 +9,15 @@ from pydantic import BaseModel, Field
 from api.words import Name, finite
 from store import map as town_map
 
+# A clock of a network or of GPS is right within a second or two; one that is ahead by more than
+# this was not set by either.
+AHEAD_S = 10.0
+# A reading on its way for so long, every one of six hours, is worth a look.
+BEHIND_S = 120.0
+# A quartz that is 20 ppm off, a usual one, gains or loses 1.7 s a day; networks' delays differ by
+# seconds from day to day.
+DRIFTING_S_PER_DAY = 10.0
+
 LinkState = Literal["online", "offline", "silent", "unknown"]
 
 
@@ -65,6 +74,9 @@ class LatestReading(BaseModel):
     flag: Literal[1, 2, 3, 4, 9] = Field(
         description="QARTOD: 1 good, 2 not evaluated, 3 suspect, 4 fail, 9 missing"
     )
+    revised_flag: Literal[1, 2, 3, 4, 9] | None = Field(
+        description="What stands since; null: nothing else was said"
+    )
     rate_per_h: float | None = Field(description="Unit per hour; null: not evaluated")
 
     @classmethod
@@ -78,6 +90,7 @@ class LatestReading(BaseModel):
                 "received": row.received,
                 "value": row.value,
                 "flag": row.flag,
+                "revised_flag": row.revised_flag,
                 "rate_per_h": finite(row.rate_per_h),
             }
         )
@@ -93,30 +106,55 @@ class DatastreamItem(BaseModel):
 
 
 class Clock(BaseModel):
-    """What the device's clock did wrong, counted since the device was added."""
+    """How far the device's clock is ahead, and what it did wrong since the device was added."""
 
+    state: Literal["right", "ahead", "behind_or_delayed", "drifting"] = Field(
+        description="ahead: certain; behind_or_delayed: a delay on the way looks the same; "
+        "drifting: off by more every day"
+    )
+    offset_s: float | None = Field(
+        description="How far it is ahead at least, by the least delayed reading of the last six to "
+        "twelve hours; negative: behind, or delayed by so much; null: it never sent a time"
+    )
+    drift_s_per_day: float | None = Field(
+        description="How much more it is ahead every day, smoothed; null: not known yet, or it "
+        "was set lately"
+    )
     refused_early: int = Field(description="Messages refused: a time before gateway.earliest_time")
     refused_future: int = Field(description="Messages refused: too far in the future")
     suspect: int = Field(description="Readings stored, but ahead of ours or stepping back")
-    last: datetime = Field(description="When the newest of them was received")
+    last: datetime | None = Field(
+        description="When the newest of these was received; null: there was none"
+    )
     ahead_s: float | None = Field(
         description="How far that one was ahead, negative behind; null: it was refused"
     )
 
     @classmethod
     def of(cls, row: town_map.Device) -> Self | None:
-        """Read it from a device's row, or None where nothing was ever wrong."""
-        if row.clock_last is None:
+        """Read it from a device's row, or None where nothing was ever heard of it."""
+        if row.clock_last is None and row.clock_offset_s is None:
             return None
         return cls.model_validate(
             {
-                "refused_early": row.clock_too_early,
-                "refused_future": row.clock_in_future,
-                "suspect": row.clock_suspect,
+                "state": _clock_state(row.clock_offset_s, row.clock_drift_s_per_day),
+                "offset_s": row.clock_offset_s,
+                "drift_s_per_day": row.clock_drift_s_per_day,
+                "refused_early": row.clock_too_early or 0,
+                "refused_future": row.clock_in_future or 0,
+                "suspect": row.clock_suspect or 0,
                 "last": row.clock_last,
                 "ahead_s": row.clock_ahead_s,
             }
         )
+
+
+def _clock_state(offset_s: float | None, drift_s_per_day: float | None) -> str:
+    if abs(drift_s_per_day or 0.0) >= DRIFTING_S_PER_DAY:
+        return "drifting"
+    if (offset_s or 0.0) >= AHEAD_S:
+        return "ahead"
+    return "behind_or_delayed" if (offset_s or 0.0) <= -BEHIND_S else "right"
 
 
 class DeviceItem(BaseModel):
@@ -134,7 +172,7 @@ class DeviceItem(BaseModel):
         description="A reading older than this says nothing about the present: show unknown"
     )
     link: Link
-    clock: Clock | None = Field(description="null: nothing was ever wrong with its clock")
+    clock: Clock | None = Field(description="null: no message of it ever had a time")
     datastreams: list[DatastreamItem]
 
     @classmethod

@@ -13,6 +13,7 @@ from detectors.readings import Readings
 from gateway import clocks, metrics
 from gateway import ledger as decisions
 from gateway.batch import Batch, Rows
+from gateway.leads import LeadWatch
 from gateway.links import Links
 from gateway.positions import columns as position_columns
 from gateway.quarantine import Quarantine
@@ -66,6 +67,7 @@ class Committer:
         self._sequence_horizon_s = sequence_horizon_s
         self._recent = Recent()
         self._recent_positions = Recent(1 << 16)
+        self._leads = LeadWatch()
 
     def forget(self) -> None:
         """Forget what was stored: the database decides from now on."""
@@ -112,12 +114,15 @@ class Committer:
             self._quarantine.write(conn, batch.refused)
             faults = clocks.faults(batch, work.sifted.rows, positions, standing.registry)
             clock_rows.count(conn, faults)
+            leads = self._leads.due(work.sifted.rows, positions, standing.registry)
+            clock_rows.write_leads(conn, leads)
             if batch.probes:
                 ingest.see_probes(conn, batch.probes)
             work.notify(positions, links)
             after = work.after()
         # From here on it is stored.
         self._links.committed(heard)
+        self._leads.committed(leads)
         rows = work.sifted.rows
         self._recent.remember(work.sifted.datastream_id, rows.time_ms, rows.value)
         self._recent_positions.remember(positions.device_id, positions.time_ms, positions.lat)

@@ -1,12 +1,23 @@
-"""What devices' clocks did wrong."""
+"""What devices' clocks did wrong, and how far they are ahead."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from store import queries
+from store.binary import FLOAT8, INT4, TIMESTAMPTZ, Column, use_columns
 from store.database import Connection
 
 _SQL = queries.load("clocks")
+# Of how much received time the largest lead is taken. Several readings of every device fall into
+# it, so that one of them came without delay; and a clock that was set right shows soon.
+WINDOW_MS: Final = 6 * 3_600_000
+# Two windows that differ by more do not show a drift: somebody set the clock, or everything of one
+# of them was late. Ten minutes a day would be the worst drift that is still taken for one.
+STEP_S: Final = 150.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +33,47 @@ class ClockFaults:
     ahead_s: float | None
 
 
+@dataclass(frozen=True, eq=False)
+class Leads:
+    """The largest lead of n devices in one window.
+
+    Attributes
+    ----------
+    device_id, tenant_id : int32[n]
+    window_ms
+        Where the window begins, by received time.
+    lead_ms : int64[n]
+        Phenomenon time minus received time.
+    """
+
+    device_id: NDArray[np.int32]
+    tenant_id: NDArray[np.int32]
+    window_ms: int
+    lead_ms: NDArray[np.int64]
+
+    @classmethod
+    def none(cls) -> "Leads":
+        """Return those of no device."""
+        return cls(np.zeros(0, np.int32), np.zeros(0, np.int32), 0, np.zeros(0, np.int64))
+
+
 def count(conn: Connection, faults: Sequence[ClockFaults]) -> None:
     """Add to what was counted before."""
     if faults:
         with conn.cursor() as cursor:
             cursor.executemany(_SQL["count"], [asdict(one) for one in faults])
+
+
+def write_leads(conn: Connection, leads: Leads) -> None:
+    """Keep the largest lead of each device's present window, and the drift between windows."""
+    if not len(leads.device_id):
+        return
+    use_columns(conn)
+    parameters = {
+        "device_id": Column(INT4, leads.device_id),
+        "tenant_id": Column(INT4, leads.tenant_id),
+        "window_at": Column(TIMESTAMPTZ, np.full(len(leads.device_id), leads.window_ms)),
+        "lead_s": Column(FLOAT8, leads.lead_ms / 1000.0),
+        "step_s": STEP_S,
+    }
+    conn.execute(_SQL["write_leads"], parameters)

@@ -17,7 +17,8 @@ class Device:
 
     ``link_*`` is None for a device without a link record, ``fix_*`` for one that never sent a
     position, ``site_*`` for one that belongs to no site, ``clock_*`` for one whose clock was never
-    wrong (`clock_ahead_s` also where the last message was refused).
+    wrong (`clock_ahead_s` also where the last message was refused). `clock_offset_s` is how far its
+    clock is ahead at least; None for one that never sent a time of its own.
     """
 
     device_id: int
@@ -53,6 +54,8 @@ class Device:
     clock_suspect: int | None
     clock_last: datetime | None
     clock_ahead_s: float | None
+    clock_offset_s: float | None
+    clock_drift_s_per_day: float | None
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Latest:
     """A datastream with its newest reading, newest by phenomenon time.
 
     ``time`` is None for one that never had a reading; ``value`` also where the reading has none.
+    ``revised_flag`` is what stands in place of ``flag``, None if nothing else was said since.
     ``rate_per_h`` is in the datastream's unit per hour, None where it was not evaluated.
     """
 
@@ -70,6 +74,7 @@ class Latest:
     time: datetime | None
     received: datetime | None
     flag: int | None
+    revised_flag: int | None
     marks: int | None
     rate_per_h: float | None
     value: float | None

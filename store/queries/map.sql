@@ -9,12 +9,15 @@ select d.device_id, d.site_id, d.code, d.kind, d.state, d.name_ja, d.name_en,
     p.phenomenon_time as fix_time, p.received_time as fix_received, p.lat as fix_lat,
     p.lon as fix_lon, p.speed_kmh, p.course_deg, p.blade, p.flag as fix_flag, p.marks as fix_marks,
     c.too_early as clock_too_early, c.in_future as clock_in_future, c.suspect as clock_suspect,
-    c.last_at as clock_last, c.last_ahead_s as clock_ahead_s
+    c.last_at as clock_last, c.last_ahead_s as clock_ahead_s,
+    greatest(w.lead_s, w.before_lead_s) as clock_offset_s,
+    w.drift_s_per_day as clock_drift_s_per_day
 from device d
 left join site s on s.site_id = d.site_id
 left join link_state l using (device_id)
 left join latest_position p using (device_id)
 left join device_clock c using (device_id)
+left join clock_lead w using (device_id)
 where (%(code)s::text is null and d.state <> 'retired' or d.code = %(code)s)
     and (%(ids)s::integer[] is null or d.device_id = any (%(ids)s))
     and (%(kinds)s::text[] is null or d.kind = any (%(kinds)s))
@@ -23,10 +26,18 @@ order by d.code;
 -- name: latest
 -- What is not a number has no value for a reader: its flag says why.
 select ds.datastream_id, ds.device_id, ds.property, ds.unit,
-    l.phenomenon_time as time, l.received_time as received, l.flag, l.marks, l.rate_per_h,
+    l.phenomenon_time as time, l.received_time as received, l.flag, r.revised_flag, l.marks,
+    l.rate_per_h,
     case when l.value in ('NaN', 'Infinity', '-Infinity') then null else l.value end as value
 from datastream ds
 left join latest l using (datastream_id)
+left join lateral (
+    -- `offset 0` keeps the condition inside, so that each finds the index.
+    select worse_flag(coalesce(v.given, l.flag), v.found) as revised_flag
+    from tenant_reviewed_flag v
+    where v.datastream_id = l.datastream_id and v.phenomenon_time = l.phenomenon_time
+    offset 0
+) r on true
 where (%(device_ids)s::integer[] is null or ds.device_id = any (%(device_ids)s))
     and (%(datastream_ids)s::integer[] is null or ds.datastream_id = any (%(datastream_ids)s))
 order by ds.device_id, ds.datastream_id;

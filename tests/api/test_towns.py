@@ -84,7 +84,25 @@ def test_a_device_shows_what_its_clock_did_wrong(api, seed):
     )  # fmt: skip
     clock = api.ok("/sakata/devices/f1")["clock"]
     assert clock.pop("last").endswith("Z")
-    assert clock == {"refused_early": 2, "refused_future": 1, "suspect": 7, "ahead_s": 75.5}
+    assert clock == {"refused_early": 2, "refused_future": 1, "suspect": 7, "ahead_s": 75.5,
+                     "state": "right", "offset_s": None, "drift_s_per_day": None}  # fmt: skip
+
+
+def test_a_device_shows_how_far_its_clock_is_ahead_and_drifts(api, seed):
+    def seen(lead_s, before_s, drift):
+        seed.execute("delete from clock_lead")
+        seed.execute(
+            "insert into clock_lead select device_id, tenant_id, now(), %s, now() - interval '6 h',"
+            " %s, %s from device where tenant_id = %s and code = 'f1'",
+            lead_s, before_s, drift, seed.town.tenant_id,
+        )  # fmt: skip
+        clock = api.ok("/sakata/devices/f1")["clock"]
+        return clock["state"], clock["offset_s"], clock["drift_s_per_day"]
+
+    assert seen(-3.0, -2.0, 0.5) == ("right", -2.0, 0.5)
+    assert seen(30.0, None, None) == ("ahead", 30.0, None)
+    assert seen(-600.0, -500.0, None) == ("behind_or_delayed", -500.0, None)
+    assert seen(60.0, 30.0, 120.0) == ("drifting", 60.0, 120.0)
 
 
 def test_a_retired_device_is_only_found_by_its_code(api, seed):

@@ -181,7 +181,10 @@ export class Panel {
       : say("panel.received_never"));
     if (bound) parts.push(say("rule.silence", { duration: writeSpan(bound) }));
     const { clock } = device;
-    if (clock) {
+    if (clock && clock.state !== "right") {
+      parts.push(say(`panel.clock.${clock.state}`, { offset: Math.round(Math.abs(clock.offset_s)), drift: Math.round(clock.drift_s_per_day ?? 0) }));
+    }
+    if (clock?.last) {
       const last = writeTime(Date.parse(clock.last), now);
       parts.push(say("panel.clock", { suspect: clock.suspect, refused: clock.refused_early + clock.refused_future, last }));
     }
