@@ -11,6 +11,7 @@ from deploy.broker.probe import probe as probe_town
 from deploy.compose_database import open_database
 from deploy.doctor import machine
 from deploy.doctor.finding import Finding, Verdict
+from deploy.embedded.postgres import last_words
 from deploy.settings import Settings, SettingsError
 from deploy.supervisor.broker_keeper import mqtt_address
 from store import broker_accounts, gateways, migrate
@@ -67,7 +68,9 @@ def _examine_services(settings: Settings, database: Database, *, probe: bool) ->
             accounts = broker_accounts.list_accounts(connection) if at_version else []
             devices = broker_accounts.list_devices(connection) if at_version else []
     except StoreError as error:
-        yield Finding("fail", "database", str(error))
+        log = settings.embedded.data_dir / "log" / "postgres.log"
+        said = f" Its log says: {last_words(log)}" if log.exists() else ""
+        yield Finding("fail", "database", f"{error}{said}")
         return
     known = len(migrate.migrations(migrate.Engine.PLAIN))
     if at_version == known:

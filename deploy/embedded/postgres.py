@@ -321,7 +321,7 @@ class EmbeddedPostgres:
                 return
             if not process.alive:
                 raise EmbeddedError(
-                    f"The embedded database did not start: {_last_words(self.log_file)}; "
+                    f"The embedded database did not start: {last_words(self.log_file)}; "
                     f"see {self.log_file}."
                 )
             if self.give_up():
@@ -342,7 +342,8 @@ def _stop(process: Process) -> None:
         process.wait(STOP_TIMEOUT_S)
 
 
-def _last_words(log_file: Path) -> str:
+def last_words(log_file: Path) -> str:
+    """Return the line of a server's log that tells most about its end."""
     try:
         lines = log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-40:]
     except OSError:
