@@ -3,18 +3,38 @@
 import pytest
 
 from tests.chaos.audit import audit
+from tests.chaos.faults import KINDS, Fault, choose
+from tests.chaos.ground import Ground
 from tests.chaos.publisher import Ledger
-from tests.chaos.rounds import Fault, choose, run
+from tests.chaos.rounds import run
 
-IN_TURN = [Fault("kill", part, 1.0) for part in ("gateway", "broker", "database", "supervisor")]
+IN_TURN = [
+    *(Fault("kill", part, 1.0) for part in ("gateway", "broker", "database", "supervisor")),
+    Fault("freeze", "gateway", 1.0),
+    Fault("swallow", "gateway-database", 1.0),
+    Fault("swallow", "gateway-broker", 0.5),
+    Fault("reset", "gateway-broker", 1.0),
+    Fault("cut", "device-broker", 1.0),
+    Fault("slow", "gateway-database", 0.5),
+]
+
+
+@pytest.fixture
+def ground(tmp_path):
+    """A system over lines that can fail."""
+    made = Ground(tmp_path, disks=False)
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 @pytest.mark.timeout(600)
-def test_every_acknowledged_reading_is_stored_once_whatever_is_killed(new_system):
-    new_system.start()
-    found = run(new_system, [*IN_TURN, Fault("freeze", "gateway", 1.0)], seed=7)
-    assert found.sent > 2500
-    assert found.sound, f"{found}\n{new_system.logs()}"
+def test_every_acknowledged_reading_is_stored_once_whatever_fails(ground):
+    ground.start()
+    found = run(ground, IN_TURN, seed=7, messages=400)
+    assert found.sent == 400 * len(IN_TURN)
+    assert found.sound, f"{found}\n{ground.logs()}"
 
 
 def test_audit_sees_what_is_wrong():
@@ -29,3 +49,5 @@ def test_audit_sees_what_is_wrong():
 def test_same_seed_chooses_the_same_faults():
     assert choose(3, 20, 4.0) == choose(3, 20, 4.0)
     assert choose(3, 20, 4.0) != choose(4, 20, 4.0)
+    assert {fault.kind for fault in choose(3, 200, 4.0)} == set(KINDS)
+    assert {fault.kind for fault in choose(3, 50, 4.0, kinds=["kill"])} == {"kill"}

@@ -118,16 +118,8 @@ def _spoil(ground: Ground, fault: Fault) -> str:
     try:
         time.sleep(fault.lasts_s)
     finally:
-        disk.repair(lambda: _end(ground, fault.part.removesuffix("-disk")))
+        disk.repair(lambda: ground.end(fault.part.removesuffix("-disk")))
     return ""
-
-
-def _end(ground: Ground, part: str) -> None:
-    """Kill a part that may have ended by itself."""
-    try:
-        os.kill(ground.pid(part), signal.SIGKILL)
-    except (OSError, ValueError):
-        return
 
 
 def _living(ground: Ground, part: str) -> int:

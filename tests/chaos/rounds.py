@@ -67,12 +67,13 @@ def run(
         say(", ".join(f"{count} x {kind}" for kind, count in sorted(happened.items())))
         unacknowledged = publisher.drain(SETTLED_WITHIN_S)
         assert unacknowledged == 0, f"{unacknowledged} messages are not acknowledged"
-        return _settled(ground, publisher)
+        return settled(ground, publisher)
     finally:
         publisher.close()
 
 
-def _settled(system: System, publisher: Publisher) -> Audit:
+def settled(system: System, publisher: Publisher) -> Audit:
+    """Wait until every acknowledged reading is stored, and compare."""
     deadline = time.monotonic() + SETTLED_WITHIN_S
     while True:
         found = audit(publisher.ledger, stored_rows(system.dsn(), TOWN))
