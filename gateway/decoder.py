@@ -90,17 +90,24 @@ class Decoder:
     ) -> None:
         """Append what one message says."""
         readings = self._readings(message, device)
-        clock = self._clocks.get(device.device_id)
-        if clock is None:
-            clock = self._clocks[device.device_id] = _Clock()
-        streams = device.streams
+        clock = self._clock_of(device)
+        streams, received_ms = device.streams, message.received_ms
         # Bound once: this loop is what the gateway does most.
+        earliest_ms, latest_ms = self._earliest_ms, received_ms + self._max_future_ms
+        training, ahead_ms = device.training_mark, received_ms + _AHEAD_MS
         add_sensor, add_time = lists.sensor.append, lists.time_ms.append
         add_value, add_seq = lists.value.append, lists.seq.append
         for reading in readings:
-            time_ms, marks = self._time(reading, message.received_ms, clock)
-            marks |= device.training_mark
-            seq = NO_SEQUENCE if reading.seq is None else reading.seq
+            at_ms, seq = reading.ts, reading.seq
+            if at_ms is not None and earliest_ms <= at_ms <= latest_ms and at_ms >= clock.newest_ms:
+                time_ms = clock.newest_ms = at_ms
+                clock.newest_seq = seq
+                marks = training if at_ms <= ahead_ms else training | _SUSPECT
+            else:
+                time_ms, marks = self._unusual_time(reading, received_ms, clock)
+                marks |= training
+            if seq is None:
+                seq = NO_SEQUENCE
             measured = reading.m
             if measured:
                 if marks:
@@ -113,13 +120,16 @@ class Decoder:
                     add_time(time_ms)
                     add_value(_NAN if value is None else value)
                     add_seq(seq)
-            if reading.fix is not None:
-                received_ms = message.received_ms
-                positions.append(_position(device, reading.fix, time_ms, received_ms, seq, marks))
-            elif reading.probe is not None:
-                probes.append((reading.probe, device.tenant_id))
-            elif not measured:
-                raise RefusedReadingError(Reason.EMPTY, "neither m nor fix nor probe")
+            if (fix := reading.fix) is not None:
+                positions.append(_position(device, fix, time_ms, received_ms, seq, marks))
+            elif not measured or reading.probe is not None:
+                probes.append((_probe_of(reading), device.tenant_id))
+
+    def _clock_of(self, device: Device) -> "_Clock":
+        clock = self._clocks.get(device.device_id)
+        if clock is None:
+            clock = self._clocks[device.device_id] = _Clock()
+        return clock
 
     def _readings(self, message: Message, device: Device) -> list[Reading]:
         """Decode the payload of a device that may send, within the limits."""
@@ -132,8 +142,8 @@ class Decoder:
             raise RefusedReadingError(Reason.TOO_MANY_READINGS, f"{len(readings)} readings")
         return readings
 
-    def _time(self, reading: Reading, received_ms: int, clock: "_Clock") -> tuple[int, int]:
-        """Return the phenomenon time and its marks."""
+    def _unusual_time(self, reading: Reading, received_ms: int, clock: "_Clock") -> tuple[int, int]:
+        """Return phenomenon time and marks of a reading that is not simply the device's newest."""
         time_ms, seq = reading.ts, reading.seq
         if time_ms is None:
             time_ms = clock.stand_in(received_ms) - (reading.age_ms or 0)
@@ -141,9 +151,7 @@ class Decoder:
             return time_ms, _AT_LEAST_ONCE if seq is None else _NO_TIME
         self._check(time_ms, received_ms)
         # A reading that comes later and is older has an older number too, or the clock went back.
-        if time_ms >= clock.newest_ms:
-            clock.newest_ms, clock.newest_seq = time_ms, seq
-        elif seq is not None and clock.newest_seq is not None and seq > clock.newest_seq:
+        if seq is not None and clock.newest_seq is not None and seq > clock.newest_seq:
             return time_ms, _SUSPECT
         return time_ms, _SUSPECT if time_ms - received_ms > _AHEAD_MS else 0
 
@@ -154,6 +162,13 @@ class Decoder:
         if time_ms - received_ms > self._max_future_ms:
             detail = f"ts {time_ms}, received {received_ms}"
             raise RefusedReadingError(Reason.TIME_IN_FUTURE, detail)
+
+
+def _probe_of(reading: Reading) -> str:
+    """Return the nonce of a test publish; what is not even that says nothing."""
+    if reading.probe is None:
+        raise RefusedReadingError(Reason.EMPTY, "neither m nor fix nor probe")
+    return reading.probe
 
 
 def _probes_of_nobody(message: Message) -> list[str]:
