@@ -1,41 +1,16 @@
 """Un-ionised ammonia: the part of a pond's ammonia that poisons fish."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Final
 
 import numpy as np
 
 from detectors.arrays import Floats
-from detectors.errors import ParameterError
-from detectors.parameters import Parameters, check_number
 
-
-@dataclass(frozen=True)
-class Ammonia(Parameters):
-    """Levels of un-ionised ammonia, and of the water that makes it.
-
-    Attributes
-    ----------
-    limits_mg_l : tuple of float
-        NH3-N of each level. 96 h LC50 of carp 0.93 (Abbas 2006), fry 1.74-1.84 (Hasan and
-        Macintosh 1986); 0.02, 0.05 and 0.2 are judgements.
-    warm_c, high_ph : float
-        Above both at once most ammonia is poisonous: watch, whatever the total may be.
-    """
-
-    kind: ClassVar[str] = "ammonia"
-
-    limits_mg_l: tuple[float, ...] = (0.02, 0.05, 0.2)
-    warm_c: float = 25.0
-    high_ph: float = 8.8
-
-    def __post_init__(self) -> None:
-        limits = tuple(check_number("limits_mg_l", x, above=0.0) for x in self.limits_mg_l)
-        if not limits or list(limits) != sorted(limits):
-            raise ParameterError("limits_mg_l", "at least one limit, ascending")
-        object.__setattr__(self, "limits_mg_l", limits)
-        check_number("warm_c", self.warm_c)
-        check_number("high_ph", self.high_ph, least=0.0, most=14.0)
+# Below this much NH3-N nothing is said [J]; 96 h LC50 of carp 0.93 (Abbas 2006).
+LIMIT_MG_L: Final = 0.02
+# Above both at once most ammonia is poisonous, whatever the total may be [J].
+WARM_C: Final = 25.0
+HIGH_PH: Final = 8.8
 
 
 def un_ionised_share(temperature_c: Floats, ph: Floats) -> Floats:
@@ -69,7 +44,7 @@ def un_ionised_share(temperature_c: Floats, ph: Floats) -> Floats:
     return share
 
 
-def total_limit_mg_l(temperature_c: Floats, ph: Floats, limit_mg_l: float = 0.02) -> Floats:
+def total_limit_mg_l(temperature_c: Floats, ph: Floats, limit_mg_l: float = LIMIT_MG_L) -> Floats:
     """Total ammonia nitrogen at which the un-ionised part reaches a limit.
 
     For ponds whose total nobody has measured.
@@ -82,24 +57,29 @@ def total_limit_mg_l(temperature_c: Floats, ph: Floats, limit_mg_l: float = 0.02
     return limit_mg_l / un_ionised_share(temperature_c, ph)
 
 
-def ammonia_level(rule: Ammonia, temperature_c: Floats, ph: Floats, total_mg_l: Floats) -> Floats:
-    """Level of each pond.
+def un_ionised_mg_l(temperature_c: Floats, ph: Floats, total_mg_l: Floats) -> Floats:
+    """Un-ionised ammonia (NH3-N) of a total that was measured.
 
     Parameters
     ----------
     total_mg_l : float64[n]
-        Total ammonia nitrogen from the log book; NaN where there is none.
+        Total ammonia nitrogen.
 
     Returns
     -------
     float64[n]
-        0 and up; NaN: temperature or pH is missing, so nothing is known. Without a total the
-        water alone can reach level 1.
+        mg/L; NaN where one of the three is missing.
     """
-    nh3 = un_ionised_share(temperature_c, ph) * total_mg_l
-    level = np.zeros(len(ph))
-    for number, limit in enumerate(rule.limits_mg_l, 1):
-        level[nh3 >= limit] = number
-    risky = (ph > rule.high_ph) & (temperature_c > rule.warm_c)
-    level = np.where(risky, np.maximum(level, 1.0), level)
-    return np.where(np.isnan(temperature_c) | np.isnan(ph), np.nan, level)
+    return un_ionised_share(temperature_c, ph) * total_mg_l
+
+
+def warm_ph_excess(temperature_c: Floats, ph: Floats) -> Floats:
+    """How far the pH stands above `HIGH_PH` while the water is warmer than `WARM_C`.
+
+    Returns
+    -------
+    float64[n]
+        0 where it does not, or the water is cooler; NaN where either is missing.
+    """
+    excess = np.where(temperature_c > WARM_C, np.maximum(ph - HIGH_PH, 0.0), 0.0)
+    return np.where(np.isnan(temperature_c) | np.isnan(ph), np.nan, excess)

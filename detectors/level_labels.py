@@ -24,7 +24,7 @@ class LevelLabel:
     Attributes
     ----------
     scheme : str
-        street, river, pond or rate.
+        street, river, pond, lift or rate.
     level : int
         0 is below the first level.
     valid_from : datetime
@@ -76,6 +76,11 @@ _POND = (
     (3, "危険", "Critical", _RED, "square"),
     (4, "緊急（鼻上げ・へい死のおそれ）", "Emergency: fish may die", _DARK_RED, "octagon"),
 )
+# No danger and no calm: nothing is known of the water until the probes are back in it.
+_LIFT = (
+    (0, "プローブは水中", "Probes in the water", _CALM, "circle"),
+    (1, "保守（プローブ引き上げ）", "Maintenance: probes lifted out", "#808080", "diamond"),
+)
 _RATE = (
     (0, "上昇は緩やか", "Not rising fast", _CALM, "circle"),
     (1, "上昇に注意", "Rising: watch", _YELLOW, "triangle"),
@@ -102,5 +107,6 @@ LEVEL_LABELS: Final[tuple[LevelLabel, ...]] = (
     *_old_river(),
     *(LevelLabel("river", row[0], _NEW_NAMES, *row[1:]) for row in _RIVER),
     *_rows("pond", _POND),
+    *_rows("lift", _LIFT),
     *_rows("rate", _RATE),
 )

@@ -131,12 +131,14 @@ def river_threshold(stages_m: Sequence[float], noise: float = _ULTRASONIC_NOISE_
     return Threshold(levels, ceiling_per_h=_CEILING_M_PER_H, noise=noise)
 
 
-def _pond(ons: Sequence[float], step: float, direction: Direction) -> Threshold:
+def _pond(
+    ons: Sequence[float], step: float, direction: Direction, delay_on_s: float = 600.0
+) -> Threshold:
     # Ten minutes both ways [J]: a net or a hand at the probe is not a pond. Error codes of pond
     # probes (85.0 of a temperature chip that has just started) must not call people out.
     sign = -1.0 if direction == "rising" else 1.0
     levels = tuple(
-        Level(on, round(on + sign * step, 6), delay_on_s=600.0, delay_off_s=600.0) for on in ons
+        Level(on, round(on + sign * step, 6), delay_on_s, delay_off_s=600.0) for on in ons
     )
     return Threshold(levels, direction=direction, failed_may_raise=False)
 
@@ -241,9 +243,40 @@ def _ponds() -> tuple[DefaultRule, ...]:
     )
 
 
+def _derived() -> tuple[DefaultRule, ...]:
+    # Rules over series that the jobs compute (`detectors.derived`). Two levels at one limit: what
+    # is a warning at once. Temperature and pH are medians of three readings: no delay is needed.
+    zero, scheme = 0.01, "pond"
+    lifted = Threshold((Level(1.0, 0.0),))
+    rows = (
+        ("pond-temp-change-1h", _pond((2.0, 2.0, 7.0), 0.5, "rising", 0.0), "temp_change_1h_c",
+         scheme, "Drops of 7-11 degC: stress within 20 min (Tanck 2000); koi 3 at most; [J]"),
+        ("pond-temp-change-24h", _pond((3.0, 5.0), 0.5, "rising", 0.0), "temp_change_24h_c",
+         scheme, "Koi water change 3 degC at most; [J]"),
+        ("pond-ph-swing", _pond((1.0, 1.5), 0.2, "rising", 0.0), "ph_swing_24h",
+         scheme, "Ponds in bloom swing 7.5-9.5 every day (Boyd & Fast 1992); [J]"),
+        ("pond-ph-unusual", _pond((0.5,), 0.2, "rising", 0.0), "ph_off_usual", scheme, "[J]"),
+        ("pond-oxygen-night", _pond((3.0, 3.0), 0.5, "falling"), "oxygen_until_sunrise_mg_l",
+         scheme, "Distress 2-4 (Francis-Floyd); lower 80% bound before sunrise [J]"),
+        ("pond-oxygen-warm", _pond((zero, zero), zero, "rising"), "warm_oxygen_short_mg_l",
+         scheme, "Warmer than 28 degC with less than 5 mg/L [J]"),
+        ("pond-ammonia-risk", _pond((zero,), zero, "rising"), "warm_ph_excess",
+         scheme, "pH above 8.8, warmer than 25 degC: a third is un-ionised (Emerson 1975); [J]"),
+        ("pond-ammonia", _pond((0.02, 0.05, 0.2), 0.005, "rising"), "nh3_n_mg_l",
+         scheme, "96 h LC50 0.93 (Abbas 2006); fry 1.74-1.84 (Hasan & Macintosh 1986); [J]"),
+        ("pond-lifted-out", lifted, "lifted_out_min", "lift",
+         "All probes jump together: held back for 30 min [J]"),
+    )  # fmt: skip
+    return tuple(
+        DefaultRule(code, rule, prop, "pond_probe", ("pond",), labels, source)
+        for code, rule, prop, labels, source in rows
+    )
+
+
 DEFAULT_RULES: Final[tuple[DefaultRule, ...]] = (
     *_flood(),
     *_ponds(),
+    *_derived(),
     DefaultRule("plow-silence", Silence(), LINK, "plow", (), "street", "as level-silence"),
 )
 

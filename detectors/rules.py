@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar, Final, Literal
 
-from detectors.ammonia import Ammonia
 from detectors.consistency import ContactLadder, Neighbours, Stuck
 from detectors.drift import Drift
 from detectors.errors import ParameterError
 from detectors.forecast import TimeToThreshold
 from detectors.hourly import Attenuated, StepAgainstScatter
 from detectors.parameters import Parameters, check_keys, check_number
-from detectors.pond import DailySwing, LiftOut, NightOxygen, TemperatureShock
 from detectors.quality import Climatology, FlatLine, GrossRange, RateOfChange, Spike
 from detectors.track import Location, Speed
 
@@ -282,11 +280,6 @@ _KINDS: Final[dict[str, type[Parameters]]] = {
         Neighbours,
         Stuck,
         TimeToThreshold,
-        DailySwing,
-        TemperatureShock,
-        NightOxygen,
-        Ammonia,
-        LiftOut,
     )
 }
 

@@ -3,6 +3,10 @@
 import math
 from typing import Final
 
+import numpy as np
+
+from detectors.arrays import Floats, Times
+
 _DAY_MS: Final = 86_400_000
 _J2000_MS: Final = 946_728_000_000  # 2000-01-01 12:00 UTC
 # Upper limb at the horizon with ordinary refraction.
@@ -47,27 +51,36 @@ def sunrise_ms(day: int, lat: float, lon: float) -> int | None:
     return _J2000_MS + round(rise * _DAY_MS)
 
 
-def hours_to_sunrise(time_ms: int, lat: float, lon: float) -> float:
-    """Hours until the next sunrise while it is night; NaN by day or where there is none.
+def hours_to_sunrise(times_ms: Times, lat: float, lon: float) -> Floats:
+    """Hours until the next sunrise while it is night.
+
+    Parameters
+    ----------
+    times_ms : int64[n]
+    lat, lon : float
+        Degrees, north and east positive.
+
+    Returns
+    -------
+    float64[n]
+        NaN by day, and where the sun does not rise within the next two days.
 
     Examples
     --------
-    >>> night = 1_763_748_000_000  # 2025-11-21 18:00 UTC, 03:00 in Japan
-    >>> 3.0 < hours_to_sunrise(night, 37.4, 140.4) < 3.6
+    >>> night = np.array([1_763_748_000_000])  # 2025-11-21 18:00 UTC, 03:00 in Japan
+    >>> 3.0 < hours_to_sunrise(night, 37.4, 140.4)[0] < 3.6
     True
     """
-    today = round((time_ms - _J2000_MS) / _DAY_MS + lon / 360.0)
-    rises = [sunrise_ms(today + k, lat, lon) for k in (-1, 0, 1, 2)]
-    coming = [rise for rise in rises if rise is not None and rise > time_ms]
-    if not coming:
-        return math.nan
-    hours = (coming[0] - time_ms) / 3.6e6
+    if not len(times_ms):
+        return np.zeros(0)
+    today = np.rint((times_ms - _J2000_MS) / _DAY_MS + lon / 360.0).astype(np.int64)
+    days = range(int(today.min()) - 1, int(today.max()) + 3)
+    found = [rise for day in days if (rise := sunrise_ms(day, lat, lon)) is not None]
+    # The end of what is known: a sunrise that never comes.
+    rises = np.array([*found, 1 << 62], np.int64)
+    coming = rises[np.searchsorted(rises, times_ms, side="right")]
     # Night is the stretch before sunrise in which the sun is down: symmetrical about midnight.
-    midnight_ms = _midnight_before(coming[0], lon)
-    return hours if time_ms >= 2 * midnight_ms - coming[0] else math.nan
-
-
-def _midnight_before(sunrise: int, lon: float) -> float:
-    """Solar midnight before a sunrise, to about a quarter of an hour."""
-    local = (sunrise - _J2000_MS) / _DAY_MS + lon / 360.0
-    return _J2000_MS + (math.floor(local + 0.5) - 0.5 - lon / 360.0) * _DAY_MS
+    local = (coming - _J2000_MS) / _DAY_MS + lon / 360.0
+    midnight = _J2000_MS + (np.floor(local + 0.5) - 0.5 - lon / 360.0) * _DAY_MS
+    night = (coming - times_ms <= 2 * _DAY_MS) & (times_ms >= 2 * midnight - coming)
+    return np.where(night, (coming - times_ms) / 3.6e6, np.nan)

@@ -8,13 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.ammonia import Ammonia
 from detectors.consistency import ContactLadder, Neighbours, Stuck
 from detectors.errors import ParameterError
 from detectors.fleet import Fleet
 from detectors.forecast import TimeToThreshold
 from detectors.hourly import Attenuated, StepAgainstScatter
-from detectors.pond import DailySwing, LiftOut, NightOxygen, TemperatureShock
 from detectors.profile import Profile
 from detectors.profiles import DEFAULT_RULES, LEVEL_LABELS, default_rules, river_threshold
 from detectors.quality import Climatology, FlatLine, GrossRange, RateOfChange, Season, Spike
@@ -50,11 +48,6 @@ ALL_RULES = [
     Neighbours(),
     Stuck(),
     TimeToThreshold(),
-    DailySwing(),
-    TemperatureShock(),
-    NightOxygen(),
-    Ammonia(),
-    LiftOut(),
 ]
 
 
