@@ -115,7 +115,7 @@ class Decoder:
                 for name, value in measured.items():
                     sensor = streams.get(name)
                     if sensor is None:
-                        raise RefusedReadingError(Reason.UNKNOWN_PROPERTY, name[:100])
+                        raise _refused_property(device, name)
                     add_sensor(sensor)
                     add_time(time_ms)
                     add_value(_NAN if value is None else value)
@@ -162,6 +162,13 @@ class Decoder:
         if time_ms - received_ms > self._max_future_ms:
             detail = f"ts {time_ms}, received {received_ms}"
             raise RefusedReadingError(Reason.TIME_IN_FUTURE, detail)
+
+
+def _refused_property(device: Device, name: str) -> RefusedReadingError:
+    if name in device.derived:
+        said = f"{name} is computed here from other readings; no device may send it"
+        return RefusedReadingError(Reason.DERIVED_PROPERTY, said)
+    return RefusedReadingError(Reason.UNKNOWN_PROPERTY, name[:100])
 
 
 def _probe_of(reading: Reading) -> str:

@@ -12,6 +12,8 @@ class Reason(enum.StrEnum):
     """It came on a partition that is not its device's."""
     UNKNOWN_DEVICE = "unknown_device"
     """The town has no device of this code."""
+    REGISTRATION_FULL = "registration_full"
+    """The town takes unknown devices down, but no more of them today."""
     DEVICE_QUARANTINED = "device_quarantined"
     """The device is set to `quarantined`: what it sends is kept, but not believed."""
     DEVICE_RETIRED = "device_retired"

@@ -32,7 +32,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device, and the sensors of the fleet that its properties are."""
+    """A device, and the sensors of the fleet that its properties are.
+
+    `derived` are properties that are computed here and that it may not send.
+    """
 
     device_id: int
     tenant_id: int
@@ -42,6 +45,7 @@ class Device:
     decode: Decode
     training_mark: int
     streams: Mapping[str, int]
+    derived: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,6 +194,9 @@ def _devices(rows: FleetRows, training: frozenset[int]) -> dict[tuple[int, str],
     streams: dict[int, dict[str, int]] = defaultdict(dict)
     for sensor, stream in enumerate(rows.datastreams):
         streams[stream.device_id][stream.property] = sensor
+    derived: dict[int, set[str]] = defaultdict(set)
+    for device_id, name in rows.derived:
+        derived[device_id].add(name)
     return {
         (row.tenant_id, row.code): Device(
             row.device_id,
@@ -205,6 +212,7 @@ def _devices(rows: FleetRows, training: frozenset[int]) -> dict[tuple[int, str],
             ),
             int(Mark.TRAINING) if row.tenant_id in training else 0,
             streams[row.device_id],
+            frozenset(derived.get(row.device_id, ())),
         )
         for row in rows.devices
     }

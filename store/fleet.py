@@ -54,7 +54,10 @@ class DatastreamRow:
 
 @dataclass(frozen=True, slots=True)
 class FleetRows:
-    """Everything of one moment."""
+    """Everything of one moment.
+
+    `derived` are (device_id, property) that no device may send: a job computes them.
+    """
 
     towns: list[TownRow]
     devices: list[DeviceRow]
@@ -62,6 +65,7 @@ class FleetRows:
     rules: list[RuleInForce]
     next_rule_change: datetime | None
     unchanged_since: dict[int, datetime]
+    derived: frozenset[tuple[int, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ def load(conn: Connection, at: datetime) -> FleetRows:
         rules.in_force(conn, at),
         rules.next_change(conn, at),
         rules.unchanged_since(conn, at),
+        frozenset(conn.execute(queries.load("fleet")["derived"]).fetchall()),
     )
 
 

@@ -9,7 +9,12 @@ select device_id, tenant_id, site_id, code, kind, state, codec, expected_interva
 from device order by device_id;
 
 -- name: datastreams
-select datastream_id, tenant_id, device_id, property from datastream order by datastream_id;
+-- What devices send. Derived datastreams are a job's.
+select datastream_id, tenant_id, device_id, property from datastream where not derived
+order by datastream_id;
+
+-- name: derived
+select device_id, property from datastream where derived;
 
 -- name: states
 select datastream_id, state, revision, (extract(epoch from through_time) * 1000)::bigint,

@@ -47,12 +47,23 @@ def registry():
             [],
             None,
             {},
+            frozenset({(1, "depth_change_m")}),
         )
     )
 
 
 def decode(registry, *messages, **options):
     return Decoder(GatewaySettings(**options)).decode(messages, registry, 10_000)
+
+
+def test_no_device_may_send_what_is_computed_here(registry):
+    [refused] = decode(registry, message({"ts": NOW_MS, "m": {"depth_change_m": 0.1}})).refused
+    assert refused.reason == Reason.DERIVED_PROPERTY
+    assert refused.detail == (
+        "depth_change_m is computed here from other readings; no device may send it"
+    )
+    other = message({"m": {"depth_change_m": 0.1}}, b"mz/v1/kawabe/d/flood-02/up")
+    assert decode(registry, other).refused[0].reason == Reason.UNKNOWN_PROPERTY
 
 
 def test_a_registry_without_rules_compiles(registry):
