@@ -11,7 +11,10 @@ from procrastinate import App, PsycopgConnector
 from procrastinate.jobs import Status
 
 from jobs import metrics
+from jobs.drift_review import DriftReview
 from jobs.flood_review import FloodReview
+from jobs.pond_review import PondReview
+from jobs.quality_review import QualityReview
 from jobs.settings import JobsSettings
 from jobs.settlement import Settlement
 from jobs.silence import SilenceWatch
@@ -35,7 +38,9 @@ def build_app(settings: JobsSettings, database: Database) -> App:
     )
     watch = SilenceWatch(database, settings.gateway_outage_after_s)
     settlement = Settlement(database)
+    quality = QualityReview(database)
     streets = FloodReview(database)
+    ponds = PondReview(database)
     kept = Retention(
         readings_days=settings.keep_readings_days or None,
         quarantine_days=settings.keep_quarantine_days,
@@ -60,9 +65,14 @@ def build_app(settings: JobsSettings, database: Database) -> App:
 
     every("* * * * * */15", "silence", watch.look)
     every("* * * * * */20", "rollups", lambda: roll_up(database))
+    every("* * * * * */15", "ponds", ponds.look)
     every("* * * * * */15", "settlement", settlement.drain)
-    every("* * * * * */15", "streets", streets.drain)
     every("* * * * *", "conflicts", lambda: settle_conflicts(database))
+    every("* * * * * */15", "streets", streets.drain)
+    every("7 * * * *", "quality", quality.hours)
+    # At night in Japan, when the day before is over.
+    every("23 18 * * *", "plateaus", quality.plateaus)
+    every("43 18 * * *", "drift", DriftReview(database).look)
     every("*/30 * * * *", "upkeep", lambda: keep_up(database, kept))
 
     @app.periodic(cron="37 * * * *")

@@ -219,6 +219,11 @@ def write_observations(conn: Connection, rows: Observations, *, copy: bool) -> N
         return
     use_columns(conn)
     _write(conn, "observations", rows.columns(), len(rows.time_ms), copy=copy)
+    follow(conn, rows)
+
+
+def follow(conn: Connection, rows: Observations) -> None:
+    """Write the newest of written readings to `latest`, and mark the hours that they are in."""
     newest = _newest(rows.datastream_id, rows.time_ms)
     columns = {name: _pick(column, newest) for name, column in rows.columns().items()}
     columns["tenant_id"] = Column(INT4, rows.tenant_id[newest])

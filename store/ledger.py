@@ -14,7 +14,7 @@ from store.marks import Mark
 
 _SQL = queries.load("ledger")
 
-Said = Literal["raised", "escalated", "lowered", "cleared", "corrected"]
+Said = Literal["raised", "escalated", "lowered", "cleared", "corrected", "note"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,9 +227,21 @@ def say(
     conn.execute(_SQL["say"], parameters)
 
 
-def send(conn: Connection, tenant_id: int, topic: str, payload: Any) -> None:
-    """Put a retained message into the outbox and wake the job that sends it."""
-    parameters = {"tenant_id": tenant_id, "topic": topic, "payload": Jsonb(payload)}
+def send(
+    conn: Connection,
+    tenant_id: int,
+    topic: str,
+    payload: Any,
+    *,
+    not_before: datetime | None = None,
+) -> None:
+    """Put a retained message into the outbox and wake the job that sends it (at `not_before`)."""
+    parameters = {
+        "tenant_id": tenant_id,
+        "topic": topic,
+        "payload": Jsonb(payload),
+        "not_before": not_before,
+    }
     conn.execute(_SQL["send"], parameters)
     conn.execute(_SQL["wake_outbox"])
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from detectors.rules import RateOfRise, Threshold
-from store import ledger
+from store import ledger, ponds
 from store.database import Connection
 from store.episodes import Change, Stretch, assign, stretches
 from store.ledger import AlertRow, Episode
@@ -237,7 +237,11 @@ class _Rewrite:
                 "clear": _iso(episode.clear_time),
                 "value": self.found[-1].changes[-1].value,
             }
-        ledger.send(self.conn, stream.tenant_id, topic, payload)
+        quiet_until = ponds.quiet_until(self.conn, stream.datastream_id)
+        if quiet_until is not None and ids:
+            body = {"event": "held_back", "because": "lifted_out", "until": _iso(quiet_until)}
+            self._say(ids[-1], "note", body)
+        ledger.send(self.conn, stream.tenant_id, topic, payload, not_before=quiet_until)
 
 
 def is_falling(version: RuleVersion) -> bool:

@@ -85,7 +85,8 @@ insert into journal (tenant_id, alert_id, revision_id, kind, body)
 values (%(tenant_id)s, %(alert_id)s, %(revision_id)s, %(kind)s, %(body)s);
 
 -- name: send
-insert into outbox (tenant_id, topic, payload) values (%(tenant_id)s, %(topic)s, %(payload)s);
+insert into outbox (tenant_id, topic, payload, not_before)
+values (%(tenant_id)s, %(topic)s, %(payload)s, %(not_before)s);
 
 -- name: wake_outbox
 notify mizumori_outbox;
