@@ -60,6 +60,7 @@ class DeviceProperties(BaseModel):
     value: float | None = Field(description="Last known value, also when the state is unknown")
     unit: str | None
     flag: int | None
+    revised_flag: int | None = Field(description="What stands since; null: nothing else was said")
     time: datetime | None
     rate_per_h: float | None
     readings: list[ShownReading] = Field(description="The newest of each datastream")
@@ -95,6 +96,7 @@ class DeviceProperties(BaseModel):
             "value": reading and reading.value,
             "unit": shown and shown.unit,
             "flag": reading and reading.flag,
+            "revised_flag": reading and reading.revised_flag,
             "time": reading and reading.time,
             "rate_per_h": reading and reading.rate_per_h,
             "readings": [
@@ -164,6 +166,7 @@ class PlowFeature(BaseModel):
         fields = DeviceProperties.fields_of(device, standing, streams) | {
             "time": device.fix_time,
             "flag": device.fix_flag,
+            "revised_flag": None,
             "blade": device.blade,
             "speed_kmh": device.speed_kmh,
             "course_deg": device.course_deg,

@@ -127,7 +127,13 @@ class Snapshot:
         if not streams:
             return "no_rule"
         doubts = (
-            self._doubt(each.time, each.received, each.flag, each.value, unknown_after_s)
+            self._doubt(
+                each.time,
+                each.received,
+                each.flag if each.revised_flag is None else each.revised_flag,
+                each.value,
+                unknown_after_s,
+            )
             for each in streams
         )
         return next((doubt for doubt in doubts if doubt is not None), None)

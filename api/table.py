@@ -22,7 +22,9 @@ FLAG_JA = {
     Flag.FAIL: "不良",
     Flag.MISSING: "欠測",
 }
-RAW = ("time", "local_time", "value", "unit", "flag", "flag_ja")
+RAW = (
+    "time", "local_time", "value", "unit", "flag", "flag_ja", "revised_flag", "revised_flag_ja",
+)  # fmt: skip
 SUMMED = ("time", "local_time", "n", "n_suspect", "min", "max", "mean", "last", "unit")
 
 
@@ -59,5 +61,8 @@ def _cells(about: About, row: Observation | Summary) -> list[object]:
     ]
     unit = about.stream.unit
     if isinstance(row, Observation):
-        return [*times, row.value, unit, row.flag, FLAG_JA[Flag(row.flag)]]
+        flags: list[object] = [row.flag, FLAG_JA[Flag(row.flag)], None, None]
+        if row.revised_flag is not None:
+            flags[2:] = [row.revised_flag, FLAG_JA[Flag(row.revised_flag)]]
+        return [*times, row.value, unit, *flags]
     return [*times, row.n, row.n_suspect, row.min, row.max, row.mean, row.last, unit]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from store import queries
 from store.binary import INT2, INT4, TIMESTAMPTZ, Column, use_columns
 from store.database import Connection
+from store.ingest import notify_live
 
 Source = Literal["quality", "plateau", "drift", "flood", "pond"]
 _SQL = queries.load("flag_revisions")
@@ -78,7 +79,8 @@ def append(conn: Connection, source: Source, verdicts: Verdicts) -> int:
     Returns
     -------
     int
-        Rows appended. The hours of these readings are marked, so that their rollups count them.
+        Rows appended. The hours of these readings are marked, so that their rollups count them,
+        and the live feed hears where the newest reading was revised.
     """
     if not len(verdicts):
         return 0
@@ -96,6 +98,8 @@ def append(conn: Connection, source: Source, verdicts: Verdicts) -> int:
         datastream_ids, times = zip(*changed, strict=True)
         hours = {"datastream_ids": list(datastream_ids), "times": list(times)}
         conn.execute(_SQL["mark_hours"], hours)
+        for tenant_id, newest in conn.execute(_SQL["newest"], hours).fetchall():
+            notify_live(conn, tenant_id, datastreams=newest)
     return len(changed)
 
 

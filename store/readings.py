@@ -1,7 +1,7 @@
 """Observations of one datastream, as a reader asks for them."""
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -35,18 +35,23 @@ class Datastream:
 
 @dataclass(frozen=True)
 class Observation:
-    """One stored reading; ``value`` is None where the device reported none, or not a number."""
+    """One stored reading; ``value`` is None where the device reported none, or not a number.
+
+    ``flag`` was given in real time; ``revised_flag`` is what stands since, None if nothing else
+    was said.
+    """
 
     time: datetime
     flag: int
     value: float | None
+    revised_flag: int | None = None
 
 
 @dataclass(frozen=True)
 class Summary:
     """The readings of one bucket; ``time`` is its start.
 
-    ``n`` counts readings with a value, ``n_suspect`` those of them with flag 3 or 4.
+    ``n`` counts readings with a value, ``n_suspect`` those with flag 3 or 4, as it stands.
     """
 
     time: datetime
@@ -77,10 +82,17 @@ def datastream(conn: Connection, datastream_id: int) -> Datastream | None:
 
 def raw(conn: Connection, span: Span, limit: int) -> list[Observation]:
     """Read at most ``limit`` observations, oldest first."""
+    sql = queries.load("readings")
     with conn.cursor(row_factory=class_row(Observation)) as cursor:
-        return cursor.execute(
-            queries.load("readings")["raw"], {**vars(span), "limit": limit}
-        ).fetchall()
+        rows = cursor.execute(sql["raw"], {**vars(span), "limit": limit}).fetchall()
+    if not rows:
+        return rows
+    # Two statements: both find their rows by an index, however many readings were revised.
+    parameters = {"start": rows[0].time, "through": rows[-1].time}
+    revised = dict(
+        conn.execute(sql["revised"], {"datastream_id": span.datastream_id, **parameters}).fetchall()
+    )
+    return [replace(row, revised_flag=revised.get(row.time)) for row in rows] if revised else rows
 
 
 def summaries(

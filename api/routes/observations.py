@@ -35,7 +35,14 @@ class ObservationItem(BaseModel):
 
     time: datetime = Field(description="When it was measured")
     value: float | None = Field(description="null: the device reported none, or not a number")
-    flag: int = Field(description="QARTOD: 1 good, 2 not evaluated, 3 suspect, 4 fail, 9 missing")
+    flag: int = Field(
+        description="As given in real time. QARTOD: 1 good, 2 not evaluated, 3 suspect, 4 fail, "
+        "9 missing"
+    )
+    revised_flag: int | None = Field(
+        description="What stands since tests over hours, days or several sensors, or a late "
+        "reading, said something else; null: nothing did"
+    )
 
 
 class SummaryItem(BaseModel):
@@ -43,7 +50,7 @@ class SummaryItem(BaseModel):
 
     time: datetime = Field(description="Start of the bucket")
     n: int = Field(description="Readings with a value")
-    n_suspect: int = Field(description="Of these, flagged 3 or 4")
+    n_suspect: int = Field(description="Readings flagged 3 or 4, as revised")
     min: float | None
     max: float | None
     mean: float | None

@@ -36,6 +36,14 @@ from (
 order by d, t
 on conflict (datastream_id, bucket) do update set marked_at = rollup_dirty.marked_at where false;
 
+-- name: newest
+-- The datastreams whose newest reading is among those that were revised, by town.
+select l.tenant_id, array_agg(distinct l.datastream_id)
+from unnest(%(datastream_ids)s::integer[], %(times)s::timestamptz[]) as changed (d, t)
+join latest l on l.datastream_id = changed.d and l.phenomenon_time = changed.t
+group by l.tenant_id
+order by l.tenant_id;
+
 -- name: standing
 -- A source's newest word on each reading of some datastreams from a time on.
 select distinct on (datastream_id, phenomenon_time)

@@ -16,16 +16,30 @@ where datastream_id = %(datastream_id)s
 order by phenomenon_time
 limit %(limit)s;
 
+-- name: revised
+-- Flags that were revised since, of readings in [start, through].
+select o.phenomenon_time as time, worse_flag(coalesce(r.given, o.flag), r.found) as flag
+from tenant_reviewed_flag r
+join tenant_observation o
+    on o.datastream_id = %(datastream_id)s and o.phenomenon_time = r.phenomenon_time
+        and o.phenomenon_time >= %(start)s and o.phenomenon_time <= %(through)s
+where r.datastream_id = %(datastream_id)s
+    and r.phenomenon_time >= %(start)s and r.phenomenon_time <= %(through)s;
+
 -- name: ten_minutes
 -- A value that failed (flag 4: the sensor cannot measure it) counts as suspect, but not into the
--- values; so it is in the rollups too.
+-- values; so it is in the rollups too. What was found later only counts as suspect.
 with reading as (
-    select date_bin('10 minutes', phenomenon_time, 'epoch') as time, phenomenon_time, flag,
-        case when value in ('NaN', 'Infinity', '-Infinity') or flag = 4 then null
-            else value end as value
-    from tenant_observation
-    where datastream_id = %(datastream_id)s
-        and phenomenon_time >= %(start)s and phenomenon_time < %(stop)s
+    select date_bin('10 minutes', o.phenomenon_time, 'epoch') as time, o.phenomenon_time,
+        worse_flag(coalesce(r.given, o.flag), r.found) as flag,
+        case when o.value in ('NaN', 'Infinity', '-Infinity') or o.flag = 4 then null
+            else o.value end as value
+    from tenant_observation o
+    left join tenant_reviewed_flag r on r.datastream_id = %(datastream_id)s
+        and r.phenomenon_time >= %(start)s and r.phenomenon_time < %(stop)s
+        and r.phenomenon_time = o.phenomenon_time
+    where o.datastream_id = %(datastream_id)s
+        and o.phenomenon_time >= %(start)s and o.phenomenon_time < %(stop)s
 )
 select time, count(value)::integer as n,
     (count(*) filter (where flag in (3, 4)))::integer as n_suspect,
@@ -44,11 +58,14 @@ with dirty as (
     where datastream_id = %(datastream_id)s
         and bucket >= %(start)s and bucket < %(stop)s
 ), fresh as (
-    select d.bucket, o.phenomenon_time, o.flag,
+    select d.bucket, o.phenomenon_time, worse_flag(coalesce(r.given, o.flag), r.found) as flag,
         case when o.value in ('NaN', 'Infinity', '-Infinity') or o.flag = 4 then null
             else o.value end as value
     from dirty d join tenant_observation o
         on o.phenomenon_time >= d.bucket and o.phenomenon_time < d.bucket + interval '1 hour'
+    left join tenant_reviewed_flag r on r.datastream_id = %(datastream_id)s
+        and r.phenomenon_time >= %(start)s and r.phenomenon_time < %(stop)s
+        and r.phenomenon_time = o.phenomenon_time
     where o.datastream_id = %(datastream_id)s
 ), hour as (
     select bucket, n, n_suspect, value_min, value_max, value_mean, value_last

@@ -38,7 +38,9 @@ def test_pages_join_to_the_whole_without_gap_or_double(api, seed, stream):
         if cursor is None:
             break
     assert [item["value"] for item in items] == [value for _, value in points]
-    assert items[0] == {"time": "2026-01-09T15:00:00Z", "value": 0.0, "flag": 1}
+    assert items[0] == {
+        "time": "2026-01-09T15:00:00Z", "value": 0.0, "flag": 1, "revised_flag": None,
+    }  # fmt: skip
 
 
 def test_a_full_last_page_has_no_next(api, seed, stream):
@@ -50,6 +52,70 @@ def test_what_is_not_a_number_is_null(api, seed, stream):
     seed.readings(stream, [(MIDNIGHT, math.nan)], flag=9)
     seed.readings(stream, [(MIDNIGHT + timedelta(minutes=1), math.inf)], flag=4)
     assert [(i["value"], i["flag"]) for i in read(api, stream)["items"]] == [(None, 9), (None, 4)]
+
+
+def revise(seed, stream, points, flag, source="quality"):
+    for time, _ in points:
+        seed.execute(
+            "insert into flag_revision (datastream_id, phenomenon_time, flag, evaluated, source)"
+            " values (%s, %s, %s, 32, %s)",
+            stream, time, flag, source,
+        )  # fmt: skip
+
+
+def test_a_flag_stands_as_it_was_given_beside_what_was_found_since(api, seed, stream):
+    points = minutes(25)
+    seed.readings(stream, points[:20])
+    seed.readings(stream, points[20:], flag=3)
+    other = seed.streams["c1", "depth_m"]
+    seed.readings(other, points[:2])
+    revise(seed, other, points[:2], 4)
+    revise(seed, stream, points[2:5], 3)
+    revise(seed, stream, points[3:4], 1)  # taken back
+    revise(seed, stream, points[4:5], 4, "flood")
+    revise(seed, stream, points[20:22], 1, "gateway")  # a late neighbour explained it
+    revise(seed, stream, points[21:22], 3, "drift")
+    for pages in (read(api, stream)["items"], read(api, stream, limit=4)["items"]):
+        revised = [item["revised_flag"] for item in pages]
+        assert revised[:5] == [None, None, 3, 1, 4][: len(revised)]
+        assert [item["flag"] for item in pages[:20]] == [1] * len(pages[:20])
+    items = read(api, stream)["items"]
+    assert [item["revised_flag"] for item in items[19:23]] == [None, 1, 3, None]
+    tens = read(api, stream, bucket="10m")["items"]
+    assert [(ten["n"], ten["n_suspect"]) for ten in tens] == [(10, 2), (10, 0), (5, 4)]
+    assert [hour["n_suspect"] for hour in read(api, stream, bucket="1h")["items"]] == [6]
+    text = api.get(
+        f"/sakata/datastreams/{stream}/observations",
+        **{"from": "2026-01-01", "to": "2026-02-01", "format": "csv"},
+    ).content.decode("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [(row["flag"], row["revised_flag"], row["revised_flag_ja"]) for row in rows[3:6]] == [
+        ("1", "1", "良"), ("1", "4", "不良"), ("1", "", ""),
+    ]  # fmt: skip
+
+
+def test_a_newest_reading_that_failed_since_says_nothing_of_the_present(api, seed, stream):
+    now = datetime.now(UTC)
+    seed.readings(stream, [(now, 0.0)])
+    seed.latest(stream, 0.0, time=now, received=now)
+    seed.link("f1", "online")
+
+    def shown():
+        [one] = [f for f in api.ok("/sakata/map/flood")["features"] if f["id"] == "f1"]
+        device = api.ok("/sakata/devices/f1")
+        [latest] = [s["latest"] for s in device["datastreams"] if s["id"] == stream]
+        properties = one["properties"]
+        assert latest["revised_flag"] == properties["revised_flag"]
+        assert latest["flag"] == properties["flag"] == 1
+        return properties["state"], properties["unknown_reason"], latest["revised_flag"]
+
+    assert shown() == ("normal", None, None)
+    revise(seed, stream, [(now, 0.0)], 3)
+    assert shown() == ("normal", None, 3)
+    revise(seed, stream, [(now, 0.0)], 4, "plateau")
+    assert shown() == ("unknown", "failed", 4)
+    seed.latest(stream, 0.0, time=now + timedelta(seconds=1), received=now)
+    assert shown() == ("normal", None, None)
 
 
 def test_a_range_takes_its_start_and_not_its_end(api, seed, stream):
@@ -160,7 +226,7 @@ def test_csv_is_whole_and_read_by_a_spreadsheet(api, seed, stream):
     assert len(rows) == count + 1
     assert rows[0] == {
         "time": "2026-01-09T15:00:00Z", "local_time": "2026-01-10 00:00:00", "value": "0.5",
-        "unit": "m", "flag": "1", "flag_ja": "良",
+        "unit": "m", "flag": "1", "flag_ja": "良", "revised_flag": "", "revised_flag_ja": "",
     }  # fmt: skip
     assert (rows[-1]["value"], rows[-1]["flag_ja"]) == ("", "欠測")
     assert len({row["time"] for row in rows}) == count + 1
