@@ -4,9 +4,11 @@ pip does the work, so that a city's mirror settings (pip.conf, PIP_INDEX_URL) ho
 library only: it runs before there is anything else.
 """
 
+import os
 import re
 import subprocess
 import sys
+import sysconfig
 import time
 from pathlib import Path
 
@@ -20,7 +22,19 @@ def install(lock: Path) -> int:
     code = _run([*PIP, "--progress-bar", "off", "--require-hashes", "-r", str(lock)], wanted)
     if code == 0:
         code = _run([*PIP, "--no-deps", "--no-build-isolation", "--editable", "."], 1)
+        _say_where_from_the_packages()
     return code
+
+
+def _say_where_from_the_packages() -> None:
+    """Let the packages' folder name this one by a relative path.
+
+    Python reads that name in the encoding of the locale, and does not start at all if it cannot:
+    a folder 水守, and a LANG that this machine has not generated.
+    """
+    packages = Path(sysconfig.get_path("purelib"))
+    for link in packages.glob("_editable_impl_*.pth"):
+        link.write_text(os.path.relpath(Path.cwd(), packages) + "\n", encoding="ascii")
 
 
 def _run(command: list[str], wanted: int) -> int:

@@ -6,6 +6,7 @@ import re
 import shlex
 import signal
 import subprocess
+import sysconfig
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from deploy.embedded.process import start_ticks
 from tests.fixtures.system import MIZUMORI, System, run_mosquitto_pub
 
+ROOT = Path(__file__).parents[2]
 TOWN = ("tenant", "add", "kawabe", "--name-ja", "川辺町", "--name-en", "Kawabe")
 # 10 s on a machine of its own; the suite shares its two cores with everything else.
 SECOND_START_S = 30
@@ -196,6 +198,14 @@ def test_it_runs_in_a_long_path_with_blanks_and_japanese_and_without_a_home(tmp_
         assert system.stop() == 0
     finally:
         system.close()
+
+
+def test_a_checkout_below_a_japanese_folder_starts_in_any_locale():
+    packages = Path(sysconfig.get_path("purelib"))
+    [link] = packages.glob("_editable_impl_mizumori.pth")
+    said = link.read_text(encoding="ascii").strip()
+    assert not Path(said).is_absolute()
+    assert (packages / said).resolve() == ROOT
 
 
 # Root's checkout, or root's Python, may lie where others may not go: they may look, not write.
