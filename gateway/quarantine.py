@@ -20,7 +20,7 @@ _HOUR_MS = 3_600_000
 _BUCKETS = 10_000
 # Topics and devices that the town does not have: a sender could make up ever new ones, so they
 # share one rate.
-_NOBODYS = frozenset({Reason.BAD_TOPIC, Reason.UNKNOWN_DEVICE})
+_NOBODYS = frozenset({Reason.BAD_TOPIC, Reason.UNKNOWN_DEVICE, Reason.REGISTRATION_FULL})
 
 _Key = tuple[int, str]
 

@@ -17,6 +17,7 @@ from gateway.decoder import Decoder
 from gateway.holdings import Holdings
 from gateway.intake import Intake, Message
 from gateway.links import Links
+from gateway.newcomers import Newcomers
 from gateway.progress import Progress
 from gateway.quarantine import Quarantine
 from gateway.reasons import Reason
@@ -86,6 +87,7 @@ class Worker:
         self._links = Links()
         self._decoder = Decoder(settings)
         self._quarantine = Quarantine(settings.quarantine_per_hour)
+        self._newcomers = Newcomers(database)
         self._committer = Committer(
             database, self._links, self._quarantine, settings.sequence_horizon_s
         )
@@ -213,6 +215,9 @@ class Worker:
             if self._may_be_stale(batch):
                 self._load()
                 batch = self._decoder.decode(rest, self._present().registry, most)
+            if batch.refused:
+                registry, leases = self._present().registry, self._holdings.leases
+                batch = self._newcomers.take_down(batch, registry, leases)
             self._standing = self._commit(batch, self._present())
             self._acknowledge(batch.messages)
             done += len(batch.messages)
