@@ -6,6 +6,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+import psycopg
+
 from tests.chaos.audit import Audit, audit, stored_rows
 from tests.chaos.faults import Fault, suffer
 from tests.chaos.ground import Ground
@@ -76,7 +78,13 @@ def settled(system: System, publisher: Publisher) -> Audit:
     """Wait until every acknowledged reading is stored, and compare."""
     deadline = time.monotonic() + SETTLED_WITHIN_S
     while True:
-        found = audit(publisher.ledger, stored_rows(system.dsn(), TOWN))
-        if not found.lost or time.monotonic() > deadline:
-            return found
+        late = time.monotonic() > deadline
+        try:
+            found = audit(publisher.ledger, stored_rows(system.dsn(), TOWN))
+        except psycopg.OperationalError:
+            if late:
+                raise
+        else:
+            if not found.lost or late:
+                return found
         time.sleep(0.5)
