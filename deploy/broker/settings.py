@@ -65,10 +65,13 @@ class NatsSettings(BaseModel):
         ),
     )
     window_messages: int = Field(
-        default=1000,
+        default=8000,
         ge=1,
         le=65535,
-        description="Messages an intake may hold unacknowledged. Fixed when a town is created.",
+        description=(
+            "Messages an intake may hold unacknowledged, at most gateway.queue_messages. A "
+            "transaction takes up to half of it. Fixed when a town is created."
+        ),
     )
     ack_wait_s: int = Field(
         default=15,
