@@ -4,7 +4,8 @@ from deploy.broker.secrets import hash_secret, new_secret
 from deploy.settings import Settings
 from deploy.writing import writing
 from gateway.codecs.binding import CODECS
-from gateway.foreign_topic import ForeignTopic
+from gateway.operator_topics import overlap, parse_topics
+from gateway.sparkplug.topic import SparkplugGroup
 from store import audit, config_channel, operators
 from store.errors import RefusedError
 from store.operators import NewOperator, Operator
@@ -38,7 +39,7 @@ def add_operator(
         if topic:
             # Without accounts, towns share the topics of one broker.
             town_id = town.tenant_id if settings.broker.kind == "nats" else None
-            _check_topic(topic, operators.operators(connection, town_id))
+            _check_topic(topic, codec, operators.operators(connection, town_id))
         operators.add(connection, town.tenant_id, new)
         change = {"codec": codec, "device_field": device_field, "topic": topic}
         audit.record(connection, town.tenant_id, "operator.add", [(code, change)])
@@ -62,13 +63,15 @@ def revoke_operator(settings: Settings, town: Tenant, code: str) -> None:
         config_channel.notify(connection, "broker")
 
 
-def _check_topic(text: str, others: list[Operator]) -> None:
+def _check_topic(text: str, codec: str, others: list[Operator]) -> None:
     try:
-        topic = ForeignTopic.parse(text)
+        topic = parse_topics(text)
     except ValueError as error:
         raise RefusedError(f"The topic cannot be: {error}.") from error
+    if isinstance(topic, SparkplugGroup) != (codec == "sparkplug-b"):
+        raise RefusedError("spBv1.0/GROUP/# and the codec sparkplug-b go together.")
     for other in others:
-        if other.topic is not None and topic.overlaps(ForeignTopic.parse(other.topic)):
+        if other.topic is not None and overlap(topic, parse_topics(other.topic)):
             raise RefusedError(
                 f"A message could be of this topic and of {other.topic}, which the operator "
                 f"{other.tenant_code}/{other.code} has."

@@ -10,6 +10,20 @@ _LEVEL = re.compile(r"[A-Za-z0-9_.@:-]+\Z", re.ASCII)
 _LEVELS = 12
 
 
+def subject(topic_filter: str) -> str:
+    """Return what NATS makes of an MQTT topic or filter.
+
+    A level becomes a token; a dot in it, which would part tokens, is written as two slashes.
+
+    Examples
+    --------
+    >>> subject("spBv1.0/ponds/+/#")
+    'spBv1//0.ponds.*.>'
+    """
+    wild = {"+": "*", "#": ">"}
+    return ".".join(wild.get(v, v.replace(".", "//")) for v in topic_filter.split("/"))
+
+
 @dataclass(frozen=True, slots=True)
 class ForeignTopic:
     """The topics of one operator, level by level.
@@ -80,13 +94,9 @@ class ForeignTopic:
         )
 
     def subjects(self, tenant_code: str, partitions: int) -> tuple[str, str]:
-        """Return NATS' mapping: the subject it comes on, and that of the device's readings.
-
-        A level becomes a token of the subject; a dot in it, which would part tokens, is written
-        as two slashes.
-        """
+        """Return NATS' mapping: the subject it comes on, and that of the device's readings."""
         wild = [level for level in self.levels if level in ("+", DEVICE)]
         place = wild.index(DEVICE) + 1
-        source = ".".join("*" if v in ("+", DEVICE) else v.replace(".", "//") for v in self.levels)
+        source = subject(self.filter)
         partition = f"{{{{partition({partitions},{place})}}}}"
         return source, f"mz.v1.{tenant_code}.p.{partition}.d.{{{{wildcard({place})}}}}.up"

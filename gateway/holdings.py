@@ -18,6 +18,7 @@ from gateway.intake import Intake
 from gateway.partition import partition_of
 from gateway.registry import Registry
 from gateway.session import Session
+from gateway.towns import Sessions
 from store.gateways import LEASE_S, Sight, Unit
 from store.intake_lease import Lease
 
@@ -37,17 +38,31 @@ def now_s() -> float:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A lease and what is read under it: a town's first partition brings its status messages."""
+    """A lease and what is read under it.
+
+    A town's first partition brings its status messages, and the operators whose messages are
+    handed on to their devices.
+    """
 
     lease: Lease
     readings: Intake
     status: Intake | None
+    relays: tuple[Intake, ...]
     added_s: float
 
     @property
     def intakes(self) -> tuple[Intake, ...]:
-        """Both of them."""
-        return (self.readings,) if self.status is None else (self.readings, self.status)
+        """All of them."""
+        return (self.readings, *((self.status,) if self.status else ()), *self.relays)
+
+    @property
+    def sessions(self) -> Sessions:
+        """What they connect to."""
+        return Sessions(
+            self.readings.session,
+            None if self.status is None else self.status.session,
+            tuple(relay.session for relay in self.relays),
+        )
 
 
 class Holdings:
@@ -146,9 +161,7 @@ class Holdings:
 
     # --- the worker's thread --------------------------------------------------------------------
 
-    def add(
-        self, lease: Lease, readings: Session, status: Session | None, *, asked_s: float
-    ) -> None:
+    def add(self, lease: Lease, sessions: Sessions, *, asked_s: float) -> None:
         """Hold a lease that was taken at `asked_s`; `connect` then begins to read."""
 
         def may_connect() -> bool:
@@ -167,8 +180,9 @@ class Holdings:
 
         holding = Holding(
             lease,
-            build(readings, known=lease.known),
-            None if status is None else build(status, known=False),
+            build(sessions.readings, known=lease.known),
+            None if sessions.status is None else build(sessions.status, known=False),
+            tuple(build(relay, known=False) for relay in sessions.relays),
             now_s(),
         )
         with self._lock:
@@ -191,13 +205,12 @@ class Holdings:
                 return True
         return False
 
-    def outdated(self, layout: Mapping[Unit, tuple[Session, Session | None]]) -> list[Unit]:
+    def outdated(self, layout: Mapping[Unit, Sessions]) -> list[Unit]:
         """Return what is no more, or is to be read in another way: a new password, say."""
         return [
             holding.lease.unit
             for holding in self.all()
-            if layout.get(holding.lease.unit)
-            != (holding.readings.session, holding.status and holding.status.session)
+            if layout.get(holding.lease.unit) != holding.sessions
         ]
 
     def give_up(self, units: Collection[Unit]) -> None:

@@ -22,6 +22,10 @@ PUSHES = Counter(
     "Requests of operators that push: stored, quarantined, ignored, or the status of a refusal.",
     ["outcome"],
 )
+RELAYED = Counter(
+    "mizumori_gateway_relayed",
+    "Messages of operators that were handed on to their devices' topics.",
+)
 QUARANTINED = Counter("mizumori_gateway_quarantined", "Messages in quarantine.", ["reason"])
 TRANSITIONS = Counter("mizumori_gateway_transitions", "Alert transitions written to the ledger.")
 BATCH_SECONDS = Histogram(

@@ -25,7 +25,7 @@ class BrokerAwayError(GatewayError):
 
 
 class Publisher:
-    """Publishes with QoS 1 as a town's gateway; connects when there is something to publish.
+    """Publishes as a town's gateway; connects when there is something to publish.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Publisher:
         self._client: Client | None = None
 
     def publish(
-        self, messages: Iterable[tuple[str, bytes]], *, retain: bool = False
+        self, messages: Iterable[tuple[str, bytes]], *, qos: int = 1, retain: bool = False
     ) -> list[MQTTMessageInfo]:
         """Hand messages to one connection, in this order; the answers tell what the broker has.
 
@@ -71,7 +71,7 @@ class Publisher:
         """
         with self._lock:
             client = self._client or self._connect()
-            sent = [client.publish(topic, body, qos=1, retain=retain) for topic, body in messages]
+            sent = [client.publish(topic, body, qos, retain) for topic, body in messages]
         if any(info.rc for info in sent):
             raise BrokerAwayError("the broker closed the connection")
         return sent

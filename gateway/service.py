@@ -16,6 +16,7 @@ from prometheus_client import start_http_server
 from gateway.holdings import Holdings
 from gateway.progress import ABANDONED_S, STUCK_S, Progress
 from gateway.push.listener import PushListener
+from gateway.relay.relays import Relays
 from gateway.settings import BrokerSettings, GatewaySettings
 from gateway.sharing import Sharing
 from gateway.worker import RETRY_S, Worker
@@ -96,6 +97,7 @@ class Gateway:
         self._member = member
         self.holdings = Holdings(settings.queue_messages, self._arrived, self._look)
         self._sharing = Sharing(database, broker, settings, member, self.holdings)
+        self._relays = Relays(database, broker, settings, self.holdings)
         self._progress = Progress(BEAT_S)
         self._worker = Worker(database, settings, self.holdings, self._sharing.tend, self._progress)
         self._abandon = abandon
@@ -112,7 +114,11 @@ class Gateway:
         watch = threading.Thread(target=self._watch, args=(stop,), name="stop", daemon=True)
         threads = [
             threading.Thread(target=work, name=name, daemon=True)
-            for name, work in (("config", self._listen), ("beat", self._beat))
+            for name, work in (
+                ("config", self._listen),
+                ("beat", self._beat),
+                ("relays", lambda: self._relays.run(self._ending)),
+            )
         ]
         watch.start()
         try:
@@ -135,6 +141,7 @@ class Gateway:
 
     def _arrived(self) -> None:
         self._worker.arrived()
+        self._relays.arrived()
 
     def _look(self) -> None:
         """Say at once that a connection has come or gone, and look after our share."""

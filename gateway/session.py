@@ -28,3 +28,5 @@ class Session:
     mqtt5: bool
     keepalive_s: int
     tls_ca: Path | None = None
+    # Of an operator whose messages are handed on to its devices: its topics, as it has said them.
+    operator_topics: str = ""

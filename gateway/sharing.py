@@ -6,7 +6,7 @@ from gateway.assignment import plan
 from gateway.holdings import Holdings, now_s
 from gateway.settings import BrokerSettings, GatewaySettings
 from gateway.towns import layout
-from store import broker_accounts, gateways
+from store import broker_accounts, gateways, operators
 from store.database import Database
 from store.gateways import LEASE_S, Member
 from store.intake_lease import take
@@ -112,13 +112,18 @@ class Sharing:
                 if not holdings.occupies(unit, epoch)
             }
             gateways.release(conn, idle)
-            sessions = layout(broker_accounts.list_accounts(conn), self._broker, self._settings)
+            sessions = layout(
+                broker_accounts.list_accounts(conn),
+                operators.operators(conn),
+                self._broker,
+                self._settings,
+            )
             alive, holders = gateways.share_out(conn, sessions.keys(), patience_s)
             ours = plan(me, alive, {unit: holders.get(unit) for unit in sessions})
             leases = take(conn, ours.take, self._member, patience_s) if ours.take else []
         holdings.give_up([*ours.give_up, *holdings.outdated(sessions)])
         for lease in leases:
-            holdings.add(lease, *sessions[lease.unit], asked_s=asked_s)
+            holdings.add(lease, sessions[lease.unit], asked_s=asked_s)
         if leases or ours.give_up:
             log.info(
                 "partitions_shared",

@@ -1,12 +1,34 @@
 """A town's sessions at the broker: which there are, and how they are called."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
+from gateway.operator_topics import needs_relay, parse_topics
 from gateway.session import Session
 from gateway.settings import BrokerSettings, GatewaySettings
 from gateway.topics import status_filter, up_filter
 from store.broker_accounts import BrokerAccount
 from store.gateways import Unit
+from store.operators import Operator
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """What is read under the lease of one partition.
+
+    Attributes
+    ----------
+    readings
+        The partition's own.
+    status
+        A town has one, and whoever holds its first partition has it.
+    relays
+        Operators whose messages are handed on to their devices; as `status`.
+    """
+
+    readings: Session
+    status: Session | None = None
+    relays: tuple[Session, ...] = ()
 
 
 def partitions_of(account: BrokerAccount, broker: BrokerSettings) -> range:
@@ -15,21 +37,26 @@ def partitions_of(account: BrokerAccount, broker: BrokerSettings) -> range:
 
 
 def layout(
-    accounts: Iterable[BrokerAccount], broker: BrokerSettings, settings: GatewaySettings
-) -> dict[Unit, tuple[Session, Session | None]]:
-    """Describe what is read under the lease of each partition of each town.
-
-    Returns
-    -------
-    dict
-        The session for readings, and with a town's first partition the one for its status
-        messages: a town has one, and whoever holds that partition has it.
-    """
-    found: dict[Unit, tuple[Session, Session | None]] = {}
+    accounts: Iterable[BrokerAccount],
+    operators: Iterable[Operator],
+    broker: BrokerSettings,
+    settings: GatewaySettings,
+) -> dict[Unit, Sessions]:
+    """Describe what is read under the lease of each partition of each town."""
+    guests = [one for one in operators if one.topic and needs_relay(one.topic, broker.kind)]
+    found: dict[Unit, Sessions] = {}
     for account in accounts:
         for session in intake_sessions(account, broker, settings):
-            status = None if session.lease_no else status_session(account, broker, settings)
-            found[account.tenant_id, session.lease_no] = (session, status)
+            unit = account.tenant_id, session.lease_no
+            if session.lease_no:
+                found[unit] = Sessions(session)
+                continue
+            own = [one for one in guests if one.tenant_id == account.tenant_id]
+            found[unit] = Sessions(
+                session,
+                status_session(account, broker, settings),
+                tuple(relay_session(account, one, broker, settings) for one in own),
+            )
     return found
 
 
@@ -67,6 +94,24 @@ def status_session(
     )
 
 
+def relay_session(
+    account: BrokerAccount, operator: Operator, broker: BrokerSettings, settings: GatewaySettings
+) -> Session:
+    """Describe the session for the messages of an operator that are handed on to its devices."""
+    assert operator.topic is not None
+    return _session(
+        f"{account.tenant_code}/@{operator.code}",
+        account,
+        broker,
+        settings,
+        client_id=account.relay_client_id(operator.operator_id),
+        topic_filter=parse_topics(operator.topic).filter,
+        lease_no=0,
+        partition_no=None,
+        operator_topics=operator.topic,
+    )
+
+
 def _session(
     name: str,
     account: BrokerAccount,
@@ -77,6 +122,7 @@ def _session(
     topic_filter: str,
     lease_no: int,
     partition_no: int | None,
+    operator_topics: str = "",
 ) -> Session:
     return Session(
         name=name,
@@ -94,4 +140,5 @@ def _session(
         mqtt5=broker.kind != "nats",
         keepalive_s=settings.keepalive_s,
         tls_ca=broker.tls_ca,
+        operator_topics=operator_topics,
     )

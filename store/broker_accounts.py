@@ -30,6 +30,10 @@ class BrokerAccount:
         """The client id for status messages and wills. A secret: never log it."""
         return f"mz-{self.client_id_secret}-s"
 
+    def relay_client_id(self, operator_id: int) -> str:
+        """Return the client id for the messages of an operator. A secret: never log it."""
+        return f"mz-{self.client_id_secret}-o{operator_id}"
+
 
 @dataclass(frozen=True, slots=True)
 class BrokerDevice:
@@ -79,3 +83,9 @@ def probes_seen(conn: Connection, nonces: Collection[str]) -> set[str]:
         queries.load("broker_accounts")["probes_seen"], {"nonces": list(nonces)}
     ).fetchall()
     return {nonce for (nonce,) in rows}
+
+
+def town_probe_seen(conn: Connection, nonce: str) -> bool:
+    """Tell whether a gateway has seen a test publish of the town that the transaction serves."""
+    statement = queries.load("broker_accounts")["town_probe_seen"]
+    return conn.execute(statement, {"nonce": nonce}).fetchone() is not None

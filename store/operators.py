@@ -52,6 +52,7 @@ class NewOperator:
 class BrokerOperator:
     """An operator that may connect to the broker: its town, its name, its topics, its secret."""
 
+    operator_id: int
     tenant_code: str
     code: str
     topic: str

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from deploy.broker.nats_config import device_user, operator_user
-from gateway.foreign_topic import ForeignTopic
+from gateway.operator_topics import parse_topics
+from gateway.relay.host_state import host_id
+from gateway.sparkplug.topic import NAMESPACE, STATE, SparkplugGroup
 from store.broker_accounts import BrokerAccount, BrokerDevice
 from store.operators import BrokerOperator
 
@@ -71,14 +73,15 @@ def acl(
         town = account.tenant_code
         lines += [f"user {account.gateway_user}", f"topic readwrite mz/v1/{town}/#"]
         own = [one for one in operators if one.tenant_code == town]
-        lines += [f"topic read {ForeignTopic.parse(one.topic).filter}" for one in own]
+        for one in own:
+            topics = parse_topics(one.topic)
+            sparkplug = isinstance(topics, SparkplugGroup)
+            lines.append(f"topic {'readwrite' if sparkplug else 'read'} {topics.filter}")
+            if sparkplug:
+                lines.append(f"topic write {NAMESPACE}/{STATE}/{host_id(town)}")
         lines.append("")
         for one in own:
-            lines += [
-                f"user {operator_user(town, one.code)}",
-                f"topic write {ForeignTopic.parse(one.topic).filter}",
-                "",
-            ]
+            lines += [f"user {operator_user(town, one.code)}", *_own_topics(one.topic), ""]
     for device in sorted(devices, key=lambda d: (d.tenant_code, d.code)):
         base = f"mz/v1/{device.tenant_code}/d/{device.code}"
         lines += [
@@ -89,6 +92,13 @@ def acl(
             "",
         ]
     return "\n".join(lines)
+
+
+def _own_topics(text: str) -> list[str]:
+    topics = parse_topics(text)
+    if isinstance(topics, SparkplugGroup):
+        return [f"topic readwrite {topics.filter}", f"topic read {NAMESPACE}/{STATE}/+"]
+    return [f"topic write {topics.filter}"]
 
 
 def passwords(secret_of_user: Mapping[str, str]) -> str:

@@ -15,7 +15,9 @@ from collections.abc import Collection, Iterable, Sequence
 from deploy.broker.errors import BrokerConfigError
 from deploy.broker.secrets import hash_for_config
 from deploy.broker.settings import NatsSettings
-from gateway.foreign_topic import ForeignTopic
+from gateway.foreign_topic import ForeignTopic, subject
+from gateway.operator_topics import parse_topics
+from gateway.sparkplug.topic import NAMESPACE, STATE, SparkplugGroup
 from store.broker_accounts import BrokerAccount, BrokerDevice
 from store.operators import BrokerOperator
 
@@ -205,7 +207,11 @@ def _account(
         raise BrokerConfigError(f"{town!r} cannot be a town's code at the broker")
     admin = admin_user(town)
     mappings = [partition_mapping(account)]
-    mappings += [_topic(one).subjects(town, account.partitions) for one in operators]
+    mappings += [
+        topics.subjects(town, account.partitions)
+        for topics in map(_topics, operators)
+        if isinstance(topics, ForeignTopic)
+    ]
     return [
         f"  {_text(town)} {{",
         f"    jetstream {{ max_file: {store_limit(account)}, max_mem: 0 }}",
@@ -245,16 +251,22 @@ def _device(town: str, device: BrokerDevice) -> str:
 def _operator(town: str, operator: BrokerOperator) -> str:
     if not _TENANT.fullmatch(operator.code):
         raise BrokerConfigError(f"{operator.code!r} cannot be an operator's name at the broker")
-    # What it publishes under its own topics is a device's reading once it is mapped, and the
-    # server looks at the permission after that: it speaks for every device of the town.
-    publish = [f"mz.v1.{town}.p.*.d.*.up"]
-    allow = f', permissions {{ publish: {_list(publish)}, subscribe: {{ deny: [">"] }} }}'
+    topics = _topics(operator)
+    if isinstance(topics, SparkplugGroup):
+        own = f"{subject(NAMESPACE)}.{topics.group}"
+        publish = [f"{own}.>"]
+        subscribe = _list([f"{own}.NCMD.>", f"{own}.DCMD.>", f"{subject(NAMESPACE)}.{STATE}.>"])
+    else:
+        # What it publishes under its own topics is a device's reading once it is mapped, and the
+        # server looks at the permission after that: it speaks for every device of the town.
+        publish, subscribe = [f"mz.v1.{town}.p.*.d.*.up"], '{ deny: [">"] }'
+    allow = f", permissions {{ publish: {_list(publish)}, subscribe: {subscribe} }}"
     return _user(operator_user(town, operator.code), operator.secret_hash, "MQTT", allow)
 
 
-def _topic(operator: BrokerOperator) -> ForeignTopic:
+def _topics(operator: BrokerOperator) -> ForeignTopic | SparkplugGroup:
     try:
-        return ForeignTopic.parse(operator.topic)
+        return parse_topics(operator.topic)
     except ValueError as error:
         raise BrokerConfigError(
             f"The operator {operator.code} cannot be let in: {error}"

@@ -34,6 +34,8 @@ from deploy.broker.monitor import Monitor
 from deploy.broker.mqtt_client import MqttAddress, make_session
 from deploy.broker.nats_config import fitting, render, store_limit
 from deploy.broker.settings import NatsSettings
+from gateway.foreign_topic import subject
+from gateway.operator_topics import needs_relay, parse_topics
 from gateway.topics import status_filter, up_filter
 from store import broker_accounts, operators
 from store.broker_accounts import BrokerAccount, BrokerDevice
@@ -120,6 +122,8 @@ class TownAccounts:
         accounts = fitting(known, self.settings)
         refused = {a.tenant_code: self._too_much(a) for a in known if a not in accounts}
         ready = [a for a in accounts if self._is_ready(a)]
+        everybody = guests
+        guests = self._with_sessions(everybody, ready)
         changed = self._write(accounts, guests, ready)
         if not self._is_current():
             if self.reload is None:
@@ -134,6 +138,7 @@ class TownAccounts:
                 refused[account.tenant_code] = str(error)
             else:
                 ready.append(account)
+        guests = self._with_sessions(everybody, ready)
         if self._write(accounts, guests, ready):
             changed = True
             if self.reload is None:
@@ -161,6 +166,22 @@ class TownAccounts:
             raise BrokerConfigError(
                 f"{self.config_file} cannot be written: {error.strerror or error}"
             ) from error
+
+    def _with_sessions(self, guests: "_Guests", ready: Collection[BrokerAccount]) -> "_Guests":
+        """Leave out the operators whose messages nobody would keep yet."""
+        accounts = {account.tenant_code: account for account in ready}
+        let_in = []
+        for one in guests.operators:
+            account = accounts.get(one.tenant_code)
+            if account is None:
+                continue  # no operator of its town is let in
+            try:
+                if needs_relay(one.topic, "nats"):
+                    prepare_relay(account, one, self.settings, self.mqtt)
+            except BrokerError:
+                continue  # the next renewal tries it again
+            let_in.append(one)
+        return _Guests(guests.devices, let_in)
 
     def _too_much(self, account: BrokerAccount) -> str:
         return (
@@ -215,6 +236,23 @@ def is_prepared(account: BrokerAccount, settings: NatsSettings) -> bool:
     with AccountAdmin(settings, account.tenant_code) as admin:
         present = {session.partition_no for session in admin.sessions()}
         return present >= intake_filters(account).keys() and admin.is_limited(account)
+
+
+def prepare_relay(
+    account: BrokerAccount, operator: BrokerOperator, settings: NatsSettings, mqtt: MqttAddress
+) -> None:
+    """Make the session in which an operator's messages wait to be handed on, if there is none.
+
+    Raises
+    ------
+    BrokerError
+        It could not be made.
+    """
+    topic_filter = parse_topics(operator.topic).filter
+    with AccountAdmin(settings, account.tenant_code) as admin:
+        if subject(topic_filter) in admin.subscriptions():
+            return
+    make_session(mqtt, account, account.relay_client_id(operator.operator_id), topic_filter)
 
 
 def prepare(account: BrokerAccount, settings: NatsSettings, mqtt: MqttAddress) -> None:

@@ -1,6 +1,6 @@
 """Sparkplug B payloads: metrics with names, types and times.
 
-Field numbers and data types are those of the Sparkplug specification 3.0.0, section 6.4
+Field numbers and data types are those of the Sparkplug specification 3.0.0, chapter 6
 (https://sparkplug.eclipse.org/specification/), and of Eclipse Tahu's ``sparkplug_b.proto``:
 a payload is timestamp 1, metrics 2, seq 3; a metric is name 1, alias 2, timestamp 3, datatype 4,
 is_historical 5, is_transient 6, is_null 7, and its value int 10, long 11, float 12, double 13,

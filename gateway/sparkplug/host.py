@@ -54,9 +54,14 @@ class Step:
 
 @dataclass(slots=True)
 class _Node:
-    """An edge node since its birth."""
+    """An edge node since its birth.
 
-    aliases: dict[str, Aliases] = field(default_factory=dict)  # by device, "" the node's own
+    `aliases` are by device, "" the node's own; `measuring` are those that measure anything: many a
+    node only speaks for its devices, and is none itself.
+    """
+
+    aliases: dict[str, Aliases] = field(default_factory=dict)
+    measuring: set[str] = field(default_factory=set)
     bd_seq: float | None = None
     seq: int | None = None
     alive: bool = True
@@ -169,7 +174,8 @@ class Host:
 
     def _born(self, address: Address, found: Payload, payload: bytes) -> Step:
         step = Step(birth=Birth(*address.node, address.device, payload))
-        step.status.append((address.code, True))
+        if address.device in self._nodes[address.node].measuring:
+            step.status.append((address.code, True))
         self._forward(step, address, found)
         return step
 
@@ -180,7 +186,7 @@ class Host:
         if node is None or (died is not None and node.bd_seq not in (None, died)):
             return Step()
         node.alive, node.seq = False, None
-        codes = [code_of(address.edge, device) for device in {"", *node.aliases}]
+        codes = [code_of(address.edge, device) for device in node.measuring]
         return Step(status=[(code, False) for code in sorted(codes) if is_code(code)])
 
     def _device_died(self, address: Address, found: Payload) -> Step:
@@ -230,6 +236,8 @@ class Host:
             for metric in found.metrics
             if metric.alias is not None and metric.name
         }
+        if any(metric.measures for metric in found.metrics):
+            node.measuring.add(device)
         if not device:
             node.bd_seq = _bd_seq(found)
 

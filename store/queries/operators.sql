@@ -25,7 +25,7 @@ update operator set revoked_at = now()
 where tenant_id = %(tenant_id)s and code = %(code)s and revoked_at is null;
 
 -- name: at_broker
-select t.code, o.code, o.topic, o.secret_hash
+select o.operator_id, t.code, o.code, o.topic, o.secret_hash
 from operator o
 join tenant t using (tenant_id)
 where o.topic is not null and o.revoked_at is null

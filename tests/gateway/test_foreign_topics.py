@@ -64,8 +64,8 @@ def admit(town, servers, **topics):
     """Add operators at the broker, and connect as the last of them."""
     secrets = {code: new_secret() for code in topics}
     town.broker.operators += [
-        BrokerOperator(TOWN, code, topic, hash_secret(secrets[code]))
-        for code, topic in topics.items()
+        BrokerOperator(number, TOWN, code, topic, hash_secret(secrets[code]))
+        for number, (code, topic) in enumerate(topics.items())
     ]
     town.broker.renew()
     servers += [Server(town.broker, code, secret) for code, secret in secrets.items()]

@@ -1,7 +1,7 @@
 """Sparkplug B: payloads byte by byte, and what a host makes of births, gaps and deaths.
 
-The messages are written here by hand after the specification 3.0.0 (section 6.4, the payload's
-field numbers; section 5, the sessions), with an encoder that shares nothing with the reader.
+The messages are written here by hand after the specification 3.0.0 (chapter 5, the sessions;
+chapter 6, the payload's field numbers), with an encoder that shares nothing with the reader.
 """
 
 import contextlib
@@ -172,7 +172,7 @@ DBIRTH = payload(
 )
 
 
-def born(*more):
+def born(*more):  # an edge node with a device
     host = Host()
     host.take("spBv1.0/g/NBIRTH/edge", BIRTH)
     host.take("spBv1.0/g/DBIRTH/edge/dev", DBIRTH)
@@ -203,10 +203,12 @@ def test_a_type_that_only_the_birth_says_counts():
 def test_births_are_readings_and_signs_of_life_and_are_kept():
     host = Host()
     step = host.take("spBv1.0/g/NBIRTH/edge", BIRTH)
-    assert (step.forward, step.status) == ([], [("edge", True)])
+    # It speaks for its devices and measures nothing itself.
+    assert (step.forward, step.status) == ([], [])
     assert step.birth == Birth("g", "edge", "", BIRTH)
     step = host.take("spBv1.0/g/DBIRTH/edge/dev", DBIRTH)
     assert [code for code, _ in step.forward] == ["edge_dev"]
+    assert step.status == [("edge_dev", True)]
     assert values(step.forward[0][1]) == [(NOW_MS, "Level", 1.0), (NOW_MS, "Battery", 3.6)]
 
 
@@ -243,7 +245,7 @@ def test_numbers_go_round():
 def test_a_death_takes_all_devices_of_the_node_along():
     step = (host := born()).take("spBv1.0/g/NDEATH/edge", payload(
         metric("bdSeq", kind=INT64, value=long_(0)), seq=None))  # fmt: skip
-    assert step.status == [("edge", False), ("edge_dev", False)]
+    assert step.status == [("edge_dev", False)]
     step = host.take(*data(2, metric(alias=1, value=double(1))))
     assert (step.reason, step.rebirth) == (Reason.NO_BIRTH, True)
 

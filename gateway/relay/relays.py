@@ -1,0 +1,190 @@
+"""Hands the messages of operators on to their devices, where the broker cannot map them itself.
+
+A message is published once more under its device's topic, with QoS 1, and acknowledged only when
+the broker has that: from then on it takes the way of every reading. If anything fails in between,
+the broker sends it again, and what is stored already is recognised by its identity.
+"""
+
+import contextlib
+import threading
+import time
+from dataclasses import dataclass
+
+import psycopg
+import structlog
+
+from gateway import metrics
+from gateway.foreign_topic import ForeignTopic
+from gateway.holdings import Holding, Holdings
+from gateway.intake import Intake, Message
+from gateway.operator_topics import parse_topics
+from gateway.publisher import BrokerAwayError, Publisher
+from gateway.quarantine import Quarantine
+from gateway.relay.host_state import HostState
+from gateway.relay.translation import SparkplugTranslator, TopicTranslator, Translated
+from gateway.settings import BrokerSettings, GatewaySettings
+from gateway.sparkplug.host import Birth, Host
+from store import births, broker_accounts
+from store.births import BirthRow
+from store.database import Database
+from store.episodes import moment
+from store.errors import DatabaseAwayError
+from store.intake_lease import Lease, LeaseLostError, fence
+
+log = structlog.get_logger(__name__)
+
+MESSAGES = 200
+CONFIRMED_WITHIN_S = 10.0
+IDLE_S = 0.5
+RETRY_S = 1.0
+_AWAY = (DatabaseAwayError, psycopg.Error, BrokerAwayError, LeaseLostError)
+
+
+@dataclass(slots=True)
+class _Relay:
+    """One operator's."""
+
+    town: str
+    translator: TopicTranslator | SparkplugTranslator
+    publisher: Publisher
+    state: HostState | None
+    said: str = ""  # what has gone wrong, said once
+
+    def close(self) -> None:
+        if self.state is not None:
+            with contextlib.suppress(BrokerAwayError, RuntimeError, ValueError):
+                self.state.say(online=False)
+        self.publisher.close()
+
+
+class Relays:
+    """The relays that this gateway's holdings bring along, in a thread of their own.
+
+    Parameters
+    ----------
+    database
+        As the role `mizumori_gateway`.
+    broker, settings
+        Sections ``[broker]`` and ``[gateway]``.
+    holdings
+        What this gateway reads.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        broker: BrokerSettings,
+        settings: GatewaySettings,
+        holdings: Holdings,
+    ) -> None:
+        self._database = database
+        self._broker = broker
+        self._settings = settings
+        self._holdings = holdings
+        self._quarantine = Quarantine(settings.quarantine_per_hour)
+        self._relays: dict[Intake, _Relay] = {}
+        self._arrived = threading.Event()
+
+    def arrived(self) -> None:
+        """Wake the thread: a message waits."""
+        self._arrived.set()
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set."""
+        while not stop.is_set():
+            held = {
+                intake: holding for holding in self._holdings.all() for intake in holding.relays
+            }
+            for gone in self._relays.keys() - held.keys():
+                self._relays.pop(gone).close()
+            worked = [self._serve(holding, intake, stop) for intake, holding in held.items()]
+            if not any(worked):
+                self._arrived.wait(IDLE_S)
+                self._arrived.clear()
+        for relay in self._relays.values():
+            relay.close()
+
+    def _serve(self, holding: Holding, intake: Intake, stop: threading.Event) -> bool:
+        """Hand on what waits; return whether there was any."""
+        messages: list[Message] = []
+        try:
+            relay = self._relays.get(intake)
+            if relay is None:
+                relay = self._relays[intake] = self._open(intake)
+            if relay.state is not None:
+                relay.state.say(online=intake.subscribed_since is not None)
+            messages = intake.take(MESSAGES)
+            if messages:
+                self._hand_on(relay, holding.lease, messages)
+                intake.acknowledge(messages)
+        except _AWAY as error:
+            self._fail(intake, error, again=bool(messages))
+            stop.wait(RETRY_S)
+            return False
+        if relay.said:
+            log.info("relay_back", intake=intake.name)
+            relay.said = ""
+        return bool(messages)
+
+    def _open(self, intake: Intake) -> _Relay:
+        tenant_id = intake.tenant_id
+        topics = parse_topics(intake.session.operator_topics)
+        with self._database.transaction() as conn:
+            accounts = {one.tenant_id: one for one in broker_accounts.list_accounts(conn)}
+            if tenant_id not in accounts:
+                raise BrokerAwayError("the town has no account at the broker any more")
+            account = accounts[tenant_id]
+            if isinstance(topics, ForeignTopic):
+                kept = []
+            else:
+                kept = births.births(conn, tenant_id, topics.group)
+        keepalive_s = self._settings.keepalive_s
+        publisher = Publisher(self._broker, account, keepalive_s)
+        town = account.tenant_code
+        if isinstance(topics, ForeignTopic):
+            return _Relay(town, TopicTranslator(town, topics), publisher, None)
+        host = Host()
+        host.restore(Birth(b.group_id, b.edge_id, b.device_id, bytes(b.payload)) for b in kept)
+        state = HostState(self._broker, account, keepalive_s)
+        return _Relay(town, SparkplugTranslator(town, host), publisher, state)
+
+    def _hand_on(self, relay: _Relay, lease: Lease, messages: list[Message]) -> None:
+        """Publish what messages become, then write down what has to be kept of them."""
+        translated = relay.translator.translate(messages)
+        deadline = time.monotonic() + CONFIRMED_WITHIN_S
+        publish = relay.publisher.publish
+        sent = publish(translated.messages) + publish(translated.status, retain=True)
+        publish(translated.commands, qos=0)
+        for info in sent:
+            with contextlib.suppress(RuntimeError, ValueError):  # the connection ended
+                info.wait_for_publish(max(0.0, deadline - time.monotonic()))
+            if not info.is_published():
+                raise BrokerAwayError("the broker has not confirmed what was handed on")
+        self._keep(lease, translated)
+        metrics.RELAYED.inc(len(messages))
+
+    def _keep(self, lease: Lease, translated: Translated) -> None:
+        if not translated.refused and not translated.births:
+            return
+        rows = [
+            BirthRow(
+                lease.unit[0], one.group, one.edge, one.device, moment(received_ms), one.payload
+            )
+            for one, received_ms in translated.births
+        ]
+        with self._database.transaction() as conn:
+            fence(conn, [lease])
+            births.keep(conn, rows)
+            self._quarantine.write(conn, translated.refused)
+        for one in translated.refused:
+            metrics.QUARANTINED.labels(one.reason).inc()
+
+    def _fail(self, intake: Intake, error: Exception, *, again: bool) -> None:
+        relay = self._relays.get(intake)
+        if relay is not None:
+            if relay.said != str(error):
+                relay.said = str(error)
+                log.error("relay_waits", intake=intake.name, error=str(error).strip())
+            relay.translator.begin_again()
+        if again:
+            intake.reconnect()  # the broker sends again what is not acknowledged

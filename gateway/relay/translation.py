@@ -1,0 +1,115 @@
+"""From an operator's messages to messages of devices."""
+
+import time
+from dataclasses import dataclass, field
+
+import structlog
+
+from gateway.batch import Refused
+from gateway.codecs import sparkplug
+from gateway.foreign_topic import ForeignTopic
+from gateway.intake import Message
+from gateway.reasons import Reason
+from gateway.sparkplug.host import Birth, Host
+from gateway.sparkplug.topic import Address
+
+log = structlog.get_logger(__name__)
+
+# An edge node that was asked for its birth gets so long before it is asked again.
+ASK_AGAIN_S = 10.0
+
+
+@dataclass(slots=True)
+class Translated:
+    """What some messages become.
+
+    Attributes
+    ----------
+    messages, status, commands
+        (topic, payload) for the broker: readings, retained status, and commands to edge nodes,
+        which Sparkplug wants to go with QoS 0.
+    refused
+        For the quarantine.
+    births
+        (birth, when it was received) to be kept.
+    """
+
+    messages: list[tuple[str, bytes]] = field(default_factory=list)
+    status: list[tuple[str, bytes]] = field(default_factory=list)
+    commands: list[tuple[str, bytes]] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    births: list[tuple[Birth, int]] = field(default_factory=list)
+
+    def refuse(self, message: Message, code: str | None, reason: str, detail: str) -> None:
+        """Set a message aside."""
+        self.refused.append(Refused(message, message.intake.tenant_id, code, reason, detail))
+
+
+class TopicTranslator:
+    """Hands each message on as it is, under the topic of the device that its topic names."""
+
+    def __init__(self, town: str, topics: ForeignTopic) -> None:
+        self._town = town
+        self._topics = topics
+
+    def begin_again(self) -> None:
+        """Nothing is remembered."""
+
+    def translate(self, messages: list[Message]) -> Translated:
+        """Say what messages become, in their order."""
+        out = Translated()
+        for message in messages:
+            code = self._topics.device_in(message.topic.decode(errors="replace"))
+            if code is None:
+                out.refuse(message, None, Reason.BAD_TOPIC, "names no device where one should be")
+            else:
+                out.messages.append((up_topic(self._town, code), message.payload))
+        return out
+
+
+class SparkplugTranslator:
+    """Puts names in place of aliases, and asks for births that are missing."""
+
+    def __init__(self, town: str, host: Host) -> None:
+        self._town = town
+        self._host = host
+        self._asked: dict[str, float] = {}
+
+    def begin_again(self) -> None:
+        """What comes next may have come before."""
+        self._host.begin_again()
+
+    def translate(self, messages: list[Message]) -> Translated:
+        """Say what messages become, in their order."""
+        out = Translated()
+        for message in messages:
+            topic = message.topic.decode(errors="replace")
+            step = self._host.take(topic, message.payload)
+            address = Address.parse(topic)
+            for code, payload in step.forward:
+                out.messages.append((up_topic(self._town, code), payload))
+            for code, online in step.status:
+                said = b'{"online": true}' if online else b'{"online": false}'
+                out.status.append((f"mz/v1/{self._town}/d/{code}/status", said))
+            if step.birth is not None:
+                out.births.append((step.birth, message.received_ms))
+                self._asked.pop(address.command if address else "", None)
+            if step.reason:
+                out.refuse(message, address.code if address else None, step.reason, step.detail)
+            if step.rebirth and address is not None:
+                self._ask(out, address)
+        return out
+
+    def _ask(self, out: Translated, address: Address) -> None:
+        now = time.monotonic()
+        asked = self._asked.get(address.command)
+        if asked is None or now - asked >= ASK_AGAIN_S:
+            self._asked[address.command] = now
+            command = sparkplug.rebirth(round(time.time() * 1000))
+            out.commands.append((address.command, command))
+            log.info("birth_asked_for", edge=address.edge, group=address.group)
+
+
+def up_topic(town: str, code: str) -> str:
+    """Return where a device's readings belong."""
+    return f"mz/v1/{town}/d/{code}/up"

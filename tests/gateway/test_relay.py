@@ -1,0 +1,261 @@
+"""Messages of operators that the broker cannot map: handed on once, and never lost."""
+
+import json
+import threading
+import time
+from datetime import UTC, datetime
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+from psycopg.types.json import Jsonb
+
+from deploy.broker.town_accounts import prepare_relay
+from gateway.codecs import sparkplug
+from store import operators
+from tests.fixtures.broker import TOWN, wait_until
+from tests.gateway.conftest import NOW_MS
+from tests.gateway.pushing import add_operator
+from tests.gateway.test_lorawan import CHIRPSTACK
+from tests.gateway.test_sparkplug import (
+    BOOLEAN,
+    DOUBLE,
+    INT64,
+    bool_,
+    double,
+    long_,
+    metric,
+    payload,
+)
+
+COUNT = "select count(*) from observation"
+GROUP = "spBv1.0/ponds"
+EUI = "24e1000000000001"
+
+
+class Edge:
+    """An edge node of Sparkplug, or another server; `heard` is what comes to it."""
+
+    def __init__(self, broker, code, secret, *, listen=(), will=None):
+        self.heard = []
+        self.client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"edge-{code}")
+        self.client.username_pw_set(f"{TOWN}/@{code}", secret)
+        self.client.on_message = lambda _c, _d, m: self.heard.append((m.topic, m.payload))
+        if will:
+            self.client.will_set(*will, qos=1)
+        subscribed = threading.Event()
+        self.client.on_subscribe = lambda *_: subscribed.set()
+        self.client.on_connect = lambda *_: (
+            self.client.subscribe([(topic, 1) for topic in listen]) if listen else subscribed.set()
+        )
+        self.client.connect(broker.host, broker.mqtt_port)
+        self.client.loop_start()
+        assert subscribed.wait(10)
+
+    def publish(self, topic, body, qos=1):
+        info = self.client.publish(topic, body, qos=qos)
+        info.wait_for_publish(10)
+        assert info.is_published()
+
+    def vanish(self):
+        self.client.on_disconnect = None
+        self.client.loop_stop()
+        self.client._sock_close()
+
+    def close(self):
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+@pytest.fixture
+def edges():
+    made = []
+    yield made
+    for edge in made:
+        edge.close()
+
+
+def admit(town, code, codec, topic):
+    """Add an operator in the database and at the broker; return its secret."""
+    secret = add_operator(town, code, codec, topic=topic)
+    town.owner.execute("select pg_notify('mizumori_config', '{\"kind\": \"broker\"}')")
+    found = operators.at_broker(town.owner)
+    if hasattr(town.broker, "renew"):
+        for one in found:
+            if topic.startswith("spBv1.0"):
+                prepare_relay(town.broker.account, one, town.broker.settings, town.broker.mqtt)
+        town.broker.operators = found
+        town.broker.renew()
+    else:
+        town.broker.operators += [(one, secret) for one in found if one.code == code]
+        town.broker.write()
+        town.broker.stop()
+        town.broker.start()
+    return secret
+
+
+def sparkplug_device(town, code="flood-01", to="gate_tank"):
+    town.owner.execute(
+        "update device set code = %s, codec = 'sparkplug-b', codec_params = %s where code = %s",
+        (to, Jsonb({"map": {"Level": {"property": "depth_m"}}}), code),
+    )
+
+
+def nbirth(bd_seq=0):
+    return payload(
+        metric("bdSeq", kind=INT64, value=long_(bd_seq)),
+        metric("Node Control/Rebirth", kind=BOOLEAN, value=bool_(False)),
+        ts=NOW_MS,
+    )
+
+
+def dbirth(seq=1, ts=NOW_MS):
+    return payload(metric("Level", alias=7, kind=DOUBLE, value=double(0.01)), ts=ts, seq=seq)
+
+
+def ddata(seq, ts):
+    return payload(metric(alias=7, value=double(0.02)), ts=ts, seq=seq)
+
+
+def commands(edge):
+    return [topic for topic, body in edge.heard if topic.endswith("/NCMD/gate") and
+            sparkplug.parse(body).metrics[0].name == sparkplug.REBIRTH]  # fmt: skip
+
+
+def states(edge):
+    return [json.loads(body)["online"] for topic, body in edge.heard if "/STATE/" in topic]
+
+
+LISTEN = (f"{GROUP}/NCMD/gate", "spBv1.0/STATE/mizumori-kawabe")
+
+
+@pytest.fixture(params=["nats", "mosquitto"])
+def any_town(request):
+    return request.getfixturevalue("town" if request.param == "nats" else "mosquitto_town")
+
+
+def test_a_servers_own_topics_on_a_broker_that_cannot_map(mosquitto_town, edges):
+    town = mosquitto_town
+    town.owner.execute(
+        "update device set code = %s, codec = 'chirpstack', codec_params = %s "
+        "where code = 'flood-01'",
+        (EUI, Jsonb({"model": "milesight/em500-swl",
+                     "map": {"water_level": {"property": "depth_m", "scale": 0.01}}})),
+    )  # fmt: skip
+    secret = admit(town, "chirp", "chirpstack", "application/+/device/{device}/event/up")
+    town.start()
+    edge = Edge(town.broker, "chirp", secret)
+    edges.append(edge)
+    uplink = CHIRPSTACK | {"time": datetime.now(UTC).isoformat()}
+    edge.publish(f"application/a/device/{EUI}/event/up", json.dumps(uplink))
+    edge.publish("application/a/device/0000/event/up", b"{}")
+    town.wait_for(COUNT, 1)
+    assert town.value("select value from observation") == 0.02
+    town.wait_for("select count(*) from quarantine", 1)
+    assert town.rows("select device_code, reason from quarantine") == [("0000", "unknown_device")]
+
+
+def test_an_edge_node_from_birth_to_death(any_town, edges):
+    town = any_town
+    sparkplug_device(town)
+    secret = admit(town, "scada", "sparkplug-b", f"{GROUP}/#")
+    town.start()
+    edge = Edge(town.broker, "scada", secret, listen=LISTEN,
+                will=(f"{GROUP}/NDEATH/gate", payload(
+                    metric("bdSeq", kind=INT64, value=long_(0)), seq=None)))  # fmt: skip
+    edges.append(edge)
+    wait_until(lambda: states(edge)[-1:] == [True])
+    edge.publish(f"{GROUP}/NBIRTH/gate", nbirth())
+    edge.publish(f"{GROUP}/DBIRTH/gate/tank", dbirth())
+    for seq in range(2, 6):
+        edge.publish(f"{GROUP}/DDATA/gate/tank", ddata(seq, NOW_MS + seq), qos=seq % 2)
+    town.wait_for(COUNT, 5)
+    assert town.value("select count(*) from quarantine") == 0
+    assert not commands(edge)
+    link = "select l.state from link_state l join device using (device_id) where code = 'gate_tank'"
+    assert town.value(link) == "online"
+    edge.vanish()
+    town.wait_for(link, "offline", timeout_s=60)
+
+
+def test_data_without_a_birth_are_kept_and_the_birth_is_asked_for(any_town, edges):
+    town = any_town
+    sparkplug_device(town)
+    secret = admit(town, "scada", "sparkplug-b", f"{GROUP}/#")
+    town.start()
+    edge = Edge(town.broker, "scada", secret, listen=LISTEN)
+    edges.append(edge)
+    wait_until(lambda: states(edge)[-1:] == [True])
+    first = ddata(9, NOW_MS + 9)
+    edge.publish(f"{GROUP}/DDATA/gate/tank", first)
+    wait_until(lambda: commands(edge) == [f"{GROUP}/NCMD/gate"])
+    town.wait_for("select count(*) from quarantine", 1)
+    assert town.rows("select device_code, reason, topic, payload from quarantine") == [
+        ("gate_tank", "no_birth", f"{GROUP}/DDATA/gate/tank", first)
+    ]
+    edge.publish(f"{GROUP}/NBIRTH/gate", nbirth())
+    edge.publish(f"{GROUP}/DBIRTH/gate/tank", dbirth())
+    edge.publish(f"{GROUP}/DDATA/gate/tank", ddata(2, NOW_MS + 20))
+    town.wait_for(COUNT, 2)
+    assert len(commands(edge)) == 1
+
+
+def test_a_gateway_that_starts_anew_knows_the_births(town, edges):
+    sparkplug_device(town)
+    secret = admit(town, "scada", "sparkplug-b", f"{GROUP}/#")
+    gateway = town.start()
+    edge = Edge(town.broker, "scada", secret, listen=LISTEN)
+    edges.append(edge)
+    wait_until(lambda: states(edge)[-1:] == [True])
+    edge.publish(f"{GROUP}/NBIRTH/gate", nbirth())
+    edge.publish(f"{GROUP}/DBIRTH/gate/tank", dbirth())
+    town.wait_for("select count(*) from sparkplug_birth", 2)
+    gateway.stop()
+    wait_until(lambda: states(edge)[-1:] == [False])
+    for seq in range(2, 12):  # with QoS 1 they wait at the broker
+        edge.publish(f"{GROUP}/DDATA/gate/tank", ddata(seq, NOW_MS + seq))
+    town.start()
+    wait_until(lambda: states(edge)[-1:] == [True])
+    town.wait_for(COUNT, 11)
+    assert town.value("select count(*) from quarantine") == 0
+    assert not commands(edge)
+
+
+def test_nothing_is_lost_or_doubled_while_the_database_is_away(town, edges):
+    sparkplug_device(town)
+    secret = admit(town, "scada", "sparkplug-b", f"{GROUP}/#")
+    town.start()
+    edge = Edge(town.broker, "scada", secret, listen=LISTEN)
+    edges.append(edge)
+    edge.publish(f"{GROUP}/NBIRTH/gate", nbirth())
+    edge.publish(f"{GROUP}/DBIRTH/gate/tank", dbirth())
+    town.wait_for(COUNT, 1)
+    with town.database_away():
+        for seq in range(2, 12):
+            edge.publish(f"{GROUP}/DDATA/gate/tank", ddata(seq, NOW_MS + seq))
+        edge.publish(f"{GROUP}/NBIRTH/gate", nbirth(1))
+        edge.publish(f"{GROUP}/DBIRTH/gate/tank", dbirth(1, NOW_MS + 50))
+        edge.publish(f"{GROUP}/DDATA/gate/tank", ddata(2, NOW_MS + 51))
+        time.sleep(1.5)
+    town.wait_for(COUNT, 13, timeout_s=30)
+    assert town.rows("select count(*), count(distinct phenomenon_time) from observation") == [
+        (13, 13)
+    ]
+    assert town.value("select count(*) from quarantine") == 0
+
+
+def test_a_broker_that_is_killed_loses_nothing(town, edges, nats):
+    sparkplug_device(town)
+    secret = admit(town, "scada", "sparkplug-b", f"{GROUP}/#")
+    town.start()
+    edge = Edge(town.broker, "scada", secret, listen=LISTEN)
+    edges.append(edge)
+    edge.publish(f"{GROUP}/NBIRTH/gate", nbirth())
+    edge.publish(f"{GROUP}/DBIRTH/gate/tank", dbirth())
+    for seq in range(2, 102):
+        edge.publish(f"{GROUP}/DDATA/gate/tank", ddata(seq, NOW_MS + seq))
+    nats.restart()
+    town.wait_for(COUNT, 101, timeout_s=40)
+    assert town.rows("select count(*), count(distinct phenomenon_time) from observation") == [
+        (101, 101)
+    ]
