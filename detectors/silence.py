@@ -104,32 +104,60 @@ def beacon_states(
     return state
 
 
+class RouterState(IntEnum):
+    """What the silence of the devices behind a router says of it."""
+
+    HEARD = 0
+    WAITING = 1
+    OUT = 2
+
+
 def router_outages(
-    router: Index, silent: Bools, silent_since_ms: Times, interval_s: Floats
-) -> Bools:
+    router: Index, last_heard_ms: Times, interval_s: Floats, patience_s: Floats, now_ms: int
+) -> Index:
     """Routers (network gateways) that are out: told once, not once per device.
 
     Parameters
     ----------
     router : int64[n]
-        Router of each device; -1: none known.
-    silent : bool[n]
-    silent_since_ms : int64[n]
-        Last received time of the silent ones.
+        The only router by which each device is heard; -1: none or several. Without devices that
+        were silent before for reasons of their own.
+    last_heard_ms : int64[n]
     interval_s : float64[n]
+        Expected time between two reports.
+    patience_s : float64[n]
+        Time without a report after which each counts as silent.
+    now_ms : int
 
     Returns
     -------
-    bool[r]
-        True: every device of the router, two at least, is silent, and they fell silent together:
-        within two of the longest of their intervals.
+    int64[r]
+        `RouterState`. OUT: all its devices, two at least, are silent, and they fell silent
+        together. WAITING: so it may become; its devices are not to be told of one by one yet.
+
+    Notes
+    -----
+    Together: there is a moment up to which each device was heard, and which lies within two
+    intervals of the last report of each silent one (a report may have been lost just before). A
+    device that was heard after that moment says that the router is not out. Where devices with
+    longer intervals are not due for long, two silent ones are enough once the first of them has
+    been so for two of its intervals.
     """
-    known = router >= 0
-    count = int(router.max(initial=-1)) + 1
-    out = np.zeros(count, bool)
-    for r in np.unique(router[known]):
+    state = np.full(int(router.max(initial=-1)) + 1, RouterState.HEARD, np.int64)
+    silent = now_ms - last_heard_ms > 1000.0 * patience_s
+    for r in np.unique(router[silent & (router >= 0)]):
         of = router == r
-        if np.count_nonzero(of) >= 2 and silent[of].all():
-            spread_ms = silent_since_ms[of].max() - silent_since_ms[of].min()
-            out[r] = spread_ms <= 2000.0 * interval_s[of].max()
-    return out
+        told = of & silent
+        together_ms = last_heard_ms[of].max()
+        if (
+            np.count_nonzero(of) < 2
+            or together_ms > (last_heard_ms[told] + 2000.0 * interval_s[told]).min()
+        ):
+            continue
+        overdue_s = (now_ms - last_heard_ms[told]) / 1000.0 - patience_s[told]
+        waited = bool((overdue_s >= 2.0 * interval_s[told]).any())
+        if silent[of].all() or (waited and np.count_nonzero(told) >= 2):
+            state[r] = RouterState.OUT
+        elif not waited:
+            state[r] = RouterState.WAITING
+    return state

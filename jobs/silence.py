@@ -1,7 +1,7 @@
 """Which devices are silent, and whether it is they or we who do not hear."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -10,7 +10,8 @@ import structlog
 from detectors.rules import Silence, rule_from_params
 from detectors.silence import silent_after_s
 from jobs import metrics
-from store import journal, links, rules
+from jobs.router_watch import Expected, RouterWatch
+from store import journal, links, routers, rules
 from store.database import Connection, Database
 from store.links import Change, Listening, Watched
 
@@ -53,28 +54,26 @@ class SilenceWatch:
             for device in links.watched(conn):
                 by_town[device.tenant_id].append(device)
             silences = _silences(conn, now)
+            routers_of, outages = routers.of_devices(conn), routers.outages(conn)
             for tenant_id, devices in by_town.items():
                 if tenant_id not in listening:
                     continue  # added between the two questions: the next look judges it
                 heard = listening[tenant_id]
                 self._tell_outage(conn, heard, now)
-                changes = _judge(devices, silences, heard, now)
-                done = set(links.change(conn, changes))
-                if not done:
-                    continue
-                links.announce(conn, tenant_id, sorted(done))
-                codes = {device.device_id: device.code for device in devices}
-                for state in ("silent", "unknown"):
-                    told = [
-                        codes[c.device_id]
-                        for c in changes
-                        if c.state == state and c.device_id in done
-                    ]
-                    changed[state] += len(told)
-                    metrics.links_changed.labels(state).inc(len(told))
-                    if told and state == "silent":
-                        body = {"event": "silent", "devices": sorted(told)}
-                        journal.append(conn, tenant_id, "link", body)
+                expected = [
+                    _expected(device, silences[device.device_id])
+                    for device in devices
+                    if device.device_id in silences  # else switched off for this device
+                ]
+                if heard.since is None or not is_listening(heard, now):
+                    changes = _unheard(expected, now)
+                else:
+                    of_town = {name: o for (town, name), o in outages.items() if town == tenant_id}
+                    watch = RouterWatch(conn, expected, routers_of, of_town, heard.since, now)
+                    watch.tell(tenant_id)
+                    changes = _judge(expected, watch, heard.since, now)
+                _write(conn, tenant_id, devices, changes, changed)
+            links.publish(conn)
         return dict(changed)
 
     def _tell_outage(self, conn: Connection, heard: Listening, now: datetime) -> None:
@@ -99,31 +98,70 @@ def is_listening(heard: Listening, now: datetime) -> bool:
     return heard.since is not None and now - heard.beat_at <= BEAT_WITHIN
 
 
+def _expected(device: Watched, rule: Silence) -> Expected:
+    interval_s = max(device.expected_interval_s, rule.calm_interval_s or 0.0)
+    patience = timedelta(seconds=silent_after_s(rule.loss_rate, interval_s))
+    return Expected(device, interval_s, patience)
+
+
+def _unheard(expected: Iterable[Expected], now: datetime) -> list[Change]:
+    """While nobody listens: whether a device sends, nobody can know, whatever was known before."""
+    return [
+        _change(one.device, "unknown", "gateway_outage", now)
+        for one in expected
+        if one.device.state == "online" and now > one.due(one.device.since)
+    ]
+
+
 def _judge(
-    devices: Iterable[Watched], silences: dict[int, Silence], heard: Listening, now: datetime
+    expected: Iterable[Expected], watch: RouterWatch, since: datetime, now: datetime
 ) -> list[Change]:
     changes = []
-    listening = is_listening(heard, now)
-    for device in devices:
-        rule = silences.get(device.device_id)
-        if rule is None or device.state == "silent":
-            continue  # switched off for this device, or told already
-        interval_s = max(device.expected_interval_s, rule.calm_interval_s or 0.0)
-        patience = timedelta(seconds=silent_after_s(rule.loss_rate, interval_s))
-        last = device.last_received_time or device.since
-        if now <= last + patience:
-            continue
-        if not listening:
-            # Whether it sends, nobody can know. What was known of it before is not certain now.
-            if device.state == "online":
-                changes.append(_change(device, "unknown", "gateway_outage", now))
-        elif heard.since is not None and now > heard.since + patience:
-            changes.append(_change(device, "silent", "silence", now))
+    for one in expected:
+        device = one.device
+        if device.state == "silent":
+            back = watch.back_since(device)
+            if back is not None and now > back + one.patience:
+                changes.append(_change(device, "silent", "silence", now))
+        elif now > one.due(since):
+            router = watch.to_blame(device)
+            if router is not None:
+                changes.append(_change(device, "silent", "router_outage", now, router))
+            elif not watch.waits(device):
+                changes.append(_change(device, "silent", "silence", now))
     return changes
 
 
-def _change(device: Watched, state: links.State, reason: links.Reason, now: datetime) -> Change:
-    return Change(device.device_id, state, reason, now, device.last_received_time)
+def _write(
+    conn: Connection,
+    tenant_id: int,
+    devices: Iterable[Watched],
+    changes: Sequence[Change],
+    changed: dict[str, int],
+) -> None:
+    """Write down what changed, and tell it; what belongs to a router was told with it."""
+    done = set(links.change(conn, changes))
+    if not done:
+        return
+    links.announce(conn, tenant_id, sorted(done))
+    codes = {device.device_id: device.code for device in devices}
+    for state in ("silent", "unknown"):
+        new = [c for c in changes if c.state == state and c.device_id in done]
+        changed[state] += len(new)
+        metrics.links_changed.labels(state).inc(len(new))
+        told = sorted(codes[c.device_id] for c in new if c.reason == "silence")
+        if told:
+            journal.append(conn, tenant_id, "link", {"event": "silent", "devices": told})
+
+
+def _change(
+    device: Watched,
+    state: links.State,
+    reason: links.Reason,
+    now: datetime,
+    router: str | None = None,
+) -> Change:
+    return Change(device.device_id, state, reason, now, device.last_received_time, router)
 
 
 def _silences(conn: Connection, now: datetime) -> dict[int, Silence]:

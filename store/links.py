@@ -9,11 +9,13 @@ from typing import Literal
 
 from psycopg.rows import class_row
 
-from store import queries
+from store import outbox, queries
 from store.database import Connection
 
 State = Literal["online", "offline", "silent", "unknown"]
-Reason = Literal["message", "status", "will", "silence", "gateway_outage", "created"]
+Reason = Literal[
+    "message", "status", "will", "silence", "gateway_outage", "router_outage", "created"
+]
 _SQL = queries.load("links")
 _IDS_PER_NOTIFICATION = 500  # ten digits and a comma each stay below the limit of 8,000 bytes
 
@@ -31,6 +33,7 @@ class Watched:
     state: State
     since: datetime
     last_received_time: datetime | None
+    router: str | None  # silent: to whose outage that is put down
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Change:
     reason: Reason
     at: datetime
     seen: datetime | None
+    router: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,8 +105,17 @@ def change(conn: Connection, changes: Iterable[Change]) -> list[int]:
         "reasons": [row.reason for row in rows],
         "at": [row.at for row in rows],
         "seen": [row.seen for row in rows],
+        "routers": [row.router for row in rows],
     }
     return [row[0] for row in conn.execute(_SQL["change"], parameters).fetchall()]
+
+
+def publish(conn: Connection) -> int:
+    """Put into the outbox what has changed of silent devices; returns how many messages."""
+    said = conn.execute(_SQL["publish"]).rowcount
+    if said:
+        outbox.announce(conn)
+    return said
 
 
 def events(conn: Connection, device_id: int, limit: int = 100) -> list[Event]:

@@ -64,6 +64,11 @@ def add(
     conn.execute(
         _SQL["add"], {"tenant_id": tenant_id, "topic": topic, "payload": body, "retain": retain}
     )
+    announce(conn)
+
+
+def announce(conn: Connection) -> None:
+    """Tell who sends that something waits."""
     conn.execute(_SQL["announce"])
 
 

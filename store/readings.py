@@ -89,7 +89,7 @@ def raw(conn: Connection, span: Span, limit: int) -> list[Observation]:
         return rows
     # Two statements: both find their rows by an index, however many readings were revised.
     parameters = {"start": rows[0].time, "through": rows[-1].time}
-    revised = dict(
+    revised: dict[datetime, int] = dict(
         conn.execute(sql["revised"], {"datastream_id": span.datastream_id, **parameters}).fetchall()
     )
     return [replace(row, revised_flag=revised.get(row.time)) for row in rows] if revised else rows

@@ -53,3 +53,41 @@ language sql security definer set search_path = public, pg_temp as $$
 $$;
 revoke execute on function drop_flag_revisions_before from public;
 grant execute on function drop_flag_revisions_before to mizumori_jobs;
+
+-- Which routers (network gateways) have heard a device, learned from what its messages say of
+-- their way. Written when a router is new to a device, and otherwise every few hours.
+create table device_router (
+    device_id integer not null references device,
+    tenant_id integer not null,
+    router    text not null,
+    heard_at  timestamptz not null,  -- received time of a message that it passed on, hours old at most
+    primary key (device_id, router)
+) with (fillfactor = 50);
+
+-- Outages of routers: a part of the link record, judged on received times.
+create table router_outage (
+    router_outage_id bigint generated always as identity primary key,
+    tenant_id        integer not null references tenant,
+    router           text not null,
+    since            timestamptz not null,  -- when it was last heard through
+    told_at          timestamptz not null,
+    over_at          timestamptz            -- null: it lasts
+);
+create unique index router_outage_lasting on router_outage (tenant_id, router) where over_at is null;
+
+alter table link_state add column router text;  -- silent: the router to whose outage it is put down
+alter table link_state add column said text;    -- what the retained topic says; null: nothing was ever said
+alter table link_event drop constraint link_event_reason_check;
+alter table link_event add constraint link_event_reason_check check (reason in
+    ('message', 'status', 'will', 'silence', 'gateway_outage', 'router_outage', 'created'));
+
+alter table device_router enable row level security;
+create policy device_router_town on device_router to mizumori_api, mizumori_grafana using (tenant_id = (select visible_tenant_id()));
+create policy device_router_service on device_router to mizumori_gateway, mizumori_jobs using (true) with check (true);
+alter table router_outage enable row level security;
+create policy router_outage_town on router_outage to mizumori_api, mizumori_grafana using (tenant_id = (select visible_tenant_id()));
+create policy router_outage_service on router_outage to mizumori_jobs using (true) with check (true);
+grant select on device_router, router_outage to mizumori_api, mizumori_grafana;
+grant select, insert, update on device_router to mizumori_gateway;
+grant select, delete on device_router to mizumori_jobs;
+grant select, insert, update on router_outage to mizumori_jobs;

@@ -6,7 +6,7 @@ select now();
 -- name: watched
 -- What the silence watch looks at: devices in service, and whether their town was listened to.
 select d.device_id, d.tenant_id, t.code as tenant_code, d.code, d.expected_interval_s, t.training,
-    l.state, l.since, l.last_received_time
+    l.state, l.since, l.last_received_time, l.router
 from device d
 join tenant t using (tenant_id)
 join link_state l using (device_id)
@@ -25,14 +25,16 @@ group by t.tenant_id;
 
 -- name: change
 -- Changes that were known already, or that are older than what is known, change nothing.
-with said (device_id, state, reason, at, seen) as (
+with said (device_id, state, reason, at, seen, router) as (
     select * from unnest(%(device_ids)s::integer[], %(states)s::text[], %(reasons)s::text[],
-        %(at)s::timestamptz[], %(seen)s::timestamptz[])
+        %(at)s::timestamptz[], %(seen)s::timestamptz[], %(routers)s::text[])
 ), written as (
     update link_state l
-    set state = s.state, since = s.at
+    set state = s.state, since = case when l.state = s.state then l.since else s.at end,
+        router = s.router
     from said s
-    where l.device_id = s.device_id and l.state <> s.state and l.since <= s.at
+    where l.device_id = s.device_id and l.since <= s.at
+        and (l.state, l.router) is distinct from (s.state, s.router)
         -- A message that came in the meantime has the last word.
         and l.last_received_time is not distinct from s.seen
     returning l.device_id, l.tenant_id, s.state, s.reason, s.at
@@ -41,6 +43,35 @@ with said (device_id, state, reason, at, seen) as (
     select tenant_id, device_id, state, reason, at from written
 )
 select device_id from written order by device_id;
+
+-- name: publish
+-- What is said of a device under its retained topic, where that is not so any more. Of one that
+-- was never silent nothing is said.
+with now_so as (
+    select l.device_id, l.tenant_id, l.state, l.since, l.last_received_time, d.code, t.code as town,
+        t.training, case when l.state = 'silent' then l.router end as router,
+        case when l.state <> 'silent' then 'heard'
+            when l.router is null then 'silence' else 'router_outage' end as says
+    from link_state l
+    join device d using (device_id)
+    join tenant t on t.tenant_id = l.tenant_id
+    -- While nobody listens, what was said stands.
+    where l.state in ('silent', 'online')
+), changed as (
+    update link_state l
+    set said = n.says
+    from now_so n
+    where n.device_id = l.device_id and coalesce(l.said, 'heard') <> n.says
+    returning n.*
+)
+insert into outbox (tenant_id, topic, payload)
+select tenant_id, 'mz/v1/' || town || '/l/' || code, jsonb_build_object(
+    'silent', state = 'silent', 'reason', nullif(says, 'heard'), 'router', router,
+    'since', to_char(since at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+    'last_received', to_char(last_received_time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+    'training', training)
+from changed
+order by device_id;
 
 -- name: events
 select device_id, state, reason, at

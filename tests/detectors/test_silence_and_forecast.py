@@ -9,6 +9,7 @@ from detectors.errors import ParameterError
 from detectors.forecast import Reach, TimeToThreshold, Tracks, arrival, follow
 from detectors.silence import (
     BeaconState,
+    RouterState,
     beacon_states,
     missed_reports,
     router_outages,
@@ -38,14 +39,42 @@ def test_a_silent_beacon_is_wet_only_if_its_router_hears_another():
     assert states.tolist() == [BeaconState.WET, BeaconState.HEARD, *[BeaconState.UNKNOWN] * 2]
 
 
-def test_one_outage_of_a_router_and_not_one_of_each_device():
-    out = router_outages(
-        router=np.array([0, 0, 1, 1, 2, -1, 3, 3]),
-        silent=np.array([True, True, True, False, True, True, True, True]),
-        silent_since_ms=np.array([0, 60_000, 0, 0, 0, 0, 0, 9_000_000]),
-        interval_s=np.full(8, 60.0),
+MINUTE = 60_000
+
+
+@pytest.mark.parametrize(
+    ("last_heard", "interval", "now", "state"),
+    [
+        # Both past their patience of 6.5 minutes, heard last within two intervals.
+        ([0, 1], [1, 1], 8, RouterState.OUT),
+        ([0, 2], [1, 1], 9, RouterState.OUT),
+        ([0, 3], [1, 1], 10, RouterState.HEARD),  # one after the other: each its own
+        ([0, 1], [1, 1], 7, RouterState.WAITING),  # the second may be heard yet
+        ([0, 7], [1, 1], 7, RouterState.HEARD),  # it was
+        ([0], [1], 20, RouterState.HEARD),  # one alone is a device
+        # An hourly one is not due: two are enough, after two intervals more.
+        ([0, 1, -30], [1, 1, 60], 8, RouterState.WAITING),
+        ([0, 1, -30], [1, 1, 60], 9, RouterState.OUT),
+        ([0, -30], [1, 60], 8, RouterState.WAITING),
+        ([0, -30], [1, 60], 9, RouterState.HEARD),
+    ],
+)
+def test_one_outage_of_a_router_and_not_one_of_each_device(last_heard, interval, now, state):
+    interval_s = 60.0 * np.array(interval)
+    found = router_outages(
+        router=np.array([1] * len(last_heard) + [-1, 0, 0]),
+        last_heard_ms=MINUTE * np.array([*last_heard, -100, now, now]),
+        interval_s=np.append(interval_s, [60.0, 60.0, 60.0]),
+        patience_s=np.append(6.5 * interval_s, [390.0, 390.0, 390.0]),
+        now_ms=MINUTE * now,
     )
-    assert out.tolist() == [True, False, False, False]
+    assert found.tolist() == [RouterState.HEARD, state]
+
+
+def test_no_router_no_outage():
+    nothing = np.zeros(0)
+    found = router_outages(nothing.astype(int), nothing.astype(int), nothing, nothing, 0)
+    assert found.tolist() == []
 
 
 RULE = TimeToThreshold(noise=0.005)
