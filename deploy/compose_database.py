@@ -5,6 +5,7 @@ from typing import Literal
 from psycopg.conninfo import make_conninfo
 
 from deploy.settings import Settings, SettingsError
+from store import rules, town_catalog
 from store.database import Database
 from store.migrate import Migrated, migrate
 from store.roles import ensure_roles
@@ -43,6 +44,8 @@ def open_database(settings: Settings, role: Role, *, name: str, max_size: int = 
 def bring_up_schema(settings: Settings) -> Migrated:
     """Make the service roles with their passwords and the tables as this program needs them.
 
+    Towns that are there already get the default rules that this version is the first to have.
+
     Raises
     ------
     StoreError
@@ -55,4 +58,11 @@ def bring_up_schema(settings: Settings) -> Migrated:
         if (secret := getattr(settings.database, f"{role}_password").get_secret_value())
     }
     ensure_roles(owner, passwords)
-    return migrate(owner)
+    done = migrate(owner)
+    with (
+        open_database(settings, "owner", name="mizumori-migrate", max_size=1) as database,
+        database.transaction() as conn,
+    ):
+        for town in town_catalog.tenants(conn):
+            rules.add_defaults(conn, town.tenant_id)
+    return done
