@@ -11,15 +11,18 @@ from fastapi import APIRouter, FastAPI
 
 from api import problems
 from api.base_map import BaseMap
+from api.body_limit import BodyLimit
 from api.guard import Guard
 from api.headers import SecurityHeaders
 from api.live import LiveFeed
 from api.measures import Measures
+from api.provisioning import Provisioning
 from api.readiness import Check, Watch
 from api.routes import (
     alerts,
     backtest,
     console,
+    device_writes,
     devices,
     live,
     map,  # noqa: A004 (the route of maps; the builtin is not used here)
@@ -27,6 +30,7 @@ from api.routes import (
     operations,
     quarantine,
     rules,
+    sites,
     towns,
 )
 from api.settings import ApiSettings
@@ -43,12 +47,16 @@ A small town's water: street floods, carp ponds and snowplows.
 
 Times are ISO 8601 in UTC. Values are in the datastream's unit. What is not known is `null` and has
 the state `unknown`; it never means that all is well. Errors are RFC 9457 problem details with a
-`detail` that says what to do. Each town is read on its own: `{tenant}` is its code.
+`detail` that says what to do. Each town is read on its own: `{tenant}` is its code. Sites and
+devices are written with a token of the town (`mizumori token add`).
 """
 
 
 def create_app(
-    settings: ApiSettings, database: Database, checks: Mapping[str, Check] | None = None
+    settings: ApiSettings,
+    database: Database,
+    checks: Mapping[str, Check] | None = None,
+    provisioning: Provisioning | None = None,
 ) -> FastAPI:
     """Put the application together.
 
@@ -60,6 +68,8 @@ def create_app(
         Transactions of the role ``mizumori_api``; the caller closes it.
     checks
         What else ``/ready`` asks, by name; each says what is wrong, or None.
+    provisioning
+        What the routes borrow that write devices; None: they are not there.
 
     Raises
     ------
@@ -92,29 +102,23 @@ def create_app(
     app.state.settings = settings
     app.state.access = access
     app.state.measures = measures
+    app.state.provisioning = provisioning
     app.state.feed = feed
     app.state.backtests = threading.Lock()
     app.state.base_map = BaseMap.read(settings.base_map)
     app.state.watch = Watch(database, feed, dict(checks or {}))
     problems.install(app)
     base = APIRouter(prefix=BASE)
-    for part in (
-        towns,
-        console,
-        devices,
-        observations,
-        alerts,
-        map,
-        rules,
-        quarantine,
-        backtest,
-        live,
-    ):
+    parts = [towns, console, sites, devices, observations, alerts, map, rules, quarantine]
+    if provisioning is not None:
+        parts.append(device_writes)
+    for part in (*parts, backtest, live):
         base.include_router(part.router)
     app.include_router(base)
     app.include_router(operations.router)
     app.frontend("/", directory=WEB, fallback=None)
     # The one added last is the outermost.
+    app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes)
     app.add_middleware(Guard, measures=measures, timeout_s=settings.request_timeout_s, prefix=BASE)
     app.add_middleware(SecurityHeaders, tiles_url=settings.tiles_url)
     problems.describe(app)

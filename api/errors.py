@@ -22,6 +22,15 @@ class Kind(enum.Enum):
         "測定項目が見つかりません",
     )
     UNKNOWN_ALERT = ("unknown-alert", 404, "No such alert", "アラートが見つかりません")
+    UNKNOWN_SITE = ("unknown-site", 404, "No such site", "地点が見つかりません")
+    TOKEN = ("token-needed", 401, "Writing needs a token", "書き込みにはトークンが必要です")
+    TAKEN = ("taken", 409, "The code is taken", "そのコードは使われています")
+    TOWN_SETTING = (
+        "town-setting",
+        503,
+        "A setting of the town is wrong",
+        "団体の設定に誤りがあります",
+    )
     METHOD = (
         "method-not-allowed",
         405,
@@ -30,6 +39,7 @@ class Kind(enum.Enum):
     )
     MISTAKE = ("mistake-in-request", 422, "The request has a mistake", "入力に誤りがあります")
     TOO_MUCH = ("too-much", 413, "That is too much at once", "一度に処理できる量を超えています")
+    TOO_LARGE = ("too-large", 413, "The request is too large", "送信内容が大きすぎます")
     REFUSED = ("refused", 400, "The request was refused", "要求を受け付けられません")
     INTERNAL = ("internal", 500, "The server has a fault", "サーバーで障害が起きました")
     DATABASE_AWAY = (

@@ -12,7 +12,8 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from api.errors import ApiError, Kind, Mistake
-from store.errors import DatabaseAwayError
+from store.errors import DatabaseAwayError, RefusedError
+from store.mistakes import MistakesError, TakenError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5  # the pool looks for a lost database about this often
@@ -119,6 +120,20 @@ def _api_error(request: Request, error: Exception) -> Response:
     )
 
 
+# Where a request has another name for a column of the catalog.
+_FIELDS = {"name_ja": "name.ja", "name_en": "name.en"}
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    """Answer for what the catalog does not take."""
+    path = request.url.path
+    if isinstance(error, MistakesError):
+        found = [Mistake(_FIELDS.get(m.field, m.field), m.message) for m in error.mistakes]
+        kind = Kind.TAKEN if isinstance(error, TakenError) else Kind.MISTAKE
+        return problem_response(kind, str(error), path, mistakes=found)
+    return problem_response(Kind.MISTAKE, str(error), path)
+
+
 def _validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     mistakes = [in_words(each) for each in error.errors()]
@@ -136,6 +151,8 @@ def _http(request: Request, error: Exception) -> Response:
     if error.status_code == Kind.UNKNOWN_ADDRESS.status:
         detail = "Check the address. /api/v1/openapi.json lists what the API offers."
         return problem_response(Kind.UNKNOWN_ADDRESS, detail, path)
+    if error.status_code == Kind.TOO_LARGE.status:
+        return problem_response(Kind.TOO_LARGE, str(error.detail), path)
     return problem_response(
         Kind.REFUSED, str(error.detail), path, status=error.status_code, headers=error.headers
     )
@@ -168,6 +185,7 @@ def install(app: FastAPI) -> None:
     """Make every expected error of ``app`` a problem document."""
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(DatabaseAwayError, _database)
     app.add_exception_handler(psycopg.OperationalError, _database)

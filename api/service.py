@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from api.app import create_app
 from api.errors import StartError
 from api.live import LiveFeed
+from api.provisioning import Provisioning
 from api.readiness import Check
 from api.settings import ApiSettings
 from store.database import Database
@@ -26,7 +27,10 @@ log = structlog.get_logger("api")
 
 
 def run(
-    settings: ApiSettings, database: Database, checks: Mapping[str, Check] | None = None
+    settings: ApiSettings,
+    database: Database,
+    checks: Mapping[str, Check] | None = None,
+    provisioning: Provisioning | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; then let open requests finish.
 
@@ -38,6 +42,8 @@ def run(
         Transactions of the role ``mizumori_api``; the caller closes it.
     checks
         What else ``/ready`` asks, by name.
+    provisioning
+        What the routes borrow that write devices.
 
     Raises
     ------
@@ -45,7 +51,7 @@ def run(
         If the settings forbid it, or the port is taken; in one sentence that says what to do.
     """
     check_exposure(settings)
-    app = create_app(settings, database, checks)
+    app = create_app(settings, database, checks, provisioning)
     listener = listen(settings)
     _quiet_logging()
     # uvicorn raises the signal again when it has stopped; the end was orderly, so it ends there.

@@ -45,8 +45,8 @@ class ApiSettings(BaseModel):
     allow_unauthenticated: bool = Field(
         default=False,
         description=(
-            "Listen beyond this machine although there is no login yet: "
-            "everybody who reaches the port sees everything."
+            "Listen beyond this machine although there is no login yet: everybody who reaches the "
+            "port sees everything. Writing needs a token all the same (`mizumori token add`)."
         ),
     )
     graceful_stop_s: float = Field(
@@ -64,6 +64,11 @@ class ApiSettings(BaseModel):
         default=15.0,
         gt=0,
         description="A request that takes longer is answered with 503, in seconds.",
+    )
+    max_body_bytes: int = Field(
+        default=1024 * 1024,
+        ge=1024,
+        description="Most bytes that a request may bring; a larger one is answered with 413.",
     )
     live_clients: int = Field(
         default=500, ge=1, description="Most browsers that may hold the live feed open."

@@ -11,6 +11,7 @@ from fastapi import Depends, Path, Request
 from api.errors import ApiError, Kind
 from store import town_catalog
 from store.database import Connection, Database
+from store.errors import RefusedError
 from store.town_catalog import Tenant
 
 CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")  # of towns, sites and devices
@@ -70,7 +71,7 @@ def town_access(
     Raises
     ------
     ApiError
-        If there is none.
+        If there is none, or what was stored of it is wrong.
     """
     found = None
     if CODE.fullmatch(tenant):
@@ -79,6 +80,10 @@ def town_access(
     if found is None:
         detail = f"There is no town {tenant[:63]!r}. GET /api/v1/towns lists them."
         raise ApiError(Kind.UNKNOWN_TOWN, detail)
+    try:
+        found.zone  # noqa: B018 - looked at before anything is answered in its time
+    except RefusedError as error:
+        raise ApiError(Kind.TOWN_SETTING, str(error)) from error
     return TownAccess(found, access)
 
 

@@ -19,8 +19,8 @@ EXAMPLE_VALUES = {"depth_m": 0.05, "water_temp_c": 18.2, "ph": 7.4, "dissolved_o
 CodecOption = Annotated[
     str,
     typer.Option(
-        help="Payload format: native, senml-json, senml-cbor, chirpstack, tts, loriot, thingpark "
-        "or nmea."
+        help="Payload format: native, senml-json, senml-cbor, json, chirpstack, tts, loriot, "
+        "thingpark, sparkplug-b or nmea."
     ),
 ]
 MapOption = Annotated[
@@ -113,19 +113,16 @@ def codec(
     config: ConfigOption = None,
 ) -> None:
     """Change how a device's messages are read; what was refused before can then be replayed."""
-    from deploy.compose_database import open_database
     from deploy.device_codec import codec_params
     from deploy.settings import load_settings
     from deploy.towns import find_town
+    from deploy.writing import writing
     from store import datastream_catalog, device_catalog
     from store.errors import RefusedError
 
     settings = load_settings(config)
     tenant = find_town(settings, town)
-    with (
-        open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
-        database.transaction() as connection,
-    ):
+    with writing(settings) as connection:
         device = device_catalog.device(connection, tenant.tenant_id, code)
         if device is None:
             raise RefusedError(f"{town} has no device {code}; see `mizumori device list {town}`.")

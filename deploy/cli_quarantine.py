@@ -104,6 +104,7 @@ def replay_refused(
     config: ConfigOption = None,
 ) -> None:
     """Send refused messages again after a fix; what is still wrong stays, with its reason."""
+    from deploy.compose_database import open_database
     from deploy.quarantine_replay import Outcome, replay
     from deploy.settings import load_settings
     from deploy.towns import find_town
@@ -117,7 +118,10 @@ def replay_refused(
             typer.echo(f"\r\x1b[K{done}", err=True, nl=False)
 
     tenant = find_town(settings, town)
-    outcome = replay(settings, tenant, device=device, reason=reason, dry=dry_run, progress=show)
+    with open_database(settings, "owner", name="mizumori-cli", max_size=1) as database:
+        outcome = replay(
+            settings, database, tenant, device=device, reason=reason, dry=dry_run, progress=show
+        )
     if watched:
         typer.echo("\r\x1b[K", err=True, nl=False)
     for line in outcome.lines():

@@ -5,16 +5,19 @@ import socket
 import psycopg
 
 from api import service as api_service
-from deploy.broker.errors import BrokerUnreachableError
+from deploy.broker.errors import BrokerError, BrokerUnreachableError
 from deploy.broker.monitor import Monitor
 from deploy.compose_database import open_database
+from deploy.provisioning import provisioning
+from deploy.quarantine_replay import replay
 from deploy.settings import Settings
 from deploy.signals import stop_event
 from deploy.structured_log import configure_log
 from gateway import service as gateway_service
 from jobs import service as jobs_service
+from jobs.errors import BrokerAwayError
 from jobs.town_publisher import BrokerAddress
-from store import gateways
+from store import gateways, town_catalog
 from store.database import Database
 from store.errors import StoreError
 from store.gateways import session_name
@@ -51,7 +54,25 @@ def run_jobs(settings: Settings) -> None:
     broker = settings.broker
     address = BrokerAddress(broker.host or "127.0.0.1", broker.port, broker.tls_ca)
     with open_database(settings, "jobs", name="mizumori-jobs", max_size=6) as database:
-        jobs_service.run(settings.jobs, database, address, stop)
+        jobs_service.run(
+            settings.jobs,
+            database,
+            address,
+            stop,
+            lambda town, device: _replay(settings, database, town, device),
+        )
+
+
+def _replay(settings: Settings, database: Database, town: str, device: str) -> int:
+    """Send a device's refused messages again, for the jobs; returns how many."""
+    with database.transaction() as connection:
+        tenant = town_catalog.tenant(connection, town)
+    if tenant is None:
+        return 0
+    try:
+        return replay(settings, database, tenant, device=device).replayed
+    except BrokerError as error:
+        raise BrokerAwayError(str(error)) from error
 
 
 def run_api(settings: Settings) -> None:
@@ -66,7 +87,7 @@ def run_api(settings: Settings) -> None:
             "broker": lambda: _broker_problem(settings),
             "gateway": lambda: _gateway_problem(database),
         }
-        api_service.run(api, database, checks)
+        api_service.run(api, database, checks, provisioning(settings))
 
 
 def _gateway_problem(database: Database) -> str | None:

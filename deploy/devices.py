@@ -10,7 +10,8 @@ from deploy.broker.mqtt_client import Login, MqttAddress, publish
 from deploy.broker.secrets import hash_secret, new_secret
 from deploy.compose_database import open_database
 from deploy.settings import Settings
-from store import broker_accounts, device_catalog
+from deploy.writing import at_the_terminal
+from store import audit, broker_accounts, device_catalog
 from store.device_catalog import Device, NewDevice
 from store.town_catalog import Tenant
 
@@ -33,6 +34,7 @@ def add_device(settings: Settings, town: Tenant, new: NewDevice) -> tuple[Device
         open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
         database.transaction() as connection,
     ):
+        audit.write_as(connection, at_the_terminal())
         [device] = device_catalog.add_devices(
             connection, town.tenant_id, [replace(new, secret_hash=hash_secret(secret))]
         )
@@ -54,15 +56,8 @@ def prove_device(settings: Settings, user: str, secret: str) -> str:
     str
         "" if the message arrived, else in words how far it came.
     """
-    address = MqttAddress(settings.broker.host, settings.broker.port, settings.broker.tls_ca)
-    town, device = user.split("/")
     nonce = secrets.token_hex(16)
-    refusal = _publish(
-        address,
-        Login(user, secret),
-        f"mz/v1/{town}/d/{device}/up",
-        json.dumps({"probe": nonce}).encode(),
-    )
+    refusal = publish_probe(settings, Login(user, secret), nonce, KNOWN_WITHIN_S)
     if refusal:
         return refusal
     deadline = time.monotonic() + SEEN_WITHIN_S
@@ -78,13 +73,22 @@ def prove_device(settings: Settings, user: str, secret: str) -> str:
     )
 
 
-def _publish(address: MqttAddress, login: Login, topic: str, payload: bytes) -> str:
-    """Publish once the broker knows the device; return what it said if it does not."""
+def publish_probe(settings: Settings, login: Login, nonce: str, known_within_s: float) -> str:
+    """Publish a test message once the broker knows the device.
+
+    Returns
+    -------
+    str
+        "" if the broker took it, else what it said.
+    """
+    address = MqttAddress(settings.broker.host, settings.broker.port, settings.broker.tls_ca)
+    town, device = login.user.split("/")
+    message = (f"mz/v1/{town}/d/{device}/up", json.dumps({"probe": nonce}).encode())
     time.sleep(HEARD_AFTER_S)  # a refused attempt would stand in the broker's log
-    deadline = time.monotonic() + KNOWN_WITHIN_S
+    deadline = time.monotonic() + known_within_s
     while True:
         try:
-            publish(address, login, [(topic, payload)])
+            publish(address, login, [message])
         except BrokerUnreachableError as error:
             if time.monotonic() > deadline:
                 return f"{error} (does `mizumori up` run?)"

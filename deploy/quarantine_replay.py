@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from deploy.broker.mqtt_client import Login, MqttAddress, publish
-from deploy.compose_database import open_database
 from deploy.settings import Settings
 from gateway.codecs import native
 from gateway.codecs.reading import Reading
@@ -55,6 +54,7 @@ class _Source:
 
 def replay(
     settings: Settings,
+    database: Database,
     town: Tenant,
     *,
     device: str | None = None,
@@ -68,6 +68,13 @@ def replay(
     does not is given the times of its first reception. Running it again changes nothing: what
     was replayed is marked, and what is stored is recognised.
 
+    Parameters
+    ----------
+    database
+        As the owner, or as the role `mizumori_jobs`.
+    device, reason
+        Only those of this device's code, and refused for this.
+
     Raises
     ------
     StoreError, BrokerUnreachableError
@@ -77,27 +84,26 @@ def replay(
     address = MqttAddress(settings.broker.host, settings.broker.port, settings.broker.tls_ca)
     decoder = Decoder(settings.gateway)
     after = 0
-    with open_database(settings, "owner", name="mizumori-cli", max_size=1) as database:
-        with database.transaction() as conn:
-            registry = load(conn)
-            accounts = broker_accounts.list_accounts(conn)
-        account = next((one for one in accounts if one.tenant_id == town.tenant_id), None)
-        if account is None:
-            raise RefusedError(f"The town {town.code} has no account at the broker yet.")
-        login = Login.gateway_of(account)
-        while page := _page(database, town, after, device, reason):
-            after = page[-1].quarantine_id
-            good = {}
-            for entry in page:
-                payload = _mended(entry, town, registry, decoder, outcome)
-                if payload is not None:
-                    good[entry.quarantine_id] = (_topic(town, entry), payload)
-            if good and not dry:
-                publish(address, login, good.values())
-                with database.transaction() as conn:
-                    quarantine.mark_replayed(conn, list(good))
-            outcome.replayed += len(good)
-            progress(outcome)
+    with database.transaction() as conn:
+        registry = load(conn)
+        accounts = broker_accounts.list_accounts(conn)
+    account = next((one for one in accounts if one.tenant_id == town.tenant_id), None)
+    if account is None:
+        raise RefusedError(f"The town {town.code} has no account at the broker yet.")
+    login = Login.gateway_of(account)
+    while page := _page(database, town, after, device, reason):
+        after = page[-1].quarantine_id
+        good = {}
+        for entry in page:
+            payload = _mended(entry, town, registry, decoder, outcome)
+            if payload is not None:
+                good[entry.quarantine_id] = (_topic(town, entry), payload)
+        if good and not dry:
+            publish(address, login, good.values())
+            with database.transaction() as conn:
+                quarantine.mark_replayed(conn, list(good))
+        outcome.replayed += len(good)
+        progress(outcome)
     return outcome
 
 

@@ -12,6 +12,9 @@ outbox_delay_s = Histogram(
 )
 rollup_hours = Counter("mizumori_rollup_hours", "Hours whose rollup was renewed.")
 rollup_waiting = Gauge("mizumori_rollup_waiting", "Hours whose rollup is out of date.")
+replayed = Counter(
+    "mizumori_quarantine_replayed", "Refused messages that were sent again after an approval."
+)
 conflicts_settled = Counter(
     "mizumori_conflicts_settled", "Conflicts that were settled.", ["changed"]
 )

@@ -12,6 +12,7 @@ from procrastinate.jobs import DeleteJobCondition
 from prometheus_client import start_http_server
 
 from jobs.outbox import OutboxPublisher
+from jobs.replays import Replay
 from jobs.settings import JobsSettings
 from jobs.tasks import build_app
 from jobs.town_publisher import BrokerAddress
@@ -25,7 +26,11 @@ STOP_WITHIN_S = 10.0
 
 
 def run(
-    settings: JobsSettings, database: Database, broker: BrokerAddress, stop: threading.Event
+    settings: JobsSettings,
+    database: Database,
+    broker: BrokerAddress,
+    stop: threading.Event,
+    replay: Replay | None = None,
 ) -> None:
     """Do the jobs until `stop` is set; outages of database and broker are waited out.
 
@@ -39,6 +44,8 @@ def run(
         Where alerts are published; each town with its account's gateway user.
     stop
         Set from a signal handler; returns within seconds.
+    replay
+        Sends refused messages again (`jobs.replays`); None: that is left to the command line.
     """
     if settings.metrics_port:
         start_http_server(settings.metrics_port, addr="127.0.0.1")
@@ -49,18 +56,20 @@ def run(
     # Each task that begins and ends is none of the operator's business.
     logging.getLogger("procrastinate").setLevel(logging.WARNING)
     try:
-        asyncio.run(_work(settings, database, stop))
+        asyncio.run(_work(settings, database, stop, replay))
     finally:
         stop.set()
         sender.join(STOP_WITHIN_S)
     log.info("jobs stopped")
 
 
-async def _work(settings: JobsSettings, database: Database, stop: threading.Event) -> None:
+async def _work(
+    settings: JobsSettings, database: Database, stop: threading.Event, replay: Replay | None
+) -> None:
     stopping = asyncio.create_task(_until(stop))
     away = False
     while not stop.is_set():
-        app = build_app(settings, database)
+        app = build_app(settings, database, replay)
         try:
             async with app.open_async():
                 if away:

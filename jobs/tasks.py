@@ -15,6 +15,7 @@ from jobs.drift_review import DriftReview
 from jobs.flood_review import FloodReview
 from jobs.pond_review import PondReview
 from jobs.quality_review import QualityReview
+from jobs.replays import Replay, Replays
 from jobs.settings import JobsSettings
 from jobs.settlement import Settlement
 from jobs.silence import SilenceWatch
@@ -29,8 +30,11 @@ log = structlog.get_logger(__name__)
 KEEP_FAILED_TASKS_H = 24
 
 
-def build_app(settings: JobsSettings, database: Database) -> App:
-    """Put the tasks together; seconds are the sixth field of a schedule."""
+def build_app(settings: JobsSettings, database: Database, replay: Replay | None = None) -> App:
+    """Put the tasks together; seconds are the sixth field of a schedule.
+
+    `replay` sends refused messages again; None: nobody here can.
+    """
     app = App(
         connector=PsycopgConnector(
             conninfo=database.dsn, kwargs={"options": SEARCH_PATH}, min_size=1, max_size=4
@@ -73,6 +77,8 @@ def build_app(settings: JobsSettings, database: Database) -> App:
     # At night in Japan, when the day before is over.
     every("23 18 * * *", "plateaus", quality.plateaus)
     every("43 18 * * *", "drift", DriftReview(database).look)
+    if replay is not None:
+        every("* * * * * */5", "replays", Replays(database, replay).drain)
     every("*/30 * * * *", "upkeep", lambda: keep_up(database, kept))
 
     @app.periodic(cron="37 * * * *")

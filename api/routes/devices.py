@@ -11,7 +11,7 @@ from api.desk import streams_by_device, unknown_after_s
 from api.devices import DeviceItem
 from api.errors import ApiError, Kind
 from api.problems import responses
-from api.town import CODE, HasTown
+from api.town import CODE, HasTown, TownAccess
 from store import map as town_map
 from store.database import Connection
 
@@ -40,8 +40,19 @@ def device(
         with here.transaction() as conn:
             for item in _items(conn, town_map.devices(conn, code=code)):
                 return item
+    raise unknown(here, code)
+
+
+def one_device(conn: Connection, code: str) -> DeviceItem:
+    """Show a device that is there, as it stands in this transaction."""
+    [item] = _items(conn, town_map.devices(conn, code=code))
+    return item
+
+
+def unknown(here: TownAccess, code: str) -> ApiError:
+    """Build the error for a device that is not there."""
     detail = (
         f"{here.town.code} has no device {code[:63]!r}. "
         f"GET /api/v1/{here.town.code}/devices lists those it has."
     )
-    raise ApiError(Kind.UNKNOWN_DEVICE, detail)
+    return ApiError(Kind.UNKNOWN_DEVICE, detail)

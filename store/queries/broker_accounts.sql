@@ -32,3 +32,6 @@ on conflict (tenant_id) do nothing;
 
 -- name: probes_seen
 select nonce from probe_seen where nonce = any (%(nonces)s);
+
+-- name: town_probe_seen
+select 1 from town_probe_seen where nonce = %(nonce)s;

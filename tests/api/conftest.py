@@ -11,6 +11,8 @@ import pytest
 from api.app import create_app
 from api.service import listen, server
 from api.settings import ApiSettings
+from deploy.provisioning import provisioning as hands
+from deploy.settings import Settings
 from store.database import Database
 from tests.api.seed import Seed
 
@@ -46,11 +48,11 @@ class Api:
 
 
 @contextmanager
-def serving(dsn, checks=None, answer_within_s=5.0, **settings):
+def serving(dsn, checks=None, answer_within_s=5.0, provisioning=None, **settings):
     """Serve the API for a database until the block ends."""
     chosen = ApiSettings(port=0, **settings)
     database = Database(dsn, name="test-api", max_size=8, answer_within_s=answer_within_s)
-    app = create_app(chosen, database, checks)
+    app = create_app(chosen, database, checks, provisioning or hands(Settings()))
     listener = listen(chosen)
     port = listener.getsockname()[1]
     running = server(chosen, app)

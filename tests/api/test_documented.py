@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).parents[2]
-METHODS = {"/api/v1/{tenant}/backtest": "post"}  # all others: get
+VERBS = ("GET", "POST", "PATCH")
 
 
 @pytest.fixture
@@ -17,32 +17,33 @@ def document(api):
 
 def test_each_route_stands_in_the_table_and_each_of_the_table_is_a_route(document):
     section = (ROOT / "ARCHITECTURE.md").read_text().split("## API")[1].split("## ")[0]
-    cells = [
-        line.split("|")[1]
-        for line in section.splitlines()
-        if line.startswith(("| `GET", "| `POST"))
-    ]
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     written = {
-        path.removeprefix("GET ").removeprefix("POST ").split("?")[0]
+        ((verb or "GET").lower(), path.split("?")[0])
         for cell in cells
-        for path in re.findall(r"`([^`]+)`", cell)
+        for verb, path in re.findall(r"`(?:(GET|POST|PATCH) )?(/[^`]+)`", cell)
     }
-    assert {path.removeprefix("/api/v1") for path in document["paths"]} == written
+    offered = {
+        (method, path.removeprefix("/api/v1"))
+        for path, operations in document["paths"].items()
+        for method in operations
+    }
+    assert offered == written
 
 
 def test_every_route_is_described_with_its_answer_and_its_problems(document):
     for path, operations in document["paths"].items():
-        method = METHODS.get(path, "get")
-        assert set(operations) == {method}
-        operation = operations[method]
-        assert operation["description"], path
-        assert operation["responses"]["200"]["content"], path
-        if path.startswith("/api/v1/{tenant}"):
-            for status in ("404", "422", "500", "503"):
-                content = operation["responses"][status]["content"]
-                assert content == {
-                    "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
-                }, path
+        for method, operation in operations.items():
+            assert method.upper() in VERBS
+            assert operation["description"], path
+            answer = operation["responses"].get("200") or operation["responses"]["201"]
+            assert answer["content"], path
+            if path.startswith("/api/v1/{tenant}"):
+                writes = method != "get" and not path.endswith("/backtest")
+                for status in ("404", "422", "500", "503", *(("401", "413") if writes else ())):
+                    content = operation["responses"][status]["content"]
+                    schema = {"$ref": "#/components/schemas/Problem"}
+                    assert content == {"application/problem+json": {"schema": schema}}, path
     assert "HTTPValidationError" not in document["components"]["schemas"]
     assert "title_ja" in document["components"]["schemas"]["Problem"]["properties"]
 

@@ -1,0 +1,25 @@
+"""What the API needs of other rooms to add devices; `deploy` puts it together."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Provisioning:
+    """Hands that the API borrows: it imports neither gateway nor deploy.
+
+    Attributes
+    ----------
+    new_secret
+        Returns a new secret and the hash that the broker knows it by.
+    codec_params
+        Checks (codec, mapping entries, model, properties), and returns what the database holds
+        of it. Raises RefusedError in words.
+    publish_probe
+        Publishes (user, secret, nonce) as a device; returns "" or what the broker said.
+    """
+
+    new_secret: Callable[[], tuple[str, str]]
+    codec_params: Callable[[str, Sequence[str], str, Collection[str]], dict[str, Any]]
+    publish_probe: Callable[[str, str, str], str]
