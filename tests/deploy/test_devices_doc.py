@@ -9,6 +9,8 @@ import pytest
 from deploy.device_codec import codec_params
 from gateway.codecs.binding import CODECS, MODELS
 from gateway.codecs.mapping import parse_entry
+from gateway.operator_topics import parse_topics
+from gateway.sparkplug.topic import SparkplugGroup
 from store.datastream_catalog import USUAL_DATASTREAMS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -47,3 +49,15 @@ def test_every_device_shown_can_be_added(page):
         streams = streams or [name for name, _ in USUAL_DATASTREAMS[kind]]
         model = (options(line, "--model") or [""])[0]
         codec_params(codec, options(line, "--map"), model, streams)
+
+
+@PAGES
+def test_every_operator_shown_can_be_added(page):
+    text = (DOCS / page).read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = re.findall(r"^mizumori operator add .*$", text, re.MULTILINE)
+    assert len(lines) >= 4
+    for line in lines:
+        [codec] = options(line, "--codec")
+        assert codec in CODECS
+        for topic in options(line, "--topic"):
+            assert isinstance(parse_topics(topic), SparkplugGroup) == (codec == "sparkplug-b")

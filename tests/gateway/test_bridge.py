@@ -10,11 +10,14 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from psycopg.types.json import Jsonb
 
-from tests.fixtures.broker import _mosquitto_binary, free_ports, wait_until
+from deploy.broker.secrets import hash_secret, new_secret
+from store.operators import BrokerOperator
+from tests.fixtures.broker import TOWN, _mosquitto_binary, free_ports, wait_until
 from tests.gateway.test_lorawan import CHIRPSTACK
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
 EUI = "24e1000000000001"
+TOPIC = "application/+/device/{device}/event/up"
 
 
 def bridge_in(page):
@@ -26,19 +29,27 @@ def test_both_languages_show_the_same_bridge():
     assert bridge_in("devices.md") == bridge_in("devices.ja.md")
 
 
-def test_an_uplink_comes_from_a_network_servers_broker_into_the_database(town, tmp_path):
+def test_the_bridge_is_of_the_operator_that_the_page_adds():
+    for page in ("devices.md", "devices.ja.md"):
+        text = (DOCS / page).read_text()
+        assert f"operator add kawabe chirpstack --codec chirpstack --topic '{TOPIC}'" in text
+    assert "remote_username kawabe/@chirpstack\n" in bridge_in("devices.md")
+
+
+def test_uplinks_come_from_a_network_servers_broker_into_the_database(town, tmp_path):
     town.owner.execute(
-        "update device set codec = 'chirpstack', codec_params = %s where code = 'flood-01'",
-        (Jsonb({"model": "milesight/em500-swl",
-                "map": {"water_level": {"property": "depth_m", "scale": 0.01}}}),),
+        "update device set code = %s, codec = 'chirpstack', codec_params = %s "
+        "where code = 'flood-01'",
+        (EUI, Jsonb({"model": "milesight/em500-swl",
+                     "map": {"water_level": {"property": "depth_m", "scale": 0.01}}})),
     )  # fmt: skip
     town.start()
-    user, secret = town.broker.credentials("flood-01")
+    secret = new_secret()
+    town.broker.operators = [BrokerOperator(1, TOWN, "chirpstack", TOPIC, hash_secret(secret))]
+    town.broker.renew()
     bridge = bridge_in("devices.md")
     for old, new in (
-        ("MIZUMORI:1883", f"{town.broker.host}:{town.broker.mqtt_port}"),
-        ("kawabe/canal-1", user), ("SECRET", secret), ("canal-1", "flood-01"),
-        ("APPLICATION", "app-1"), ("DEVEUI", EUI),
+        ("MIZUMORI:1883", f"{town.broker.host}:{town.broker.mqtt_port}"), ("SECRET", secret),
     ):  # fmt: skip
         assert old in bridge
         bridge = bridge.replace(old, new)
