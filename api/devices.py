@@ -102,6 +102,7 @@ class DatastreamItem(BaseModel):
     id: int
     property: str = Field(examples=["depth_m"])
     unit: str = Field(examples=["m"])
+    derived: bool = Field(description="Computed here from other readings; no device sends it")
     latest: LatestReading | None = Field(description="null: there never was a reading")
 
 
@@ -198,6 +199,7 @@ class DeviceItem(BaseModel):
                         id=each.datastream_id,
                         property=each.property,
                         unit=each.unit,
+                        derived=each.derived,
                         latest=LatestReading.of(each),
                     )
                     for each in latest

@@ -4,11 +4,13 @@ Unknown is never shown as safe: normal needs a device that is heard, a rule that
 a fresh reading that passed quality control.
 """
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from detectors.derived import LIFTED_OUT
 from detectors.flags import Flag
 from detectors.level_labels import LevelLabel
 from store import map as town_map
@@ -24,6 +26,7 @@ UnknownReason = Literal[
     "silent",
     "offline",
     "no_rule",
+    "lifted_out",
     "never_seen",
     "missing",
     "failed",
@@ -78,7 +81,9 @@ class Snapshot:
     ) -> Standing:
         """Decide what one device stands at."""
         watched = sorted((s for s in streams if s.datastream_id in self.watching), key=_order)
-        alert = _gravest(self.alerts.get(device.code, ()))
+        # That probes are out of the water is no alert of the water: it makes it unknown.
+        alerts = self.alerts.get(device.code, ())
+        alert = _gravest([each for each in alerts if each.scheme != "lift"])
         shown = next((s for s in watched if alert and s.datastream_id == alert.datastream_id), None)
         shown = shown or next(iter(watched), None)
         reason = self._unknown(device, watched, unknown_after_s)
@@ -124,8 +129,17 @@ class Snapshot:
             return self._doubt(
                 device.fix_time, device.fix_received, device.fix_flag, 0.0, unknown_after_s
             )
-        if not streams:
+        return self._unknown_water(streams, unknown_after_s)
+
+    def _unknown_water(
+        self, streams: Sequence[town_map.Latest], unknown_after_s: float
+    ) -> UnknownReason | None:
+        """Say why the newest readings of a device tell nothing about the present, or None."""
+        own = [each for each in streams if not each.derived]
+        if not own:
             return "no_rule"
+        if any(self._lifted_out(each) for each in streams):
+            return "lifted_out"
         doubts = (
             self._doubt(
                 each.time,
@@ -134,9 +148,29 @@ class Snapshot:
                 each.value,
                 unknown_after_s,
             )
-            for each in streams
+            for each in own
         )
-        return next((doubt for doubt in doubts if doubt is not None), None)
+        # What is derived may not be known for days; but once it is, it must not fall behind.
+        behind = (
+            "stale"
+            for each in streams
+            if each.derived and each.time and each.received
+            if self._age_s(each.time, each.received) > unknown_after_s
+        )
+        found: Iterator[UnknownReason | None] = itertools.chain(doubts, behind)
+        return next((doubt for doubt in found if doubt is not None), None)
+
+    def _lifted_out(self, stream: town_map.Latest) -> bool:
+        """Whether the newest reading says that the probes are out of the water still."""
+        if stream.property != LIFTED_OUT or not stream.derived:
+            return False
+        if stream.time is None or stream.received is None or not stream.value:
+            return False
+        return self._age_s(stream.time, stream.received) < 60.0 * stream.value
+
+    def _age_s(self, time: datetime, received: datetime) -> float:
+        """Age of a reading: a clock that runs ahead must not make an old one look fresh."""
+        return (self.now - min(time, received)).total_seconds()
 
     def _doubt(
         self,
@@ -155,8 +189,7 @@ class Snapshot:
             return "failed"
         if flag == Flag.NOT_EVALUATED:
             return "not_evaluated"
-        # A clock that runs ahead must not make an old reading look fresh.
-        if (self.now - min(time, received)).total_seconds() > unknown_after_s:
+        if self._age_s(time, received) > unknown_after_s:
             return "stale"
         return None
 

@@ -71,6 +71,7 @@ class Latest:
     device_id: int
     property: str
     unit: str
+    derived: bool
     time: datetime | None
     received: datetime | None
     flag: int | None

@@ -25,7 +25,7 @@ order by d.code;
 
 -- name: latest
 -- What is not a number has no value for a reader: its flag says why.
-select ds.datastream_id, ds.device_id, ds.property, ds.unit,
+select ds.datastream_id, ds.device_id, ds.property, ds.unit, ds.derived,
     l.phenomenon_time as time, l.received_time as received, l.flag, r.revised_flag, l.marks,
     l.rate_per_h,
     case when l.value in ('NaN', 'Infinity', '-Infinity') then null else l.value end as value

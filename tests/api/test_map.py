@@ -199,3 +199,53 @@ def test_the_base_map_shows_the_town_s_surroundings_with_their_credit(api):
         "/api/v1/sakata/map/base", headers={"If-None-Match": answer.headers["etag"]}
     )
     assert again.status_code == 304
+
+
+def derive(seed, name, unit, value, **reading):
+    """Write the newest value of a derived datastream of the pond's device; returns its id."""
+    seed.execute(
+        "insert into datastream (tenant_id, device_id, property, unit, derived)"
+        " select tenant_id, device_id, %s, %s, true from device where code = 'p1'"
+        " on conflict do nothing",
+        name, unit,
+    )  # fmt: skip
+    stream = seed.one("select datastream_id from datastream where property = %s", name)
+    seed.latest(stream, value, **reading)
+    return stream
+
+
+def a_calm_pond(seed):
+    seed.link("p1", "online")
+    for name, value in (("water_temp_c", 21.0), ("ph", 7.4), ("dissolved_oxygen_mg_l", 7.0)):
+        seed.latest(seed.streams["p1", name], value)
+
+
+def test_what_is_derived_may_be_unknown_for_days_but_must_not_fall_behind(api, seed):
+    a_calm_pond(seed)
+    derive(seed, "ph_off_usual", "pH", math.nan, flag=9)
+    view = shown(api, "p1", "ponds")
+    assert (view["state"], view["unknown_reason"]) == ("normal", None)
+    assert {r["property"]: r["derived"] for r in view["readings"]} == {
+        "water_temp_c": False, "ph": False, "dissolved_oxygen_mg_l": False, "ph_off_usual": True,
+    }  # fmt: skip
+    derive(seed, "ph_off_usual", "pH", 0.1, time=ago(days=1))
+    view = shown(api, "p1", "ponds")
+    assert (view["state"], view["unknown_reason"]) == ("unknown", "stale")
+
+
+def test_a_pond_whose_probes_are_out_of_the_water_is_unknown_for_as_long_as_it_says(api, seed):
+    a_calm_pond(seed)
+    lift = derive(seed, "lifted_out_min", "min", 12.0, time=ago(minutes=10))
+    alert = seed.alert(lift, rule="pond-lifted-out", level=1)
+    view = shown(api, "p1", "ponds")
+    assert (view["state"], view["unknown_reason"]) == ("unknown", "lifted_out")
+    assert (view["level"], view["alert"]) == (None, None)
+    assert api.ok(f"/sakata/alerts/{alert}")["label"]["en"] == "Maintenance: probes lifted out"
+    derive(seed, "lifted_out_min", "min", 9.0, time=ago(minutes=10))
+    assert shown(api, "p1", "ponds")["state"] == "normal"
+    # What the water was before stays an alert, and rests on what was last seen.
+    derive(seed, "lifted_out_min", "min", 30.0)
+    water = seed.alert(seed.streams["p1", "ph"], rule="pond-ph-high", level=2)
+    view = shown(api, "p1", "ponds")
+    assert (view["state"], view["alert"]) == ("alert", water)
+    assert view["unknown_reason"] == "lifted_out"

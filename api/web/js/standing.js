@@ -9,6 +9,7 @@ const NOT_EVALUATED = 2;
 const FAILED = 4;
 const MISSING = 9;
 const MOVING_KMH = 3.6; // 1 m/s: slower is a stop
+const LIFTED_OUT = "lifted_out_min"; // the derived property that says that probes are in the air
 const WATCHING = ["threshold", "rate_of_rise"]; // kinds of rules that raise alerts
 
 const found = new WeakMap(); // the rules of each device, as long as the snapshot lives
@@ -55,7 +56,8 @@ export function watchedStreams(device, rules) {
  */
 export function standingOf(device, town) {
   const alerts = town.alertsOf(device.code).filter((alert) => !alert.clear);
-  const alert = gravest(alerts);
+  // That probes are out of the water is no alert of the water: it makes it unknown.
+  const alert = gravest(alerts.filter(({ property }) => property !== LIFTED_OUT));
   const watched = watchedStreams(device, town.rules);
   const stream = device.datastreams.find((one) => one.id === alert?.datastream)
     ?? watched[0] ?? mainStreams(device)[0];
@@ -90,24 +92,38 @@ function whyUnknown(device, watched, town) {
     const fix = town.plows.get(device.code);
     return whyDoubted(fix && { ...fix, value: 0, flag: fix.flag ?? 1 }, device, town.now());
   }
-  if (!watched.length) return "no_rule";
-  for (const stream of watched) {
+  const own = watched.filter(({ derived }) => !derived);
+  if (!own.length) return "no_rule";
+  if (watched.some((stream) => isLiftedOut(stream, town.now()))) return "lifted_out";
+  for (const stream of own) {
     const doubt = whyDoubted(stream.latest, device, town.now());
     if (doubt) return doubt;
   }
-  return null;
+  // What is derived may not be known for days; but once it is, it must not fall behind.
+  const behind = watched.some(
+    ({ derived, latest }) => derived && latest && ageMs(latest, town.now()) > device.unknown_after_s * 1_000,
+  );
+  return behind ? "stale" : null;
+}
+
+// The value says for how many minutes nothing is told yet.
+function isLiftedOut({ property, derived, latest }, now) {
+  return property === LIFTED_OUT && derived && latest?.value > 0 && ageMs(latest, now) < latest.value * 60_000;
+}
+
+// A clock that runs ahead must not make an old reading look fresh.
+function ageMs({ time, received }, now) {
+  return now - Math.min(Date.parse(time), received ? Date.parse(received) : Infinity);
 }
 
 /** Why a newest reading says nothing about now, or null. */
 export function whyDoubted(latest, device, now) {
   if (!latest) return "never_seen";
-  const { value, flag, time, received } = latest;
+  const { value, flag } = latest;
   if (flag === MISSING || value === null || value === undefined) return "missing";
   if (flag === FAILED) return "failed";
   if (flag === NOT_EVALUATED) return "not_evaluated";
-  // A clock that runs ahead must not make an old reading look fresh.
-  const seen = Math.min(Date.parse(time), received ? Date.parse(received) : Infinity);
-  return now - seen > device.unknown_after_s * 1_000 ? "stale" : null;
+  return ageMs(latest, now) > device.unknown_after_s * 1_000 ? "stale" : null;
 }
 
 /** "working" (blade down and moving), "deadhead", or "stopped". */
