@@ -60,7 +60,7 @@ def test_panels_of_a_town_without_readings_are_no_error_and_claim_nothing(towns,
         if panel["targets"][0]["format"] == "time_series":
             assert rows == [], title
     ponds = answer(towns["kawabe"], "ponds", "いまの池 · Ponds now")
-    assert [row["通信 · link"] for row in ponds] == ["unknown"] * 6
+    assert [row["通信 · link"] for row in ponds] == ["不明 · unknown"] * 6
     plows = answer(towns["kawabe"], "snow", "車両 · Vehicles")
     assert [row["状態 · state"] for row in plows] == ["不明 · unknown"] * 5
     [silent] = answer(towns["kawabe"], "flood", "通信のないセンサー · Sensors without link")
@@ -88,7 +88,7 @@ def test_a_silent_sensor_has_no_value_and_is_counted(towns):
     dry = rows["銀座通り 浸水深計"]  # its last word was 0.0: that is not known to be so now
     assert dry["値 · value"] is None
     assert dry["観測 · measured"] is None
-    assert dry["通信 · link"] == "silent"
+    assert dry["通信 · link"] == "通信なし · silent"
     assert rows["駅西地下道 浸水深計"]["値 · value"] == pytest.approx(0.12)
     [counted] = answer(towns["kawabe"], "flood", "通信のないセンサー · Sensors without link")
     assert counted == {"不明 · unknown": 2}
