@@ -123,7 +123,8 @@ class Batch:
     """Everything that a number of messages say.
 
     `heard` maps each device that sent something acceptable to its town and its newest received
-    time; `probes` are the test publishes (nonce, town).
+    time; `probes` are the test publishes (nonce, town); `routers` are by device the network
+    gateways that heard its newest message, where that says so.
     """
 
     messages: Sequence[Message]
@@ -132,3 +133,4 @@ class Batch:
     refused: list[Refused]
     heard: dict[int, tuple[int, int]]
     probes: list[tuple[str, int]]
+    routers: dict[int, list[str]] = field(default_factory=dict)

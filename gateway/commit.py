@@ -18,10 +18,11 @@ from gateway.links import Links
 from gateway.positions import columns as position_columns
 from gateway.quarantine import Quarantine
 from gateway.recent import Recent
+from gateway.routers import Routers
 from gateway.sift import Sifted, sift
 from gateway.standing import Standing
 from store import clocks as clock_rows
-from store import fleet, ingest, ledger, unsettled
+from store import fleet, ingest, ledger, routers, unsettled
 from store.database import Connection, Database
 from store.evidence import Before, before_each
 from store.ingest import Observations, Positions, States
@@ -68,6 +69,7 @@ class Committer:
         self._recent = Recent()
         self._recent_positions = Recent(1 << 16)
         self._leads = LeadWatch()
+        self._routers = Routers()
 
     def forget(self) -> None:
         """Forget what was stored: the database decides from now on."""
@@ -116,6 +118,8 @@ class Committer:
             clock_rows.count(conn, faults)
             leads = self._leads.due(work.sifted.rows, positions, standing.registry)
             clock_rows.write_leads(conn, leads)
+            heard_by = self._routers.due(batch)
+            routers.heard(conn, heard_by)
             if batch.probes:
                 ingest.see_probes(conn, batch.probes)
             work.notify(positions, links)
@@ -123,6 +127,7 @@ class Committer:
         # From here on it is stored.
         self._links.committed(heard)
         self._leads.committed(leads)
+        self._routers.committed(heard_by)
         rows = work.sifted.rows
         self._recent.remember(work.sifted.datastream_id, rows.time_ms, rows.value)
         self._recent_positions.remember(positions.device_id, positions.time_ms, positions.lat)

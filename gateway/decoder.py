@@ -54,6 +54,7 @@ class Decoder:
         refused: list[Refused] = []
         heard: dict[int, tuple[int, int]] = {}
         probes: list[tuple[str, int]] = []
+        routers: dict[int, list[str]] = {}
         for message in messages:
             length, fixes, nonces = len(lists.sensor), len(positions), len(probes)
             if length >= most:
@@ -61,7 +62,7 @@ class Decoder:
             device: Device | None = None
             try:
                 device = registry.route(message)
-                self._take(message, device, lists, positions, probes)
+                named = self._take(message, device, lists, positions, probes)
             except RefusedReadingError as error:
                 lists.truncate(length)
                 del positions[fixes:], probes[nonces:]
@@ -75,10 +76,13 @@ class Decoder:
                 )
             else:
                 heard[device.device_id] = (device.tenant_id, message.received_ms)
+                if named:
+                    routers[device.device_id] = named
                 lists.counts.append(len(lists.sensor) - length)
         taken = messages[: len(lists.counts)]
         received = np.fromiter((m.received_ms for m in taken), np.int64, len(taken))
-        return Batch(taken, Rows.of(lists, received), positions, refused, heard, probes)
+        rows = Rows.of(lists, received)
+        return Batch(taken, rows, positions, refused, heard, probes, routers)
 
     def _take(
         self,
@@ -87,8 +91,8 @@ class Decoder:
         lists: RowLists,
         positions: list[Position],
         probes: list[tuple[str, int]],
-    ) -> None:
-        """Append what one message says."""
+    ) -> list[str] | None:
+        """Append what one message says; return the network gateways that heard it."""
         readings = self._readings(message, device)
         clock = self._clock_of(device)
         streams, received_ms = device.streams, message.received_ms
@@ -124,6 +128,7 @@ class Decoder:
                 positions.append(_position(device, fix, time_ms, received_ms, seq, marks))
             elif not measured or reading.probe is not None:
                 probes.append((_probe_of(reading), device.tenant_id))
+        return readings[0].routers if readings else None
 
     def _clock_of(self, device: Device) -> "_Clock":
         clock = self._clocks.get(device.device_id)

@@ -29,22 +29,42 @@ def make_partitions(conn: Connection, months_ahead: int = 3) -> int:
 
 
 def apply(conn: Connection, retention: Retention) -> dict[str, int]:
-    """Delete what is older than it is kept; returns rows (readings: partitions or chunks)."""
+    """Delete what is older than it is kept; returns rows (readings: partitions or chunks).
+
+    Readings wait until no settlement needs them: `wait_for_settlement_of` then says of how many
+    datastreams.
+    """
     gone = {
         "quarantine": _prune(conn, "prune_quarantine", retention.quarantine_days),
         "quarantine_overflow": _prune(conn, "prune_overflow", retention.quarantine_days),
         "outbox": _prune(conn, "prune_outbox", retention.outbox_days),
         "sequences": _prune(conn, "prune_sequences", retention.sequence_days),
         "conflicts": _prune(conn, "prune_conflicts", retention.conflict_days),
+        "routers": conn.execute(_SQL["prune_routers"]).rowcount,
         "probes": conn.execute(_SQL["prune_probes"]).rowcount,
     }
     if retention.readings_days is not None:
-        parameters = {"days": retention.readings_days}
-        [[dropped]] = conn.execute(_SQL["drop_readings"], parameters).fetchall()
-        gone["reading_partitions"] = int(dropped)
-        [[revisions]] = conn.execute(_SQL["drop_revisions"], parameters).fetchall()
-        gone["flag_revisions"] = int(revisions)
+        gone |= _drop_readings(conn, retention.readings_days)
+    gone["checkpoints"] = conn.execute(_SQL["thin_checkpoints"]).rowcount
     return gone
+
+
+def _drop_readings(conn: Connection, days: int) -> dict[str, int]:
+    """Delete old readings, unless alerts that are still to be decided on need them.
+
+    Then that is asked for, and the next time is soon enough.
+    """
+    [[oldest]] = conn.execute(_SQL["oldest"], {"days": days}).fetchall()
+    parameters = {"oldest": oldest}
+    conn.execute(_SQL["demand_checkpoints"], parameters)
+    [[needed]] = conn.execute(_SQL["still_needed"], parameters).fetchall()
+    if needed:
+        return {"reading_partitions": 0, "wait_for_settlement_of": int(needed)}
+    conn.execute(_SQL["close_silent"], parameters)
+    conn.execute(_SQL["set_horizon"], parameters)
+    [[dropped]] = conn.execute(_SQL["drop_readings"], parameters).fetchall()
+    [[revisions]] = conn.execute(_SQL["drop_revisions"], {"days": days}).fetchall()
+    return {"reading_partitions": int(dropped), "flag_revisions": int(revisions)}
 
 
 def _prune(conn: Connection, name: str, days: int) -> int:

@@ -6,7 +6,8 @@ Things Stack leave out what is zero or empty: an absent frame counter is frame 0
 
 import base64
 import binascii
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -26,6 +27,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Of a decoded object: how deep it may be nested and how many values it may hold.
 _DEPTH = 5
 _VALUES = 500
+# What a network gateway may be called, and how many of them are kept of one message.
+_NAME = re.compile(r"[!-~]{1,64}")
+_ROUTERS = 32
 
 
 class _Reception(msgspec.Struct, gc=False):
@@ -35,6 +39,23 @@ class _Reception(msgspec.Struct, gc=False):
     snr: float = 0.0
     loRaSNR: float = 0.0  # noqa: N815 - ChirpStack v3's name
     time: datetime | None = None
+    gatewayId: str = ""  # noqa: N815 - ChirpStack's name
+    gatewayID: str = ""  # noqa: N815 - v3's name
+    gateway_ids: dict[str, Any] | None = None  # The Things Stack's
+    gweui: str = ""  # LORIOT's
+
+    @property
+    def router(self) -> str:
+        """The network gateway's name; its EUI where it is given."""
+        ids = self.gateway_ids or {}
+        return str(
+            self.gatewayId
+            or self.gatewayID
+            or self.gweui
+            or ids.get("eui")
+            or ids.get("gateway_id")
+            or ""
+        )
 
 
 class _ChirpStack(msgspec.Struct, gc=False):
@@ -70,12 +91,22 @@ class _Loriot(msgspec.Struct, gc=False):
     gws: list[_Reception] = []
 
 
+class _Lrr(msgspec.Struct, gc=False):
+    Lrrid: str = ""
+
+
+class _Lrrs(msgspec.Struct, gc=False):
+    Lrr: list[_Lrr] = []
+
+
 class _ThingParkUplink(msgspec.Struct, gc=False):
     Time: datetime
     FCntUp: Sequence = 0
     payload_hex: str = ""
     LrrRSSI: float | None = None
     LrrSNR: float | None = None
+    Lrrid: str = ""
+    Lrrs: _Lrrs = msgspec.field(default_factory=_Lrrs)
 
 
 class _ThingPark(msgspec.Struct, gc=False):
@@ -91,6 +122,7 @@ class Uplink(msgspec.Struct, gc=False):
     object: dict[str, Any] | None = None
     rssi: float | None = None
     snr: float | None = None
+    routers: list[str] | None = None
 
 
 _chirpstack = msgspec.json.Decoder(_ChirpStack)
@@ -114,6 +146,7 @@ def chirpstack(payload: bytes) -> Uplink:
         event.object,
         heard.rssi if heard else None,
         (heard.snr or heard.loRaSNR) if heard else None,
+        _routers(one.router for one in event.rxInfo),
     )
 
 
@@ -131,6 +164,7 @@ def the_things_stack(payload: bytes) -> Uplink:
         uplink.decoded_payload,
         heard.rssi if heard else None,
         heard.snr if heard else None,
+        _routers(one.router for one in uplink.rx_metadata),
     )
 
 
@@ -147,6 +181,7 @@ def loriot(payload: bytes) -> Uplink:
         None,
         message.rssi if heard is None else heard.rssi,
         message.snr if heard is None else heard.snr,
+        _routers(one.router for one in message.gws),
     )
 
 
@@ -160,6 +195,7 @@ def thingpark(payload: bytes) -> Uplink:
         None,
         uplink.LrrRSSI,
         uplink.LrrSNR,
+        _routers([uplink.Lrrid, *(one.Lrrid for one in uplink.Lrrs.Lrr)]),
     )
 
 
@@ -200,7 +236,7 @@ def decode(server: str, model: str, payload: bytes) -> list[Report]:
         reports = RAW[model](model, uplink.raw)
     now = reports[0]
     # What the device had kept has its own time; the frame's number says nothing of its order.
-    now.ts_ms, now.seq = uplink.ts_ms, uplink.seq
+    now.ts_ms, now.seq, now.routers = uplink.ts_ms, uplink.seq, uplink.routers
     if now.measures and uplink.rssi is not None:
         now.measures.append(Measure("lora_rssi", uplink.rssi))
         now.measures.append(Measure("lora_snr", uplink.snr))
@@ -244,6 +280,12 @@ def _scalar(value: Any) -> Scalar:
 
 def _best(receptions: list[_Reception]) -> _Reception | None:
     return max(receptions, key=lambda one: one.rssi, default=None)
+
+
+def _routers(names: Iterable[str]) -> list[str] | None:
+    """Names of network gateways as we keep them: in lower case, each once."""
+    found = sorted({name.lower() for name in names if _NAME.fullmatch(name)})
+    return found[:_ROUTERS] or None
 
 
 def _milliseconds(moment: datetime) -> int:

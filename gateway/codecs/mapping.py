@@ -226,6 +226,7 @@ class Mapping:
                         m or None,
                         _fix(fix) if fix else None,
                         age_ms=report.age_ms,
+                        routers=report.routers,
                     )
                 )
         if unknown and not readings and not ignored:

@@ -11,6 +11,9 @@ Milliseconds = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 # Wide enough for any fault worth keeping (a flag tells), narrow enough for a `real` column.
 MEASURE_LIMIT = 1e6
 Measure = Annotated[float, msgspec.Meta(ge=-MEASURE_LIMIT, le=MEASURE_LIMIT)]
+# A network gateway's EUI, or what a network calls it.
+Router = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[!-~]+$")]
+Routers = Annotated[list[Router], msgspec.Meta(max_length=32)]
 
 
 class Fix(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -28,7 +31,8 @@ class Reading(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """What a device measured at one time, property by property.
 
     `ts` is the phenomenon time; a device without a clock may say with `age_ms` how long before
-    the message was sent it measured. With both, `ts` counts.
+    the message was sent it measured. With both, `ts` counts. `routers` are the network gateways
+    that heard the message: a bridge may name them too.
     """
 
     ts: Milliseconds | None = None
@@ -37,3 +41,4 @@ class Reading(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     fix: Fix | None = None
     probe: Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[!-~]+$")] | None = None
     age_ms: Milliseconds | None = None
+    routers: Routers | None = None

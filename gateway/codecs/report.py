@@ -31,12 +31,15 @@ class Report:
         Where it says instead how long before its reception it was measured.
     seq
         The sender's sequence number.
+    routers
+        The network gateways that heard the message, as the network server names them.
     """
 
     measures: list[Measure] = field(default_factory=list)
     ts_ms: int | None = None
     age_ms: int | None = None
     seq: int | None = None
+    routers: list[str] | None = None
 
 
 def measures(values: dict[str, Scalar]) -> list[Measure]:

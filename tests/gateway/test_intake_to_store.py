@@ -155,3 +155,24 @@ def test_the_same_works_against_mosquitto(mosquitto_town):
     device.publish({"ts": NOW_MS + 1000, "seq": 8, "m": {"depth_m": 0.013}})
     town.start()
     town.wait_for(COUNT, 2)
+
+
+def test_network_gateways_that_heard_a_device_are_written_down_rarely(town):
+    """A bridge may name them as well as a network server; names that cannot be are refused."""
+    town.start()
+    device = town.device()
+    heard = "select router, heard_at from device_router order by router"
+    device.publish({"ts": NOW_MS, "m": {"depth_m": 0.01}, "routers": ["roof", "hill", "roof"]})
+    town.wait_for(COUNT, 1)
+    first = town.rows(heard)
+    assert [name for name, _ in first] == ["hill", "roof"]
+    device.publish({"ts": NOW_MS + 1000, "m": {"depth_m": 0.01}, "routers": ["roof", "bridge"]})
+    many = [f"n{i}" for i in range(32)]
+    device.publish({"ts": NOW_MS + 2000, "m": {"depth_m": 0.01}, "routers": many})
+    device.publish({"ts": NOW_MS + 3000, "m": {"depth_m": 0.01}, "routers": ["no name"]})
+    device.publish({"ts": NOW_MS + 4000, "m": {"depth_m": 0.01}})
+    town.wait_for(COUNT, 4)
+    rows = town.rows(heard)
+    assert len(rows) == 32  # names come from outside: what is kept has an end
+    assert set(first) < set(rows)  # those that are known are not written again
+    assert town.value("select count(*) from quarantine") == 1

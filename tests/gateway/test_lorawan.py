@@ -174,3 +174,56 @@ def test_kept_records_have_their_own_time_and_no_number():
         (1665561758000, None, {"water_level": 3}),
         (1665561759000, None, {"water_level": -3}),
     ]
+
+
+@pytest.mark.parametrize(
+    ("server", "model", "payload"),
+    [
+        (
+            "chirpstack", "",
+            {"deviceInfo": {}, "object": {"a": 1}, "rxInfo": [
+                {"gatewayId": "FCC23D"}, {"gatewayID": "b827eb"}, {"rssi": -90},
+            ]},
+        ),
+        (
+            "tts", "",
+            {"uplink_message": {"decoded_payload": {"a": 1}, "rx_metadata": [
+                {"gateway_ids": {"gateway_id": "roof", "eui": "FCC23D"}},
+                {"gateway_ids": {"gateway_id": "b827eb"}}, {"gateway_ids": {}},
+            ]}},
+        ),
+        (
+            "loriot", "milesight/em500-swl",
+            {"cmd": "gw", "ts": 1, "data": EM500.hex(), "gws": [
+                {"gweui": "FCC23D"}, {"gweui": "B827EB"}, {"gweui": "b827eb"},
+            ]},
+        ),
+    ],
+)  # fmt: skip
+def test_an_uplink_says_which_network_gateways_heard_it(server, model, payload):
+    report = read(server, model, payload)[0]
+    assert report.routers == ["b827eb", "fcc23d"]
+
+
+def test_names_that_cannot_be_are_no_network_gateways():
+    for heard in ([], [{"gatewayId": "no such name"}, {"gatewayId": "x" * 65}]):
+        uplink = {"deviceInfo": {}, "object": {"a": 1}, "rxInfo": heard}
+        assert read("chirpstack", "", uplink)[0].routers is None
+
+
+@pytest.mark.parametrize(
+    ("name", "router"),
+    [
+        ("chirpstack_v4/", "fcc23dfffe2e72ed"),
+        ("the_things_stack_v3/", "b827ebfffe9f2da9"),
+        ("thingpark/", "100019d4"),
+    ],
+)
+def test_recorded_uplinks_name_their_network_gateway(name, router):
+    uplinks = [one for one in UPLINKS if one.startswith(name)]
+    found = [
+        read(SERVERS[name[:-1]], model_of(one), UPLINKS[one]["uplink"].encode())[0].routers
+        for one in uplinks
+    ]
+    assert [router] in found
+    assert None not in found
