@@ -7,6 +7,16 @@ import cbor2
 from tests.gateway.conftest import NOW_MS
 from tests.gateway.test_lorawan import CHIRPSTACK, TTS
 from tests.gateway.test_nmea import GGA, RMC
+from tests.gateway.test_sparkplug import (
+    DOUBLE,
+    INT16,
+    STRING,
+    double,
+    int_,
+    metric,
+    payload,
+    str_,
+)
 
 OBJECT = {"water_level": 3.5, "deep": {"a": [1, None, "x", True]}}
 SENML = [
@@ -72,6 +82,21 @@ FORMATS = [
         "senml-cbor",
         {"map": ENTRIES},
         [cbor2.dumps([{LABELS[key]: value for key, value in one.items()} for one in SENML])],
+    ),
+    (
+        "json",
+        {"map": ENTRIES | {"n": {"property": "msg.seq"}, "t": {"property": "msg.time_ms"},
+                           "at": {"property": "msg.time"}}},
+        [_json({"t": NOW_MS, "n": 7, "tank": {"water_level": 3}}),
+         _json([{"at": "2025-11-21T21:20:00+00:00", "water_level": 1}, {"depth_m": None}])],
+    ),
+    (
+        "sparkplug-b",
+        {"map": ENTRIES},
+        [payload(metric("Tank/water_level", ts=NOW_MS, kind=DOUBLE, value=double(12)),
+                 metric("temperature", kind=INT16, value=int_(0xFFFE)),
+                 metric("leakage_status", ts=NOW_MS - 1, kind=STRING, value=str_("leak")),
+                 metric("pressure", ts=NOW_MS - 2, null=True), seq=3)],
     ),
     ("nmea", {}, [(RMC + GGA).encode() * 3]),
     ("loriot", {"map": ENTRIES, "model": "milesight/em500-swl"}, [_json(LORIOT)]),
