@@ -1,12 +1,16 @@
 """Alerts and their transitions as the API shows them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field
 
+from api.ahead import Ahead, CrewItem, ForecastItem
+from api.doubts import DoubtItem
 from api.words import Name, finite
 from store import alerts as ledger
+from store.doubts import Doubt
 
 
 class AlertItem(BaseModel):
@@ -37,9 +41,10 @@ class AlertItem(BaseModel):
     withdrawn: bool = Field(description="Late data showed that it never was")
     merged_into: int | None = Field(description="The alert that this one turned out to be part of")
     site: str | None
+    doubts: list[DoubtItem] = Field(description="What other sensors of the place say against it")
 
     @classmethod
-    def fields_of(cls, row: ledger.Alert) -> dict[str, Any]:
+    def fields_of(cls, row: ledger.Alert, doubts: Sequence[Doubt]) -> dict[str, Any]:
         """Read the fields from a row of the ledger."""
         return {
             "id": row.alert_id,
@@ -63,12 +68,13 @@ class AlertItem(BaseModel):
             "withdrawn": row.withdrawn,
             "merged_into": row.merged_into,
             "site": row.site,
+            "doubts": [DoubtItem.of(doubt) for doubt in doubts],
         }
 
     @classmethod
-    def of(cls, row: ledger.Alert) -> Self:
-        """Build the item from a row of the ledger."""
-        return cls.model_validate(cls.fields_of(row))
+    def of(cls, row: ledger.Alert, doubts: Sequence[Doubt] = ()) -> Self:
+        """Build the item from a row of the ledger and what is said against it."""
+        return cls.model_validate(cls.fields_of(row, doubts))
 
 
 class TransitionItem(BaseModel):
@@ -104,12 +110,24 @@ class AlertWithTransitions(AlertItem):
     """An alert with its whole course."""
 
     transitions: list[TransitionItem]
+    forecast: ForecastItem | None = Field(
+        description="The next level, if anything may be said; null for an ended alert"
+    )
+    crew: CrewItem | None = Field(description="Depth when the crew arrives; null: not known")
 
     @classmethod
-    def whole(cls, row: ledger.Alert, transitions: list[ledger.Transition]) -> Self:
-        """Build it from a row of the ledger and its transitions."""
-        fields = cls.fields_of(row) | {
-            "transitions": [TransitionItem.of(each) for each in transitions]
+    def whole(
+        cls,
+        row: ledger.Alert,
+        transitions: list[ledger.Transition],
+        doubts: Sequence[Doubt],
+        ahead: Ahead,
+    ) -> Self:
+        """Build it from a row of the ledger with all that belongs to it."""
+        fields = cls.fields_of(row, doubts) | {
+            "transitions": [TransitionItem.of(each) for each in transitions],
+            "forecast": ahead.forecast,
+            "crew": ahead.crew,
         }
         return cls.model_validate(fields)
 

@@ -1,16 +1,19 @@
 """Everything that one desk needs at one moment, read in one transaction."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from api.silence import bound_s, bounds
 from api.standing import Snapshot, Standing, watching
+from detectors.forecast import TimeToThreshold
 from detectors.rules import Silence
 from store import map as town_map
 from store import rules
 from store.alerts import Alert, alerts
 from store.database import Connection
+from store.rules import RuleInForce
 from store.town_catalog import Tenant
 
 
@@ -29,6 +32,7 @@ class Desk:
 
     snapshot: Snapshot
     devices: list[Placed]
+    forecasting: Mapping[int, RuleInForce]  # by datastream: the rule of its time to threshold
 
     def of(self, *kinds: str) -> list[Placed]:
         """Return the devices of some kinds."""
@@ -36,17 +40,22 @@ class Desk:
 
 
 def desk(
-    conn: Connection, town: Tenant, now: datetime, kinds: tuple[str, ...] | None = None
+    conn: Connection,
+    town: Tenant,
+    now: datetime,
+    kinds: tuple[str, ...] | None = None,
+    code: str | None = None,
 ) -> Desk:
-    """Read the town, or its devices of some kinds, and judge each device."""
-    rows = town_map.devices(conn, kinds=kinds)
+    """Read the town, or its devices of some kinds, or one of them, and judge each device."""
+    rows = town_map.devices(conn, code=code, kinds=kinds)
     streams = streams_by_device(conn, rows)
     open_alerts: dict[str, list[Alert]] = defaultdict(list)
     for alert in alerts(conn, is_open=True):
         open_alerts[alert.device].append(alert)
+    in_force = rules.in_force(conn, now)
     snapshot = Snapshot(
         now,
-        watching(rules.in_force(conn, now)),
+        watching(in_force),
         rules.labels(conn, now),
         open_alerts,
         town.training,
@@ -62,6 +71,7 @@ def desk(
             )
             for row in rows
         ],
+        {rule.datastream_id: rule for rule in in_force if rule.kind == TimeToThreshold.kind},
     )
 
 

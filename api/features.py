@@ -1,15 +1,19 @@
 """Map layers as GeoJSON."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field
 
+from api.ahead import Ahead, CrewItem, ForecastItem
 from api.devices import LatestReading, Link, Site
+from api.doubts import DoubtItem
 from api.standing import Standing, State, UnknownReason
 from api.tracks import Part
 from api.words import Name
 from store import map as town_map
+from store.doubts import Doubt
 
 
 class Point(BaseModel):
@@ -32,6 +36,7 @@ class ShownReading(LatestReading):
     datastream: int
     property: str
     unit: str
+    derived: bool
 
 
 class DeviceProperties(BaseModel):
@@ -104,6 +109,7 @@ class DeviceProperties(BaseModel):
                     datastream=each.datastream_id,
                     property=each.property,
                     unit=each.unit,
+                    derived=each.derived,
                     **vars(latest),
                 )
                 for each in streams
@@ -112,6 +118,18 @@ class DeviceProperties(BaseModel):
             "link": Link.of(device),
             "training": standing.training,
         }
+
+
+class FloodProperties(DeviceProperties):
+    """What the map says about one flood sensor."""
+
+    forecast: ForecastItem | None = Field(
+        description="The next level, if anything may be said; never for contact sensors"
+    )
+    crew: CrewItem | None = Field(description="Depth when the crew arrives; null: not known")
+    doubts: list[DoubtItem] = Field(
+        description="What other sensors of the place say against the alert"
+    )
 
 
 class PlowProperties(DeviceProperties):
@@ -134,7 +152,7 @@ class DeviceFeature(BaseModel):
     def of(
         cls, device: town_map.Device, standing: Standing, streams: list[town_map.Latest]
     ) -> Self:
-        """Build the feature of a flood sensor or a pond probe."""
+        """Build the feature of a pond probe."""
         fields = DeviceProperties.fields_of(device, standing, streams)
         return cls(
             id=device.code,
@@ -148,6 +166,43 @@ class DeviceLayer(BaseModel):
 
     type: Literal["FeatureCollection"] = "FeatureCollection"
     features: list[DeviceFeature]
+
+
+class FloodFeature(BaseModel):
+    """A flood sensor on the map; without a known position its geometry is null."""
+
+    type: Literal["Feature"] = "Feature"
+    id: str
+    geometry: Point | None
+    properties: FloodProperties
+
+    @classmethod
+    def of(
+        cls,
+        device: town_map.Device,
+        standing: Standing,
+        streams: list[town_map.Latest],
+        ahead: Ahead,
+        doubts: Sequence[Doubt],
+    ) -> Self:
+        """Build the feature of a flood sensor."""
+        fields = DeviceProperties.fields_of(device, standing, streams) | {
+            "forecast": ahead.forecast,
+            "crew": ahead.crew,
+            "doubts": [DoubtItem.of(doubt) for doubt in doubts],
+        }
+        return cls(
+            id=device.code,
+            geometry=point(device.lat, device.lon),
+            properties=FloodProperties.model_validate(fields),
+        )
+
+
+class FloodLayer(BaseModel):
+    """Flood sensors as a GeoJSON collection."""
+
+    type: Literal["FeatureCollection"] = "FeatureCollection"
+    features: list[FloodFeature]
 
 
 class PlowFeature(BaseModel):

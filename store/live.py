@@ -7,6 +7,7 @@ from typing import Self
 from store import map as town_map
 from store.alerts import Alert, alerts_by_id
 from store.database import Database
+from store.doubts import Doubt, doubts
 
 CHANNEL = "mizumori_live"
 CONFIG_CHANNEL = "mizumori_config"
@@ -34,6 +35,7 @@ class News:
     latest: list[town_map.Latest]
     positions: list[town_map.Device]
     alerts: list[Alert]
+    doubts: dict[int, list[Doubt]]
     links: list[town_map.Device]
     device_codes: dict[int, str]
 
@@ -76,6 +78,7 @@ def news(database: Database, tenant_id: int, changes: Changes) -> News:
                 d for d in devices if d.device_id in changes.devices and d.fix_time is not None
             ],
             alerts=alerts_by_id(conn, sorted(changes.alerts)) if changes.alerts else [],
+            doubts=doubts(conn, sorted(changes.alerts)),
             links=[d for d in devices if d.device_id in changes.links],
             device_codes={d.device_id: d.code for d in devices},
         )

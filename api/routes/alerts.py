@@ -2,16 +2,21 @@
 
 # ruff: noqa: FAST003 (the dependency HasTown reads {tenant})
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
 
 from api import cursors
+from api.ahead import NOTHING, Ahead, ahead
 from api.alerts import AlertItem, AlertPage, AlertWithTransitions
+from api.desk import desk
 from api.errors import ApiError, Kind
 from api.problems import responses
-from api.town import HasTown
+from api.town import HasTown, TownAccess
 from store import alerts as ledger
+from store.database import Connection
+from store.doubts import doubts
 
 router = APIRouter(tags=["alerts"])
 STATES = {"open": True, "ended": False, "all": None}
@@ -30,11 +35,14 @@ def alerts(
     before = cursors.place(cursor) if cursor else None
     with here.transaction() as conn:
         rows = ledger.alerts(conn, is_open=STATES[state], before=before, limit=limit + 1)
+        against = doubts(conn, [row.alert_id for row in rows])
     following = None
     if len(rows) > limit:
         rows = rows[:limit]
         following = cursors.of_place(ledger.Place(rows[-1].onset, rows[-1].alert_id))
-    return AlertPage(items=[AlertItem.of(row) for row in rows], next=following)
+    return AlertPage(
+        items=[AlertItem.of(row, against.get(row.alert_id, ())) for row in rows], next=following
+    )
 
 
 @router.get(
@@ -43,9 +51,32 @@ def alerts(
 def alert(
     here: HasTown, alert_id: Annotated[int, Path(ge=1, le=2**63 - 1)]
 ) -> AlertWithTransitions:
-    """Show one alert with its transitions, also one that was withdrawn or merged."""
+    """Show one alert with its transitions, also one that was withdrawn or merged.
+
+    With what is ahead of it, as long as it is open.
+    """
     with here.transaction() as conn:
         for row in ledger.alerts_by_id(conn, [alert_id]):
-            return AlertWithTransitions.whole(row, ledger.transitions(conn, alert_id))
+            is_open = row.clear is None and not row.withdrawn and row.merged_into is None
+            return AlertWithTransitions.whole(
+                row,
+                ledger.transitions(conn, alert_id),
+                doubts(conn, [alert_id]).get(alert_id, ()),
+                _ahead(conn, here, row) if is_open else NOTHING,
+            )
     detail = f"{here.town.code} has no alert {alert_id}. It may belong to another town."
     raise ApiError(Kind.UNKNOWN_ALERT, detail)
+
+
+def _ahead(conn: Connection, here: TownAccess, row: ledger.Alert) -> Ahead:
+    now = desk(conn, here.town, datetime.now(UTC), ("flood_level",), row.device)
+    said = ahead(conn, now)
+    # Only of the datastream that the alert is about: a device may have several.
+    return next(
+        (
+            said.get(placed.device.device_id, NOTHING)
+            for placed in now.devices
+            if placed.standing.shown and placed.standing.shown.datastream_id == row.datastream_id
+        ),
+        NOTHING,
+    )

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from api import tracks as ways
+from api.ahead import NOTHING, ahead
 from api.base_map import BaseMap
 from api.desk import desk
 from api.errors import Kind
@@ -18,40 +19,55 @@ from api.features import (
     BaseLayer,
     DeviceFeature,
     DeviceLayer,
+    FloodFeature,
+    FloodLayer,
     PlowFeature,
     PlowLayer,
     TrackFeature,
     TrackLayer,
 )
 from api.problems import responses
-from api.town import HasTown, TownAccess
+from api.town import HasTown
 from api.town_lines import TownLines
 from api.words import Name
 from store import map as town_map
+from store.doubts import doubts
 
 router = APIRouter(tags=["map"])
 GEOJSON = "application/geo+json"
 MOST_POINTS = 200_000  # 100 plows, 2 hours, a fix each 4 s; about 5 MB of answer
 
 
-def _devices(here: TownAccess, *kinds: str) -> DeviceLayer:
-    with here.transaction() as conn:
-        now = desk(conn, here.town, datetime.now(UTC), kinds)
-    return DeviceLayer(
-        features=[DeviceFeature.of(p.device, p.standing, p.streams) for p in now.devices]
-    )
-
-
 @router.get("/{tenant}/map/flood", responses=responses(Kind.UNKNOWN_TOWN))
-def flood(here: HasTown) -> DeviceLayer:
-    """Show flood sensors with what they stand at."""
-    return _devices(here, "flood_contact", "flood_level")
+def flood(here: HasTown) -> FloodLayer:
+    """Show flood sensors with what they stand at, what is ahead of them, and what is doubted."""
+    with here.transaction() as conn:
+        now = desk(conn, here.town, datetime.now(UTC), ("flood_contact", "flood_level"))
+        said = ahead(conn, now)
+        shown = [p.standing.alert.alert_id for p in now.devices if p.standing.alert]
+        against = doubts(conn, shown)
+    return FloodLayer(
+        features=[
+            FloodFeature.of(
+                p.device,
+                p.standing,
+                p.streams,
+                said.get(p.device.device_id, NOTHING),
+                against.get(p.standing.alert.alert_id, ()) if p.standing.alert else (),
+            )
+            for p in now.devices
+        ]
+    )
 
 
 @router.get("/{tenant}/map/ponds", responses=responses(Kind.UNKNOWN_TOWN))
 def ponds(here: HasTown) -> DeviceLayer:
     """Show pond probes with what they stand at."""
-    return _devices(here, "pond_probe")
+    with here.transaction() as conn:
+        now = desk(conn, here.town, datetime.now(UTC), ("pond_probe",))
+    return DeviceLayer(
+        features=[DeviceFeature.of(p.device, p.standing, p.streams) for p in now.devices]
+    )
 
 
 @router.get("/{tenant}/map/plows", responses=responses(Kind.UNKNOWN_TOWN))

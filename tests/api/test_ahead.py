@@ -1,0 +1,173 @@
+"""What is said to be ahead of a flood sensor: a real flood, and when nothing is said."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from detectors.forecast import TimeToThreshold
+from firmware_sim.recording import read_recording
+from store import recent, rules
+from tests.api.seed import now
+
+FLOODS = Path(__file__).parents[1] / "data" / "nyc_street_floods_2023-09-29.csv.gz"
+SENSOR = "BK-wallabout-st-throop-ave-19qu40"  # of FloodNet NYC: 4 to 32 cm within 17 minutes
+
+
+@pytest.fixture(scope="module")
+def flood():
+    samples = [row.sample for row in read_recording(FLOODS).rows if row.device == SENSOR]
+    return [(sample.time_ms / 1000.0, sample.values["depth_m"]) for sample in samples]
+
+
+@pytest.fixture
+def stream(seed):
+    seed.link("f1", "online")
+    return seed.streams["f1", "depth_m"]
+
+
+def play(seed, stream, readings, *, rate=None, age_s=5.0):
+    """Store readings so that the last one came just now; returns what to add to their times."""
+    shift = now().timestamp() - age_s - readings[-1][0]
+    points = [(datetime.fromtimestamp(round(t + shift, 3), UTC), value) for t, value in readings]
+    seed.execute("delete from observation where datastream_id = %s", stream)
+    seed.readings(stream, points)
+    seed.latest(stream, readings[-1][1], time=points[-1][0], rate=rate)
+    return shift
+
+
+def shown(api, device="f1"):
+    return next(
+        f["properties"] for f in api.ok("/sakata/map/flood")["features"] if f["id"] == device
+    )
+
+
+def steady(rise_m, readings=20, start=0.06):
+    return [(60.0 * k, start + rise_m * k) for k in range(readings)]
+
+
+def test_what_was_said_before_a_real_crossing_and_what_came(api, seed, stream, flood):
+    crossing = next(t for t, depth in flood if depth >= 0.2)
+    said = []
+    for k in range(1, len(flood)):
+        if flood[k][0] >= crossing:
+            break
+        shift = play(seed, stream, flood[: k + 1])
+        forecast = shown(api)["forecast"]
+        if forecast is not None and forecast["level"] == 3:
+            assert forecast["label"] == {"ja": "通行止めの目安", "en": "Deep enough to close"}
+            times = [
+                forecast[name] and datetime.fromisoformat(forecast[name]).timestamp() - shift
+                for name in ("earliest", "at", "latest")
+            ]
+            said.append((forecast["reach"], flood[k][1], times))
+    # From 10 cm on, six minutes before it came; "expected" from 17 cm on.
+    assert [reach for reach, _, _ in said] == ["may", "may", "may", "expected", "expected"]
+    assert said[0][1] == pytest.approx(0.105, abs=0.001)
+    for _, _, (earliest, at, latest) in said:
+        assert earliest <= at
+        assert earliest - 1.0 <= crossing
+        assert latest is None or at <= latest
+        assert latest is None or crossing <= latest + 1.0
+    assert abs(said[-1][2][1] - crossing) < 60.0
+
+
+def test_an_open_alert_is_told_of_the_level_above_it(api, seed, stream, flood):
+    play(seed, stream, flood[:8])
+    seed.execute("update site set crew_minutes = 10")
+    alert = seed.alert(stream, level=2, peak=0.19)
+    view, detail = shown(api), api.ok(f"/sakata/alerts/{alert}")
+    assert view["forecast"]["reach"] == "expected"
+    assert detail["forecast"]["level"] == view["forecast"]["level"] == 3
+    assert view["crew"]["minutes"] == detail["crew"]["minutes"] == 10
+    assert view["crew"]["low_m"] < view["crew"]["depth_m"] < view["crew"]["high_m"]
+    then = next(depth for t, depth in flood if t >= flood[7][0] + 605)
+    assert then > 0.3
+    assert view["crew"]["low_m"] <= then <= view["crew"]["high_m"]
+
+
+def test_an_ended_alert_and_the_list_are_told_of_nothing_ahead(api, seed, stream, flood):
+    play(seed, stream, flood[:8])
+    alert = seed.alert(stream, clear=now() - timedelta(minutes=1))
+    detail = api.ok(f"/sakata/alerts/{alert}")
+    assert (detail["forecast"], detail["crew"]) == (None, None)
+    [item] = api.ok("/sakata/alerts", state="ended")["items"]
+    assert "forecast" not in item
+
+
+def test_standing_water_has_no_forecast_but_a_depth_for_the_crew(api, seed, stream):
+    play(seed, stream, [(60.0 * k, 0.12 + 0.001 * (k % 3)) for k in range(25)], rate=0.0)
+    view = shown(api)
+    assert view["forecast"] is None
+    assert view["crew"]["depth_m"] == pytest.approx(0.12, abs=0.02)
+    assert 0.0 <= view["crew"]["low_m"] < 0.12 < view["crew"]["high_m"] < 0.3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda seed: seed.link("f1", "silent"),
+        lambda seed: seed.state("f1", "maintenance"),
+        lambda seed: seed.execute("update latest set flag = 4"),
+        lambda seed: seed.execute("delete from rule where code = 'street-forecast'"),
+        lambda seed: seed.execute("delete from rule where kind = 'threshold'"),
+    ],
+    ids=("silent", "maintenance", "failed", "rule off", "no levels"),
+)
+def test_nothing_is_said_of_what_is_not_known(api, seed, stream, flood, change):
+    play(seed, stream, flood[:8])
+    assert shown(api)["forecast"]
+    change(seed)
+    view = shown(api)
+    assert (view["forecast"], view["crew"]) == (None, None)
+
+
+def test_a_site_without_a_crew_time_or_one_beyond_the_horizon_has_no_depth(
+    api, seed, stream, flood
+):
+    play(seed, stream, flood[:8])
+    for minutes in (None, 45):
+        seed.execute("update site set crew_minutes = %s", minutes)
+        view = shown(api)
+        assert view["forecast"]
+        assert view["crew"] is None
+    with seed.database.transaction() as conn:
+        rules.save(
+            conn, seed.town.tenant_id, "street-forecast", kind="time_to_threshold",
+            observed_property="depth_m", params=TimeToThreshold(horizon_s=3600.0).to_params(),
+            device_kind="flood_level", site_kinds=["street", "underpass"],
+        )  # fmt: skip
+    assert shown(api)["crew"]["minutes"] == 45
+
+
+def test_contacts_and_dry_or_falling_streets_are_not_read(api, seed, stream, flood, monkeypatch):
+    contact = seed.streams["c1", "depth_m"]
+    seed.link("c1", "online")
+    play(seed, contact, [(60.0 * k, 0.1 if k > 5 else 0.0) for k in range(20)])
+    dry = [(60.0 * k, 0.004) for k in range(20)]
+    play(seed, stream, dry, rate=0.3)
+
+    asked, since = [], recent.since
+
+    def read(conn, ids, start):
+        asked.extend(ids)
+        return since(conn, ids, start)
+
+    monkeypatch.setattr(recent, "since", read)
+    assert shown(api, "c1")["forecast"] is None
+    assert shown(api)["forecast"] is None
+    play(seed, stream, steady(-0.001, start=0.04), rate=-0.06)
+    assert shown(api)["crew"] is None
+    assert asked == []
+    play(seed, stream, flood[:8], rate=2.0)
+    assert shown(api)["forecast"]
+    assert asked == [stream]
+
+
+def test_a_reading_that_failed_is_not_followed(api, seed, stream, flood):
+    shift = play(seed, stream, flood[:8])
+    before = shown(api)
+    time = datetime.fromtimestamp(round(flood[6][0] + 20.0 + shift, 3), UTC)
+    seed.readings(stream, [(time, 9.99)], flag=4)
+    seed.readings(stream, [(time + timedelta(seconds=1), float("nan"))], flag=9)
+    assert shown(api)["forecast"] == before["forecast"]
