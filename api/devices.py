@@ -19,6 +19,7 @@ BEHIND_S = 120.0
 DRIFTING_S_PER_DAY = 10.0
 
 LinkState = Literal["online", "offline", "silent", "unknown"]
+LinkReason = Literal["silence", "router_outage", "gateway_outage"]
 
 
 class Link(BaseModel):
@@ -27,6 +28,12 @@ class Link(BaseModel):
     state: LinkState = Field(description="unknown: nothing was ever heard of it")
     since: datetime | None
     last_received: datetime | None
+    reason: LinkReason | None = Field(
+        description="Why it is silent or unknown: it alone says nothing; the network gateway "
+        "(`router`) is out, with all devices behind it; ours was, and may be. null: it is heard, "
+        "has said that it goes, or never was heard"
+    )
+    router: str | None = Field(description="The network gateway that is out; else null")
 
     @classmethod
     def of(cls, row: town_map.Device) -> Self:
@@ -36,8 +43,16 @@ class Link(BaseModel):
                 "state": row.link_state or "unknown",
                 "since": row.link_since,
                 "last_received": row.last_received,
+                "reason": _link_reason(row),
+                "router": row.link_router,
             }
         )
+
+
+def _link_reason(row: town_map.Device) -> LinkReason | None:
+    if row.link_state == "silent":
+        return "silence" if row.link_router is None else "router_outage"
+    return "gateway_outage" if row.link_state == "unknown" and row.last_received else None
 
 
 class Site(BaseModel):

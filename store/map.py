@@ -40,6 +40,7 @@ class Device:
     link_state: str | None
     link_since: datetime | None
     last_received: datetime | None
+    link_router: str | None  # the network gateway to whose outage its silence is put down
     fix_time: datetime | None
     fix_received: datetime | None
     fix_lat: float | None

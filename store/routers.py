@@ -68,6 +68,11 @@ def outages(conn: Connection) -> dict[tuple[int, str], Outage]:
     return {(row.tenant_id, row.router): row for row in rows}
 
 
+def out(conn: Connection) -> list[tuple[str, datetime]]:
+    """List the town's routers that are out, and when something was last heard through them."""
+    return [(name, since) for name, since in conn.execute(_SQL["out"]).fetchall()]
+
+
 def begin(
     conn: Connection, tenant_id: int, router: str, since: datetime, told_at: datetime
 ) -> None:

@@ -15,7 +15,7 @@ from api.problems import responses
 from api.standing import Standing
 from api.town import HasAccess, HasTown
 from api.words import Name
-from store import town_catalog
+from store import routers, town_catalog
 
 router = APIRouter(tags=["towns"])
 
@@ -76,6 +76,14 @@ class SilentDevice(BaseModel):
     link: Link
 
 
+class RouterOut(BaseModel):
+    """A network gateway (LoRaWAN router) that is out, with the devices that it leaves silent."""
+
+    router: str
+    since: datetime = Field(description="When something was last heard through it")
+    devices: list[str]
+
+
 class Overview(BaseModel):
     """What a desk sees first."""
 
@@ -86,6 +94,10 @@ class Overview(BaseModel):
     plow: Counts
     open_alerts: int
     silent_devices: list[SilentDevice]
+    routers_out: list[RouterOut] = Field(
+        description="One outage each, instead of one of each device; these are among "
+        "silent_devices too, with the router in their link"
+    )
 
 
 @router.get("/towns", responses=responses())
@@ -100,6 +112,7 @@ def overview(here: HasTown) -> Overview:
     """Count devices per desk by state; list open alerts and active devices that are not heard."""
     with here.transaction() as conn:
         now = desk(conn, here.town, datetime.now(UTC))
+        out = routers.out(conn)
     return Overview(
         time=now.snapshot.now,
         training=here.town.training,
@@ -115,5 +128,13 @@ def overview(here: HasTown) -> Overview:
             )
             for each in now.devices
             if each.device.state == "active" and each.device.link_state != "online"
+        ],
+        routers_out=[
+            RouterOut(
+                router=router,
+                since=since,
+                devices=[e.device.code for e in now.devices if e.device.link_router == router],
+            )
+            for router, since in out
         ],
     )

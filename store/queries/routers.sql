@@ -30,6 +30,10 @@ where o.over_at is null or exists (
 )
 order by o.tenant_id, o.router, o.router_outage_id desc;
 
+-- name: out
+-- Of the town that asks.
+select router, since from router_outage where over_at is null order by since, router;
+
 -- name: begin
 insert into router_outage (tenant_id, router, since, told_at)
 values (%(tenant_id)s, %(router)s, %(since)s, %(told_at)s);

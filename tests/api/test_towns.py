@@ -1,5 +1,7 @@
 """Towns are listed, and each sees only its own."""
 
+from jobs.silence import SilenceWatch
+from store.database import Database
 from tests.api.seed import ago, now
 
 
@@ -132,3 +134,58 @@ def test_refused_messages_are_paged_newest_first(api, seed):
         f"\\xff{n}" for n in (4, 3, 2, 1, 0)
     ]
     assert rest["next"] is None
+
+
+def test_behind_a_router_that_is_out_nothing_is_called_wet_or_dry(api, seed):
+    """Told once; what stood under water stays an alert, what was dry is unknown, none is safe."""
+    seed.execute(
+        "insert into intake (tenant_id, partition_no, epoch, listening_since, beat_at)"
+        " values (%s, 0, 1, now() - interval '1 day', now())",
+        seed.town.tenant_id,
+    )
+    wet, dry = seed.streams["f1", "depth_m"], seed.streams["c1", "depth_m"]
+    for code, stream, value in (("f1", wet, 0.21), ("c1", dry, 0.0)):
+        seed.link(code, "online")
+        seed.latest(stream, value)
+        seed.execute(
+            "insert into device_router select device_id, tenant_id, 'roof', now() from device"
+            " where code = %s",
+            code,
+        )
+    raised = seed.alert(wet, level=2)
+    with Database(seed.database.dsn, name="watch") as jobs:
+        watch = SilenceWatch(jobs, outage_after_s=60)
+
+        def shown():
+            watch.look()
+            features = api.ok("/sakata/map/flood")["features"]
+            by_code = {f["id"]: f["properties"] for f in features}
+            return [
+                (p["state"], p["level"], p["unknown_reason"], p["link"]["reason"])
+                for p in (by_code["f1"], by_code["c1"])
+            ]
+
+        assert shown() == [("alert", 2, None, None), ("normal", 0, None, None)]
+        assert api.ok("/sakata/overview")["routers_out"] == []
+        long_ago = "now() - interval '1 hour'"
+        seed.execute(
+            f"update link_state set since = {long_ago}, last_received_time = {long_ago}"
+            " where state = 'online'"
+        )
+        assert shown() == [
+            ("alert", 2, "silent", "router_outage"),
+            ("unknown", None, "silent", "router_outage"),
+        ]
+        view = api.ok("/sakata/overview")
+        assert [(o["router"], o["devices"]) for o in view["routers_out"]] == [
+            ("roof", ["c1", "f1"])
+        ]
+        links = {one["device"]: one["link"] for one in view["silent_devices"]}
+        assert links["f1"]["router"] == links["c1"]["router"] == "roof"
+        assert view["flood"]["normal"] == 0
+        assert api.ok(f"/sakata/alerts/{raised}")["state"] == "open"  # silence ends no alert
+        # One is heard again: the other is not, and is not what it was.
+        seed.link("c1", "online")
+        assert shown()[0] == ("alert", 2, "silent", "router_outage")
+        assert shown()[1] == ("normal", 0, None, None)
+        assert api.ok("/sakata/overview")["routers_out"] == []

@@ -84,6 +84,15 @@ ROWS = [
     ),
     "insert into quarantine_overflow values (%(tenant)s, 'c', now(), 'r', 1)",
     (
+        "insert into clock_lead (device_id, tenant_id, window_at, lead_s)"
+        " values (%(device)s, %(tenant)s, now(), 0)"
+    ),
+    "insert into device_router values (%(device)s, %(tenant)s, 'roof', now())",
+    (
+        "insert into router_outage (tenant_id, router, since, told_at)"
+        " values (%(tenant)s, 'roof', now(), now())"
+    ),
+    (
         "insert into flag_revision (datastream_id, phenomenon_time, flag, evaluated)"
         " values (%(stream)s, '2026-03-01T07:00Z', 3, 1)"
     ),
