@@ -3,27 +3,25 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from deploy.broker.mqtt_client import Login, MqttAddress, publish
 from deploy.settings import Settings
-from gateway.codecs import native
+from gateway.codecs import native, sparkplug
 from gateway.codecs.reading import Reading
-from gateway.decoder import Decoder
-from gateway.intake import Message
+from gateway.errors import RefusedReadingError
+from gateway.foresight import Foresight
 from gateway.quarantine import QUARANTINE_BYTES
 from gateway.registry import Registry, load
-from store import broker_accounts, quarantine
+from gateway.sparkplug.host import Host
+from gateway.sparkplug.topic import Address
+from store import births, broker_accounts, quarantine
 from store.database import Database
 from store.errors import RefusedError
 from store.fleet import milliseconds
 from store.quarantine import Refused
 from store.town_catalog import Tenant
-
-if TYPE_CHECKING:
-    from gateway.intake import Intake
 
 PAGE = 200
 
@@ -44,12 +42,12 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class _Source:
-    """Where a message is taken to come from: a town, outside of any partition."""
+class _Present:
+    """What is known now, by which messages are judged again."""
 
-    tenant_id: int
-    partition_no: None = None
-    partitions: int = 1
+    registry: Registry
+    foresight: Foresight
+    host: Host
 
 
 def replay(
@@ -82,10 +80,10 @@ def replay(
     """
     outcome = Outcome(dry=dry)
     address = MqttAddress(settings.broker.host, settings.broker.port, settings.broker.tls_ca)
-    decoder = Decoder(settings.gateway)
     after = 0
     with database.transaction() as conn:
-        registry = load(conn)
+        present = _Present(load(conn), Foresight(settings.gateway), Host())
+        present.host.restore(births.births(conn, town.tenant_id))
         accounts = broker_accounts.list_accounts(conn)
     account = next((one for one in accounts if one.tenant_id == town.tenant_id), None)
     if account is None:
@@ -95,7 +93,7 @@ def replay(
         after = page[-1].quarantine_id
         good = {}
         for entry in page:
-            payload = _mended(entry, town, registry, decoder, outcome)
+            payload = _mended(entry, town, present, outcome)
             if payload is not None:
                 good[entry.quarantine_id] = (_topic(town, entry), payload)
         if good and not dry:
@@ -126,28 +124,31 @@ def _topic(town: Tenant, entry: Refused) -> str:
     return f"mz/v1/{town.code}/d/{entry.device_code}/up"
 
 
-def _mended(
-    entry: Refused, town: Tenant, registry: Registry, decoder: Decoder, outcome: Outcome
-) -> bytes | None:
+def _mended(entry: Refused, town: Tenant, present: _Present, outcome: Outcome) -> bytes | None:
     """Return what to publish; None, and why in the outcome, if it would be refused again."""
-    if entry.device_code is None or not entry.topic.endswith("/up"):
+    address = Address.parse(entry.topic)
+    if entry.device_code is None or not (address or entry.topic.endswith("/up")):
         outcome.refused["it came on no topic of a device's readings"] += 1
         return None
     if len(entry.payload) >= QUARANTINE_BYTES:
         outcome.refused["only its beginning was kept: send it again from its source"] += 1
         return None
+    payload = entry.payload
+    if address is not None:
+        try:
+            payload = present.host.resolve(address, sparkplug.parse(payload)) or b""
+        except RefusedReadingError as error:
+            outcome.refused[f"{error.reason}: {error.detail}"] += 1
+            return None
     received_ms = milliseconds(entry.received_time)
-    # The decoder asks an intake only for the town and the partition.
-    source = cast("Intake", _Source(town.tenant_id))
-    message = Message(source, 0, 0, _topic(town, entry).encode(), entry.payload, received_ms)
-    batch = decoder.decode([message], registry, 1)
-    if batch.refused:
-        [refused] = batch.refused
-        outcome.refused[f"{refused.reason}: {refused.detail}"] += 1
+    topic = _topic(town, entry)
+    found = present.foresight.foresee(present.registry, town.tenant_id, topic, payload, received_ms)
+    if found.reason:
+        outcome.refused[f"{found.reason}: {found.detail}"] += 1
         return None
-    readings = registry.route(message).decode(entry.payload)
+    readings = found.readings
     if all(reading.ts is not None for reading in readings):
-        return entry.payload
+        return payload
     return native.encode_own(
         [_timed(reading, received_ms + number) for number, reading in enumerate(readings)]
     )

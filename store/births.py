@@ -22,8 +22,8 @@ class BirthRow:
     payload: bytes
 
 
-def births(conn: Connection, tenant_id: int, group_id: str) -> list[BirthRow]:
-    """Return what is kept of a group."""
+def births(conn: Connection, tenant_id: int, group_id: str | None = None) -> list[BirthRow]:
+    """Return what is kept of a group, or (None) of all groups of a town."""
     parameters = {"tenant_id": tenant_id, "group_id": group_id}
     rows = conn.execute(_SQL["births"], parameters).fetchall()
     return [BirthRow(*row) for row in rows]

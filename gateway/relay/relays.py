@@ -23,7 +23,7 @@ from gateway.quarantine import Quarantine
 from gateway.relay.host_state import HostState
 from gateway.relay.translation import SparkplugTranslator, TopicTranslator, Translated
 from gateway.settings import BrokerSettings, GatewaySettings
-from gateway.sparkplug.host import Birth, Host
+from gateway.sparkplug.host import Host
 from store import births, broker_accounts
 from store.births import BirthRow
 from store.database import Database
@@ -134,9 +134,8 @@ class Relays:
             if tenant_id not in accounts:
                 raise BrokerAwayError("the town has no account at the broker any more")
             account = accounts[tenant_id]
-            if isinstance(topics, ForeignTopic):
-                kept = []
-            else:
+            kept: list[BirthRow] = []
+            if not isinstance(topics, ForeignTopic):
                 kept = births.births(conn, tenant_id, topics.group)
         keepalive_s = self._settings.keepalive_s
         publisher = Publisher(self._broker, account, keepalive_s)
@@ -144,7 +143,7 @@ class Relays:
         if isinstance(topics, ForeignTopic):
             return _Relay(town, TopicTranslator(town, topics), publisher, None)
         host = Host()
-        host.restore(Birth(b.group_id, b.edge_id, b.device_id, bytes(b.payload)) for b in kept)
+        host.restore(kept)
         state = HostState(self._broker, account, keepalive_s)
         return _Relay(town, SparkplugTranslator(town, host), publisher, state)
 

@@ -8,6 +8,7 @@ from gateway.codecs.sparkplug import BD_SEQ, Payload
 from gateway.errors import RefusedReadingError
 from gateway.reasons import Reason
 from gateway.sparkplug.topic import Address, Kind, code_of, is_code
+from store.births import BirthRow
 
 # Sequence numbers count from 0 to 255.
 _SEQUENCE = 256
@@ -73,16 +74,16 @@ class Host:
     def __init__(self) -> None:
         self._nodes: dict[Node, _Node] = {}
 
-    def restore(self, births: Iterable[Birth]) -> None:
+    def restore(self, births: Iterable[BirthRow]) -> None:
         """Begin from births that were kept; what cannot be read of them is asked for again."""
         self._nodes.clear()
-        for birth in sorted(births, key=lambda one: one.device):
+        for birth in births:
             try:
-                payload = sparkplug.parse(birth.payload)
+                payload = sparkplug.parse(bytes(birth.payload))
             except RefusedReadingError:
                 continue
-            node = self._nodes.setdefault((birth.group, birth.edge), _Node())
-            self._learn(node, birth.device, payload)
+            node = self._nodes.setdefault((birth.group_id, birth.edge_id), _Node())
+            self._learn(node, birth.device_id, payload)
 
     def begin_again(self) -> None:
         """Expect no sequence number: what comes next may have come before."""

@@ -35,4 +35,6 @@ create table sparkplug_birth (
 
 alter table sparkplug_birth enable row level security;
 create policy sparkplug_birth_service on sparkplug_birth to mizumori_gateway using (true) with check (true);
+create policy sparkplug_birth_replay on sparkplug_birth for select to mizumori_jobs using (true);
 grant select, insert, update, delete on sparkplug_birth to mizumori_gateway;
+grant select on sparkplug_birth to mizumori_jobs;

@@ -3,8 +3,8 @@
 -- name: births
 select tenant_id, group_id, edge_id, device_id, received_time, payload
 from sparkplug_birth
-where tenant_id = %(tenant_id)s and group_id = %(group_id)s
-order by edge_id, device_id;
+where tenant_id = %(tenant_id)s and (%(group_id)s::text is null or group_id = %(group_id)s)
+order by group_id, edge_id, device_id;
 
 -- name: forget_devices
 delete from sparkplug_birth

@@ -11,11 +11,16 @@ from paho.mqtt.enums import CallbackAPIVersion
 from psycopg.types.json import Jsonb
 
 from deploy.broker.town_accounts import prepare_relay
+from deploy.quarantine_replay import replay
+from deploy.settings import Settings
 from gateway.codecs import sparkplug
 from store import operators
+from store.database import Database
+from store.town_catalog import tenants
 from tests.fixtures.broker import TOWN, wait_until
 from tests.gateway.conftest import NOW_MS
 from tests.gateway.pushing import add_operator
+from tests.gateway.test_faults import child
 from tests.gateway.test_lorawan import CHIRPSTACK
 from tests.gateway.test_sparkplug import (
     BOOLEAN,
@@ -259,3 +264,63 @@ def test_a_broker_that_is_killed_loses_nothing(town, edges, nats):
     assert town.rows("select count(*), count(distinct phenomenon_time) from observation") == [
         (101, 101)
     ]
+
+
+def test_data_that_had_no_birth_can_be_replayed_once_it_has_come(town, edges):
+    sparkplug_device(town)
+    secret = admit(town, "scada", "sparkplug-b", f"{GROUP}/#")
+    town.start()
+    edge = Edge(town.broker, "scada", secret)
+    edges.append(edge)
+    edge.publish(f"{GROUP}/DDATA/gate/tank", ddata(9, NOW_MS + 9))
+    town.wait_for("select count(*) from quarantine", 1)
+    settings = Settings(broker=town.broker_settings.model_dump())
+    for role in ("owner", "jobs"):
+        with Database(getattr(town.dsn, role), name="test-replay") as database:
+            [kawabe] = [t for t in tenants(town.owner) if t.code == TOWN]
+            outcome = replay(settings, database, kawabe)
+            assert outcome.replayed == 0
+            assert "no birth of gate_tank" in "".join(outcome.refused)
+    edge.publish(f"{GROUP}/NBIRTH/gate", nbirth())
+    edge.publish(f"{GROUP}/DBIRTH/gate/tank", dbirth())
+    town.wait_for(COUNT, 1)
+    with Database(town.dsn.jobs, name="test-replay") as database:
+        assert replay(settings, database, kawabe).replayed == 1
+    town.wait_for(COUNT, 2)
+    assert town.rows("select value from observation order by phenomenon_time") == [(0.01,), (0.02,)]
+    assert town.value("select count(*) from quarantine where replayed_at is null") == 0
+
+
+def test_gateways_that_are_killed_in_mid_stream_lose_nothing_and_double_nothing(town, edges):
+    sparkplug_device(town)
+    secret = admit(town, "scada", "sparkplug-b", f"{GROUP}/#")
+    town.start().stop()  # makes the sessions
+    running = {name: child(town, name) for name in ("a", "b")}
+    edge = Edge(town.broker, "scada", secret, listen=LISTEN)
+    edges.append(edge)
+    try:
+        wait_until(lambda: states(edge)[-1:] == [True], 30)
+        edge.publish(f"{GROUP}/NBIRTH/gate", nbirth())
+        edge.publish(f"{GROUP}/DBIRTH/gate/tank", dbirth())
+        sent = 0
+        for name in ("a", "b", "a", "b"):
+            for _ in range(100):
+                sent += 1
+                edge.client.publish(
+                    f"{GROUP}/DDATA/gate/tank", ddata((sent + 1) % 256, NOW_MS + sent), qos=1
+                )
+                time.sleep(0.005)
+            running[name].kill()
+            running[name].wait()
+            running[name] = child(town, name)
+        town.wait_for(COUNT, sent + 1, timeout_s=60)
+    finally:
+        for process in running.values():
+            process.terminate()
+        for process in running.values():
+            process.wait(20)
+    assert town.rows("select count(*), count(distinct phenomenon_time) from observation") == [
+        (sent + 1, sent + 1)
+    ]
+    assert town.value("select count(*) from quarantine") == 0
+    assert town.value("select count(*) from conflict") == 0

@@ -7,6 +7,7 @@ chapter 6, the payload's field numbers), with an encoder that shares nothing wit
 import contextlib
 import math
 import struct
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from gateway.errors import RefusedReadingError
 from gateway.reasons import Reason
 from gateway.sparkplug.host import Birth, Host
 from gateway.sparkplug.topic import Address, SparkplugGroup
+from store.births import BirthRow
 from tests.gateway.conftest import NOW_MS
 
 INT8, INT16, INT32, INT64, UINT8, FLOAT, DOUBLE, BOOLEAN, STRING = 1, 2, 3, 4, 5, 9, 10, 11, 12
@@ -271,7 +273,9 @@ def test_a_new_birth_of_the_node_forgets_those_of_its_devices():
 
 def test_births_that_were_kept_are_enough_after_a_restart():
     host = Host()
-    host.restore([Birth("g", "edge", "dev", DBIRTH), Birth("g", "edge", "", BIRTH)])
+    rows = [("", BIRTH), ("dev", DBIRTH), ("bad", b"\x08")]
+    host.restore(BirthRow(1, "g", "edge", device, datetime.now(UTC), body)
+                 for device, body in rows)  # fmt: skip
     step = host.take(*data(200, metric(alias=1, value=double(2))))
     assert (step.reason, step.rebirth, len(step.forward)) == ("", False, 1)
 
