@@ -43,7 +43,8 @@ def run_gateway(settings: Settings, name: str = "", metrics_port: int | None = N
     if metrics_port is not None:
         own = own.model_copy(update={"metrics_port": metrics_port})
     session = session_name(member.gateway_id)
-    with open_database(settings, "gateway", name=session) as database:
+    # The worker, its signs of life, the relays, and two threads of the HTTP listener.
+    with open_database(settings, "gateway", name=session, max_size=6) as database:
         gateway_service.run(settings.broker, own, database, member, stop)
 
 
