@@ -87,6 +87,11 @@ def _fit_state(table: Table, sensor: int, dump: Unpacked) -> None:
             table.tail_timer[sensor, lane] = tail_run_ms
     table.head_bits[sensor] = _nested(lanes, int(row), head)
     table.tail_bits[sensor] = _nested(lanes, int(row), tail)
+    if dump.count and not table.count[sensor]:
+        # Storage has none of the ring's readings any more: all of them have left it.
+        table.tail_ms[sensor], table.tail_flat[sensor] = dump.newest_ms, dump.head_flat_ms
+        table.tail_bits[sensor] = table.head_bits[sensor]
+        table.tail_timer[sensor] = table.head_timer[sensor]
 
 
 def _nested(lanes: Lanes, profile: int, bits: int) -> int:

@@ -77,9 +77,12 @@ class Table:
         return Carry(self.tail_bits[sensors], self.tail_timer[sensors], self.tail_flat[sensors])
 
     def newest_ms(self, sensors: Index) -> Times:
-        """Time of the newest reading; NEVER before the first."""
+        """Time of the newest reading; NEVER before the first.
+
+        A ring that storage could not fill again is empty: then it is that of the last that left.
+        """
         newest = self.column("time_ms")[sensors * RING + slots(self.next[sensors] - 1)]
-        return np.where(self.count[sensors] > 0, newest, NEVER)
+        return np.where(self.count[sensors] > 0, newest, self.tail_ms[sensors])
 
 
 @dataclass(frozen=True, eq=False)

@@ -57,5 +57,5 @@ LOST = Counter(
 )
 STATES_UNREADABLE = Counter(
     "mizumori_gateway_states_unreadable",
-    "Stored detector states that could not be read: their rules started from nothing.",
+    "Stored detector states that could not be read: a job makes them anew from the readings.",
 )

@@ -75,7 +75,7 @@ class Standing:
             ours = np.setdiff1d(ours, known, assume_unique=True)
         sensors, stored, context = _stored(conn, registry, ours)
         blobs = [s.state for s in stored]
-        readable = _readable(registry, sensors, blobs)
+        readable = _readable(conn, registry, sensors, stored)
         state = registry.fleet.reload(
             state, sensors[readable], list(compress(blobs, readable)), context
         )
@@ -93,7 +93,7 @@ class Standing:
         wanted = np.flatnonzero(np.isin(self.registry.datastream_id, list(datastream_ids)))
         sensors, stored, context = _stored(conn, self.registry, wanted)
         blobs = [s.state for s in stored]
-        readable = _readable(self.registry, sensors, blobs)
+        readable = _readable(conn, self.registry, sensors, stored)
         state = self.registry.fleet.reload(
             self.state, sensors[readable], list(compress(blobs, readable)), context
         )
@@ -183,13 +183,20 @@ def _known(
 
 
 def _readable(
-    registry: Registry, sensors: NDArray[np.intp], blobs: Sequence[bytes]
+    conn: Connection,
+    registry: Registry,
+    sensors: NDArray[np.intp],
+    stored: Sequence[StoredState],
 ) -> NDArray[np.bool_]:
-    """Tell which dumps can be read; sensors of the others start from nothing."""
-    readable = np.ones(len(blobs), np.bool_)
-    for i, blob in enumerate(blobs):
+    """Tell which dumps can be read.
+
+    Sensors of the others start from nothing, and are marked: a job makes their state anew from the
+    readings, and their alerts what they would have been.
+    """
+    readable = np.ones(len(stored), np.bool_)
+    for i, one in enumerate(stored):
         try:
-            unpack(blob)
+            unpack(one.state)
         except StateError as error:
             readable[i] = False
             metrics.STATES_UNREADABLE.inc()
@@ -199,6 +206,10 @@ def _readable(
                 device=registry.device_codes[device],
                 datastream=int(registry.datastream_id[sensors[i]]),
                 error=str(error),
-                hint="The rules of this datastream start from nothing, as for a new device.",
+                hint="Its state is made anew from the stored readings within a minute. Until then "
+                "its rules start from nothing, as for a new device.",
             )
+    lost = ~readable
+    through_ms = np.array([one.through_ms for one in stored], np.int64)
+    unsettled.mark(conn, registry.datastream_id[sensors][lost], through_ms[lost])
     return readable

@@ -14,7 +14,8 @@ import numpy as np
 import psycopg
 import structlog
 
-from detectors.errors import DetectorError
+from detectors.dump import unpack
+from detectors.errors import DetectorError, StateError
 from detectors.fleet import CONTEXT_ROWS
 from detectors.readings import Readings
 from jobs import metrics
@@ -30,6 +31,10 @@ from store.unsettled import Stored, StreamRow, Unsettled
 
 log = structlog.get_logger(__name__)
 
+# A settlement then has a day to read at most, and some more.
+CHECKPOINT_EVERY_S: Final = 86_400.0
+# Of one pass, so that late readings do not wait behind all of them.
+CHECKPOINTS_AT_ONCE: Final = 200
 # Times that the long part is done without a lock before it is done under it.
 ATTEMPTS: Final = 3
 
@@ -57,7 +62,12 @@ class _Course:
 
     def __init__(self, conn: Connection, found: _Found) -> None:
         stream_id = found.stream.datastream_id
-        self.start = unsettled.checkpoint_before(conn, stream_id, found.now.from_time)
+        self.start = _start(conn, stream_id, found.now.from_time)
+        # What was deleted before the start is not decided anew.
+        self.from_time = max(
+            found.now.from_time,
+            found.now.from_time if self.start is None else moment(self.start[0] + 1),
+        )
         context = (
             Readings.none()
             if self.start is None
@@ -116,6 +126,19 @@ class _Course:
         return not len(concerned) or bool(len(context) and concerned.max() < context[0])
 
 
+def _start(conn: Connection, stream_id: int, from_time: datetime) -> tuple[int, bytes] | None:
+    """Return the checkpoint to begin at; one that cannot be read is forgotten for an older one."""
+    while (start := unsettled.checkpoint_before(conn, stream_id, from_time)) is not None:
+        try:
+            unpack(start[1])
+        except StateError as error:
+            log.error("checkpoint unreadable", datastream=stream_id, error=str(error))  # noqa: TRY400 - a sentence, no traceback
+            unsettled.forget_checkpoint(conn, stream_id, start[0])
+        else:
+            return start
+    return None
+
+
 class Settlement:
     """Settles what is marked.
 
@@ -158,6 +181,19 @@ class Settlement:
                     settled += 1
                     metrics.settled.inc()
                     metrics.settlement_s.observe(time.monotonic() - started)
+
+    def keep_up(self) -> int:
+        """Have checkpoints made where the newest is a day old; returns for how many datastreams.
+
+        They are made by `drain`: it goes over the day, and finds nothing else to do.
+
+        Raises
+        ------
+        DatabaseAwayError
+            If the database does not answer.
+        """
+        with self._database.transaction() as conn:
+            return unsettled.mark_for_checkpoint(conn, CHECKPOINT_EVERY_S, CHECKPOINTS_AT_ONCE)
 
     def settle(self, datastream_id: int) -> None:
         """Settle one datastream, if it is marked."""
@@ -236,7 +272,7 @@ def _write(conn: Connection, found: _Found, course: _Course) -> None:
                 through_ms=history.through_ms,
                 rules_since_ms=history.rules_since_ms,
             )
-    unsettled.replace_checkpoints(conn, stream_id, found.now.from_time, course.checkpoint)
+    unsettled.replace_checkpoints(conn, stream_id, course.from_time, course.checkpoint)
     if course.settled:
         unsettled.mark_settled(conn, stream_id, np.concatenate(course.settled))
     unsettled.done(conn, stream_id)

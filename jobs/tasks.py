@@ -79,6 +79,7 @@ def build_app(settings: JobsSettings, database: Database, replay: Replay | None 
     every("43 18 * * *", "drift", DriftReview(database).look)
     if replay is not None:
         every("* * * * * */5", "replays", Replays(database, replay).drain)
+    every("*/10 * * * *", "checkpoints", settlement.keep_up)
     every("*/30 * * * *", "upkeep", lambda: keep_up(database, kept))
 
     @app.periodic(cron="37 * * * *")

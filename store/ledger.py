@@ -182,8 +182,12 @@ def peak_within(
     low: float,
     high: float,
     falling: bool,
+    known: float | None = None,
 ) -> float | None:
-    """Return the worst value from `low` to `high` between two times; `falling`: the lowest."""
+    """Return the worst value from `low` to `high` between two times; `falling`: the lowest.
+
+    `known` is what it was before: it counts where readings of that time were deleted since.
+    """
     parameters = {
         "datastream_id": datastream_id,
         "from_time": from_time,
@@ -191,6 +195,7 @@ def peak_within(
         "low": low,
         "high": high,
         "falling": falling,
+        "known": known,
     }
     row = conn.execute(_SQL["peak_within"], parameters).fetchone()
     return row[0] if row else None

@@ -148,7 +148,8 @@ class _Rewrite:
 
     def _write(self, alert: AlertRow | None, stretch: Stretch) -> int:
         stream = self.stream
-        episode = replace(stretch.episode, peak_value=self._peak(stretch.episode))
+        known = None if alert is None else alert.peak_value
+        episode = replace(stretch.episode, peak_value=self._peak(stretch.episode, known))
         if alert is None:
             alert_id = ledger.add_alert(
                 self.conn, stream.tenant_id, stream.datastream_id, self.version.code, episode,
@@ -182,7 +183,7 @@ class _Rewrite:
         first = stretch.changes[0]
         return first.training if first.transition_id is None else self.stream.training
 
-    def _peak(self, episode: Episode) -> float | None:
+    def _peak(self, episode: Episode, known: float | None) -> float | None:
         low, high = self.stream.span
         return ledger.peak_within(
             self.conn,
@@ -192,6 +193,7 @@ class _Rewrite:
             low=low,
             high=high,
             falling=is_falling(self.version),
+            known=known,
         )
 
     def _tell(self, alert_id: int, before: AlertRow | None, stretch: Stretch) -> None:

@@ -182,10 +182,28 @@ def done(conn: Connection, datastream_id: int) -> None:
 def checkpoint_before(
     conn: Connection, datastream_id: int, before: datetime
 ) -> tuple[int, bytes] | None:
-    """Return the newest moment before a time at which the state is known, and the state."""
+    """Return the newest moment before a time at which the state is known, and the state.
+
+    Where readings were deleted since, the oldest moment from which on they are all there, which
+    may be later than `before`: what was deleted is not decided on anew.
+    """
     parameters = {"datastream_id": datastream_id, "before": before}
     row = conn.execute(_SQL["checkpoint_before"], parameters, binary=True).fetchone()
+    if row is None:
+        row = conn.execute(_SQL["checkpoint_kept"], parameters, binary=True).fetchone()
     return None if row is None else (milliseconds(row[0]), bytes(row[1]))
+
+
+def forget_checkpoint(conn: Connection, datastream_id: int, through_ms: int) -> None:
+    """Forget one checkpoint, which cannot be read."""
+    parameters = {"datastream_id": datastream_id, "through_time": moment(through_ms)}
+    conn.execute(_SQL["forget_checkpoint"], parameters)
+
+
+def mark_for_checkpoint(conn: Connection, after_s: float, limit: int) -> int:
+    """Ask for new checkpoints where the newest is long past; returns for how many datastreams."""
+    parameters = {"after_s": after_s, "limit": limit}
+    return conn.execute(_SQL["mark_for_checkpoint"], parameters).rowcount
 
 
 def replace_checkpoints(

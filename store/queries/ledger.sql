@@ -47,12 +47,17 @@ set merged_into = %(merged_into)s, level = 0, clear_time = coalesce(clear_time, 
 where alert_id = %(alert_id)s;
 
 -- name: peak_within
--- The worst value between two times that the instrument can have measured.
-select case when %(falling)s then min(value) else max(value) end
-from observation
-where datastream_id = %(datastream_id)s and phenomenon_time >= %(from_time)s
-  and (%(to_time)s::timestamptz is null or phenomenon_time <= %(to_time)s)
-  and value >= %(low)s and value <= %(high)s and value not in ('NaN', 'Infinity', '-Infinity');
+-- The worst value between two times that the instrument can have measured; where readings of then
+-- were deleted, also what was known before.
+select case when %(falling)s then least(min(value), known.peak) else greatest(max(value), known.peak) end
+from (
+    select max(%(known)s::double precision) as peak from reading_horizon
+    where datastream_id = %(datastream_id)s and kept_since > %(from_time)s
+) as known
+left join observation on datastream_id = %(datastream_id)s and phenomenon_time >= %(from_time)s
+    and (%(to_time)s::timestamptz is null or phenomenon_time <= %(to_time)s)
+    and value >= %(low)s and value <= %(high)s and value not in ('NaN', 'Infinity', '-Infinity')
+group by known.peak;
 
 -- name: raise_peak
 update alert set peak_value = %(value)s where alert_id = %(alert_id)s;

@@ -73,9 +73,44 @@ where datastream_id = %(datastream_id)s;
 delete from unsettled where datastream_id = %(datastream_id)s;
 
 -- name: checkpoint_before
+-- Not one after which readings were deleted.
 select through_time, state from detector_checkpoint
 where datastream_id = %(datastream_id)s and through_time < %(before)s
+    and through_time >= coalesce((
+        select kept_since from reading_horizon where datastream_id = %(datastream_id)s
+    ), '-infinity')
 order by through_time desc limit 1;
+
+-- name: checkpoint_kept
+-- Where readings were deleted: the oldest one after which they are all there, else the one that was
+-- made when the last of them were deleted.
+select c.through_time, c.state
+from detector_checkpoint c join reading_horizon h using (datastream_id)
+where datastream_id = %(datastream_id)s
+order by c.through_time < h.kept_since, abs(extract(epoch from c.through_time - h.kept_since))
+limit 1;
+
+-- name: forget_checkpoint
+delete from detector_checkpoint
+where datastream_id = %(datastream_id)s and through_time = %(through_time)s;
+
+-- name: mark_for_checkpoint
+-- Those whose newest checkpoint is older than so long before their newest reading. The settlement
+-- leaves one, and finds nothing else to do.
+insert into unsettled (datastream_id, from_time)
+select s.datastream_id, s.through_time
+from detector_state s
+left join lateral (
+    select through_time from detector_checkpoint c
+    where c.datastream_id = s.datastream_id
+    order by through_time desc limit 1
+) as newest on true
+where s.through_time > to_timestamp(0)
+    and coalesce(newest.through_time, '-infinity') < s.through_time - make_interval(secs => %(after_s)s)
+    and not exists (select from unsettled u where u.datastream_id = s.datastream_id)
+order by newest.through_time nulls first, s.datastream_id
+limit %(limit)s
+on conflict do nothing;
 
 -- name: forget_checkpoints
 delete from detector_checkpoint

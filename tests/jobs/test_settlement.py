@@ -13,9 +13,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from detectors.dump import unpack
+from detectors.errors import DetectorError
 from detectors.quality import GrossRange, Spike
 from detectors.rules import Level, RateOfRise, Threshold
 from firmware_sim.recording import read_recording
+from jobs import settlement
 from jobs.settlement import Settlement
 from store import conflicts, rules
 from tests.jobs.door import START_MS, Place, add_rule, at, detector_state, iso, ledger
@@ -382,15 +384,20 @@ def test_the_winner_of_a_conflict_decides(place):
     assert place.door.moved == 1
 
 
-def test_one_that_cannot_be_settled_does_not_keep_the_others(place):
+def test_one_that_cannot_be_settled_does_not_keep_the_others(place, monkeypatch):
     _, broken = place.sensor(RULES)
     _, sound = place.sensor(RULES)
     place.door.load()
     for stream in (broken, sound):
         place.door.take([(stream, at(m), 0.0) for m in (0, 200, 300)])
-    with place.owner.transaction() as conn:
-        conn.execute("insert into detector_checkpoint values (%s, %s, 'no state')",
-                     (broken, iso(1)))  # fmt: skip
+    ahead = settlement._ahead
+
+    def fails(conn, found):
+        if found.stream.datastream_id == broken:
+            raise DetectorError("a rule that nobody can read")
+        return ahead(conn, found)
+
+    monkeypatch.setattr(settlement, "_ahead", fails)
     for stream in (broken, sound):
         place.door.take([(stream, at(m), 0.3) for m in range(50, 60)])
     assert place.settlement.drain() == 1

@@ -18,3 +18,12 @@ create policy clock_lead_service on clock_lead to mizumori_gateway, mizumori_job
 grant select on clock_lead to mizumori_api, mizumori_grafana;
 grant select, insert, update on clock_lead to mizumori_gateway;
 grant select on clock_lead to mizumori_jobs;
+
+-- Datastreams of which readings were deleted: what is older than this may be gone, so alerts of
+-- before are not decided anew. A settlement begins at a checkpoint at or after it.
+create table reading_horizon (
+    datastream_id integer primary key references datastream,
+    kept_since    timestamptz not null
+) with (fillfactor = 50);
+grant select, insert, update on reading_horizon to mizumori_jobs;
+grant select on reading_horizon to mizumori_gateway;
