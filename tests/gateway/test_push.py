@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 import pytest
 from psycopg.types.json import Jsonb
 
+from deploy.broker.account_admin import QUEUE, AccountAdmin
 from gateway.push.rate import Rate
 from store import operators
-from tests.fixtures.broker import free_ports, wait_until
+from tests.fixtures.broker import TOWN, free_ports, wait_until
 from tests.gateway.conftest import NOW_MS
 from tests.gateway.pushing import add_operator, push
 from tests.gateway.test_faults import child
@@ -328,3 +329,23 @@ def test_a_gateway_killed_between_request_and_answer_stores_once(town):
     ]
     assert town.value("select count(*) from conflict") == 0
     assert town.value("select count(*) from quarantine") == 0
+
+
+def test_a_body_that_a_full_queue_does_not_take_is_503(town, nats):
+    """There would be room for the receipt behind it."""
+    [port] = free_ports(1)
+    token = add_operator(town)
+    town.start(push_port=port, push_wait_s=3)
+    assert push(port, PATH, reading(0), token)[0] == 202
+    with AccountAdmin(nats.settings, TOWN) as admin:
+        stream = admin._client.jetstream()
+        config = admin._run(stream.stream_info(QUEUE)).config
+        admin._run(stream.update_stream(config.evolve(max_bytes=600)))
+        padded = json.dumps(reading(1)) + " " * 2000
+        status, _, problem = push(port, PATH, padded.encode(), token)
+        assert status == 503, problem
+        assert "again" in problem["detail"]
+        assert town.value(COUNT) == 1
+        admin._run(stream.update_stream(config))
+    wait_until(lambda: push(port, PATH, padded.encode(), token)[0] == 202, 20)
+    assert town.value(COUNT) == 2
