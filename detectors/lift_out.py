@@ -12,7 +12,7 @@ from detectors.window import extremes, newest
 # beyond what pond water does in it [J].
 JUMP_WITHIN_MS: Final = 300_000
 NEXT_WITHIN_MS: Final = 900_000
-JUMPS: Final = {"water_temp_c": 1.5, "ph": 0.4, "dissolved_oxygen_mg_l": 1.5}
+JUMPS: Final = {"water_temp_c": 1.0, "ph": 0.3, "dissolved_oxygen_mg_l": 0.8}
 # The jumps of the probes lie so close together.
 TOGETHER_MS: Final = 300_000
 # So long after the last of them nothing is told: probes come to rest in the water [J].

@@ -132,14 +132,16 @@ def river_threshold(stages_m: Sequence[float], noise: float = _ULTRASONIC_NOISE_
 
 
 def _pond(
-    ons: Sequence[float], step: float, direction: Direction, delay_on_s: float = 600.0
+    ons: Sequence[float],
+    step: float,
+    direction: Direction,
+    delay_on_s: float = 600.0,
+    delay_off_s: float = 600.0,
 ) -> Threshold:
     # Ten minutes both ways [J]: a net or a hand at the probe is not a pond. Error codes of pond
     # probes (85.0 of a temperature chip that has just started) must not call people out.
     sign = -1.0 if direction == "rising" else 1.0
-    levels = tuple(
-        Level(on, round(on + sign * step, 6), delay_on_s, delay_off_s=600.0) for on in ons
-    )
+    levels = tuple(Level(on, round(on + sign * step, 6), delay_on_s, delay_off_s) for on in ons)
     return Threshold(levels, direction=direction, failed_may_raise=False)
 
 
@@ -246,16 +248,18 @@ def _ponds() -> tuple[DefaultRule, ...]:
 def _derived() -> tuple[DefaultRule, ...]:
     # Rules over series that the jobs compute (`detectors.derived`). Two levels at one limit: what
     # is a warning at once. Temperature and pH are medians of three readings: no delay is needed.
-    zero, scheme = 0.01, "pond"
+    # What is true of a day is over when it has not been for a quarter of one: in a real tank that
+    # joins the alerts of one change of weather.
+    zero, scheme, end = 0.01, "pond", 6 * 3600.0
     lifted = Threshold((Level(1.0, 0.0),))
     rows = (
         ("pond-temp-change-1h", _pond((2.0, 2.0, 7.0), 0.5, "rising", 0.0), "temp_change_1h_c",
          scheme, "Drops of 7-11 degC: stress within 20 min (Tanck 2000); koi 3 at most; [J]"),
-        ("pond-temp-change-24h", _pond((3.0, 5.0), 0.5, "rising", 0.0), "temp_change_24h_c",
+        ("pond-temp-change-24h", _pond((3.0, 5.0), 0.5, "rising", 0.0, end), "temp_change_24h_c",
          scheme, "Koi water change 3 degC at most; [J]"),
-        ("pond-ph-swing", _pond((1.0, 1.5), 0.2, "rising", 0.0), "ph_swing_24h",
+        ("pond-ph-swing", _pond((1.0, 1.5), 0.2, "rising", 0.0, end), "ph_swing_24h",
          scheme, "Ponds in bloom swing 7.5-9.5 every day (Boyd & Fast 1992); [J]"),
-        ("pond-ph-unusual", _pond((0.5,), 0.2, "rising", 0.0), "ph_off_usual", scheme, "[J]"),
+        ("pond-ph-unusual", _pond((0.5,), 0.2, "rising", 0.0, end), "ph_off_usual", scheme, "[J]"),
         ("pond-oxygen-night", _pond((3.0, 3.0), 0.5, "falling"), "oxygen_until_sunrise_mg_l",
          scheme, "Distress 2-4 (Francis-Floyd); lower 80% bound before sunrise [J]"),
         ("pond-oxygen-warm", _pond((zero, zero), zero, "rising"), "warm_oxygen_short_mg_l",

@@ -10,7 +10,7 @@ from detectors.slope import guarded_slopes
 
 HOUR = 3_600_000
 MINUTE = 60_000
-JUMP = {"water_temp_c": 1.5, "ph": 0.4, "dissolved_oxygen_mg_l": 1.5}
+JUMP = {"water_temp_c": 1.0, "ph": 0.3, "dissolved_oxygen_mg_l": 0.8}
 SPAN = {"water_temp_c": (-5, 60), "ph": (0, 14), "dissolved_oxygen_mg_l": (0, 30),
         "total_ammonia_mg_l": (0, 100)}  # fmt: skip
 NAN = math.nan
