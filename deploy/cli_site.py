@@ -19,6 +19,10 @@ CloseOption = Annotated[
     float | None, typer.Option(help="Depth in metres at which the street is closed.")
 ]
 CrewOption = Annotated[float | None, typer.Option(help="Minutes until a crew is there.")]
+GroundOption = Annotated[
+    float | None,
+    typer.Option(help="Elevation of its lowest point in metres: who lies lower is flooded first."),
+]
 
 
 @app.command("add")
@@ -32,6 +36,7 @@ def add(
     lon: LonOption = None,
     close_at_m: CloseOption = None,
     crew_minutes: CrewOption = None,
+    ground_m: GroundOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Add a site."""
@@ -52,6 +57,7 @@ def add(
         lon=lon,
         close_at_m=close_at_m,
         crew_minutes=crew_minutes,
+        ground_m=ground_m,
     )
     with writing(settings) as connection:
         site_catalog.add_site(connection, tenant.tenant_id, new)
@@ -69,6 +75,7 @@ def set_site(
     lon: LonOption = None,
     close_at_m: CloseOption = None,
     crew_minutes: CrewOption = None,
+    ground_m: GroundOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Change a site; what is not said stays."""
@@ -87,6 +94,7 @@ def set_site(
         "lon": lon,
         "close_at_m": close_at_m,
         "crew_minutes": crew_minutes,
+        "ground_m": ground_m,
     }
     changes = {name: value for name, value in given.items() if value is not None}
     with writing(settings) as connection:

@@ -71,6 +71,7 @@ def _site(site: Site) -> dict[str, Any]:
         "site_lon": site.lon,
         "close_at_m": site.close_at_m,
         "crew_minutes": site.crew_minutes,
+        "ground_m": site.ground_m,
     }
 
 

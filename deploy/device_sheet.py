@@ -13,7 +13,7 @@ from deploy.sheet_words import CHOICES, choice, choices, column, nearest
 # Of a cell: what it says is taken away. An empty cell says nothing.
 NONE = "-"
 _NUMBERS = frozenset(
-    {"site_lat", "site_lon", "close_at_m", "crew_minutes", "lat", "lon", "interval_s"}
+    {"site_lat", "site_lon", "close_at_m", "crew_minutes", "ground_m", "lat", "lon", "interval_s"}
 )
 _SITE = {
     "site_kind": "kind",
@@ -23,6 +23,7 @@ _SITE = {
     "site_lon": "lon",
     "close_at_m": "close_at_m",
     "crew_minutes": "crew_minutes",
+    "ground_m": "ground_m",
 }
 _DEVICE = {
     "kind": "kind",
@@ -34,7 +35,7 @@ _DEVICE = {
     "state": "state",
     "site": "site",
 }
-_MAY_BE_NONE = frozenset({"site_lat", "site_lon", "close_at_m", "crew_minutes", "lat", "lon"})
+_MAY_BE_NONE = _NUMBERS - {"interval_s"}
 _LONGEST_CELL = 2000
 
 

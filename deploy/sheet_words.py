@@ -13,6 +13,7 @@ TITLES: dict[str, str] = {
     "site_lon": "地点の経度",
     "close_at_m": "通行止め水深(m)",
     "crew_minutes": "到着まで(分)",
+    "ground_m": "地盤高(m)",
     "device": "機器",
     "kind": "種類",
     "name_ja": "機器名",

@@ -106,6 +106,7 @@ def of_site(values: Mapping[str, Any]) -> list[Mistake]:
             "lon": _longitude,
             "close_at_m": lambda v: _optional(v, 0, 100, "metres, from 0 on"),
             "crew_minutes": lambda v: _optional(v, 0, 10_000, "minutes, from 0 on"),
+            "ground_m": lambda v: _optional(v, -500, 9000, "metres above sea level"),
         },
     )
     return found or _half_a_place(values)

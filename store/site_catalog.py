@@ -17,7 +17,11 @@ _SQL = queries.load("site_catalog")
 
 @dataclass(frozen=True)
 class NewSite:
-    """A site to add; `close_at_m` is the depth at which a street is closed."""
+    """A site to add.
+
+    `close_at_m` is the depth at which a street is closed, `ground_m` the elevation of the lowest
+    point where water can stand, above sea level.
+    """
 
     code: str
     kind: str
@@ -27,6 +31,7 @@ class NewSite:
     lon: float | None = None
     close_at_m: float | None = None
     crew_minutes: float | None = None
+    ground_m: float | None = None
 
 
 @dataclass(frozen=True)

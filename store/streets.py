@@ -18,7 +18,7 @@ _SQL = queries.load("streets")
 class Sensor:
     """A depth datastream of a flood sensor, and where it stands.
 
-    Position and ground are the device's own, or else its site's; None where neither is known.
+    The position is the device's own, or else its site's; the ground is its site's. None: unknown.
     `active` is false in maintenance, out of season and when retired: such a sensor is no witness.
     """
 

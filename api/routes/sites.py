@@ -31,6 +31,9 @@ class SiteItem(BaseModel):
     lon: float | None
     close_at_m: float | None = Field(description="Depth at which the street is closed, metres")
     crew_minutes: float | None = Field(description="How long a crew needs to get there")
+    ground_m: float | None = Field(
+        description="Elevation of its lowest point, metres above sea level: who is flooded first"
+    )
 
     @classmethod
     def of(cls, row: Site) -> Self:
@@ -49,6 +52,7 @@ class SiteChange(BaseModel):
     lon: float | None = None
     close_at_m: float | None = None
     crew_minutes: float | None = None
+    ground_m: float | None = None
 
 
 class SiteRequest(SiteChange):

@@ -4,7 +4,7 @@
 -- name: sensors
 select ds.datastream_id, ds.tenant_id, d.site_id, d.kind,
     coalesce(d.lat, s.lat) as lat, coalesce(d.lon, s.lon) as lon,
-    coalesce(d.ground_m, s.ground_m) as ground_m, d.expected_interval_s,
+    s.ground_m, d.expected_interval_s,
     d.state = 'active' as active
 from datastream ds
 join device d on d.device_id = ds.device_id

@@ -51,7 +51,7 @@ def test_a_site_is_added_changed_and_written_down(api, seed, write):
     made = write("POST", "/sakata/sites", {**SITE, "lat": 38.9, "lon": 139.8, "close_at_m": 0.1})
     assert made.status_code == 201
     assert made.json() == {**SITE, "lat": 38.9, "lon": 139.8, "close_at_m": 0.1,
-                           "crew_minutes": None}  # fmt: skip
+                           "crew_minutes": None, "ground_m": None}  # fmt: skip
     changed = write("PATCH", "/sakata/sites/minato", {"crew_minutes": 25, "lat": None, "lon": None})
     assert changed.json()["crew_minutes"] == 25
     assert changed.json()["lat"] is None

@@ -18,18 +18,18 @@ from store.town_catalog import NewTenant
 from tests.fixtures.database import PASSWORD
 
 ENGLISH = """\
-site,site_kind,site_name_ja,site_lat,site_lon,close_at_m,device,kind,name_ja,interval_s,datastreams,codec,map
-ekimae,underpass,駅前地下道,38.9,139.8,0.1,ekimae-1,flood_level,駅前1,60,depth_m:m battery_v:V,senml-json,level=depth_m*0.01; v=battery_v
-ekimae,,,,,,ekimae-2,flood_contact,駅前2,,,,
-ike-1,pond,一番池,,,,,,,,,,
-,,,,,,plow-1,plow,除雪車1,5,,,
+site,site_kind,site_name_ja,site_lat,site_lon,close_at_m,ground_m,device,kind,name_ja,interval_s,datastreams,codec,map
+ekimae,underpass,駅前地下道,38.9,139.8,0.1,3.4,ekimae-1,flood_level,駅前1,60,depth_m:m battery_v:V,senml-json,level=depth_m*0.01; v=battery_v
+ekimae,,,,,,,ekimae-2,flood_contact,駅前2,,,,
+ike-1,pond,一番池,,,,,,,,,,,
+,,,,,,,plow-1,plow,除雪車1,5,,,
 """
 JAPANESE = """\
-地点,地点の種類,地点名,地点の緯度,地点の経度,通行止め水深（ｍ）,機器,種類,機器名,送信間隔(秒),測定項目,形式,対応
-ekimae,アンダーパス,駅前地下道,３８．９,139.8,０．１,ekimae-1,水位センサー,駅前1,６０,depth_m:m battery_v:V,senml-json,level=depth_m*0.01; v=battery_v
-ekimae,,,,,,ekimae-2,接触式 冠水センサー,駅前2,,,,
-ike-1,養魚池,一番池,,,,,,,,,,
-,,,,,,plow-1,除雪車,除雪車1,5,,,
+地点,地点の種類,地点名,地点の緯度,地点の経度,通行止め水深（ｍ）,地盤高（ｍ）,機器,種類,機器名,送信間隔(秒),測定項目,形式,対応
+ekimae,アンダーパス,駅前地下道,３８．９,139.8,０．１,３．４,ekimae-1,水位センサー,駅前1,６０,depth_m:m battery_v:V,senml-json,level=depth_m*0.01; v=battery_v
+ekimae,,,,,,,ekimae-2,接触式 冠水センサー,駅前2,,,,
+ike-1,養魚池,一番池,,,,,,,,,,,
+,,,,,,,plow-1,除雪車,除雪車1,5,,,
 """
 
 

@@ -55,21 +55,24 @@ class Street:
             enabled, since or datetime(1970, 1, 1, tzinfo=UTC), code,
         )  # fmt: skip
 
-    def site(self, code="crossing"):
+    def site(self, code="crossing", ground_m=None):
         [[site]] = self.rows(
-            "insert into site (tenant_id, code, kind, name_ja, name_en) values (%s, %s, 'street',"
-            " '', '') returning site_id", self.town.tenant_id, code,
+            "insert into site (tenant_id, code, kind, name_ja, name_en, ground_m)"
+            " values (%s, %s, 'street', '', '', %s) returning site_id",
+            self.town.tenant_id, code, ground_m,
         )  # fmt: skip
         return site
 
     def sensor(
         self, code, north_m=0.0, ground_m=None, kind="flood_level", site=None, interval_s=60
     ):
+        if site is None and ground_m is not None:
+            site = self.site(f"{code}-site", ground_m)
         [[device]] = self.rows(
             "insert into device (tenant_id, site_id, code, kind, name_ja, name_en, lat, lon,"
-            " ground_m, expected_interval_s) values (%s, %s, %s, %s, '', '', %s, 139.8, %s, %s)"
+            " expected_interval_s) values (%s, %s, %s, %s, '', '', %s, 139.8, %s)"
             " returning device_id",
-            self.town.tenant_id, site, code, kind, 38.9 + north_m / DEGREE_M, ground_m, interval_s,
+            self.town.tenant_id, site, code, kind, 38.9 + north_m / DEGREE_M, interval_s,
         )  # fmt: skip
         [[stream]] = self.rows(
             "insert into datastream (tenant_id, device_id, property, unit)"
