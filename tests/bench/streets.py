@@ -1,0 +1,194 @@
+"""What reviews and forecasts of streets cost in a large town: `python -m tests.bench.streets`.
+
+5,000 sensors of one town on the embedded database, dry and in a storm. Seconds of the clock, and
+of the processor in this process; the database's own work is in the first alone. `MIZUMORI_TEST_DSN`
+(a superuser's connection string) takes another server.
+"""
+
+import os
+import tempfile
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import psycopg
+
+from api.ahead import ahead
+from api.desk import desk
+from deploy.embedded.account import database_account
+from deploy.embedded.ports import free_port
+from deploy.embedded.postgres import EmbeddedPostgres
+from jobs.flood_review import FloodReview
+from jobs.tasks import roll_up
+from store import rules, town_catalog
+from store.binary import FLOAT8, INT2, INT4, TIMESTAMPTZ, Column, copy_rows
+from store.database import Database
+from store.migrate import migrate
+from store.roles import LOGIN_ROLES, ensure_roles
+from store.town_catalog import NewTenant
+from tests.fixtures.database import PASSWORD, DatabaseDsn
+
+SENSORS = 5000
+SIDE_M = 10_000.0
+WET = 300
+HOURS = 3
+MINUTE_MS = 60_000
+
+
+@contextmanager
+def server():
+    given = os.environ.get("MIZUMORI_TEST_DSN")
+    if given:
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="mizumori-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)  # the account that runs the server passes through
+        postgres = EmbeddedPostgres(
+            home=folder / "home",
+            port=free_port(),
+            password=PASSWORD,
+            log_file=folder / "log",
+            account=database_account(""),
+        )
+        postgres.initdb()
+        postgres.start()
+        try:
+            yield postgres.dsn
+        finally:
+            postgres.stop()
+
+
+def new_database(superuser):
+    name = f"mizumori_streets_{os.getpid()}"
+    with psycopg.connect(superuser, autocommit=True) as conn:
+        conn.execute(
+            "do $$ begin create role mizumori_owner login createrole;"
+            " exception when duplicate_object then null; end $$"
+        )
+        conn.execute(f"alter role mizumori_owner password '{PASSWORD}'")
+        conn.execute(f"create database {name} owner mizumori_owner")
+    dsn = DatabaseDsn.of(superuser, name, None)
+    ensure_roles(dsn.owner, dict.fromkeys(LOGIN_ROLES, PASSWORD))
+    migrate(dsn.owner)
+    return dsn
+
+
+def build(owner):
+    """A town of street sensors on a square, the ground falling to the south-west."""
+    rng = np.random.default_rng(1)
+    east, north = rng.uniform(0, SIDE_M, (2, SENSORS))
+    with owner.transaction() as conn:
+        town = town_catalog.add_tenant(conn, NewTenant("large", "大市", "Large"))
+        rules.add_defaults(conn, town.tenant_id)
+        with conn.cursor() as cursor:
+            for k in range(SENSORS):
+                place = 38.9 + north[k] / 111_195, 139.8 + east[k] / 86_500
+                cursor.execute(
+                    "with s as (insert into site (tenant_id, code, kind, name_ja, name_en, lat,"
+                    " lon, ground_m, crew_minutes) values (%(t)s, %(c)s, 'street', '', '', %(y)s,"
+                    " %(x)s, %(g)s, 20) returning site_id), d as (insert into device (tenant_id, site_id,"
+                    " code, kind, name_ja, name_en, expected_interval_s) select %(t)s, site_id,"
+                    " %(c)s, 'flood_level', '', '', 60 from s returning device_id), l as (insert"
+                    " into link_state (device_id, tenant_id, state, since) select device_id, %(t)s,"
+                    " 'online', now() from d) insert into datastream (tenant_id, device_id,"
+                    " property, unit) select %(t)s, device_id, 'depth_m', 'm' from d",
+                    {"t": town.tenant_id, "c": f"s{k}", "y": place[0], "x": place[1],
+                     "g": 3.0 + (east[k] + north[k]) / 400.0},
+                )  # fmt: skip
+        streams = [
+            row[0] for row in conn.execute("select datastream_id from datastream order by 1")
+        ]
+    return town, np.array(streams, np.int32)
+
+
+def fill(owner, town, streams, wet):
+    """Readings of some hours up to now, a minute apart; `wet` rises at the end."""
+    rng = np.random.default_rng(2)
+    now_ms = time.time_ns() // 1_000_000 // MINUTE_MS * MINUTE_MS
+    times = now_ms - MINUTE_MS * np.arange(60 * HOURS)[::-1]
+    with owner.transaction() as conn:
+        conn.execute("truncate observation, latest, rollup_hour, rollup_dirty, review_due")
+        for some in np.array_split(np.arange(len(streams)), 20):
+            depth = np.round(np.maximum(rng.normal(0.0, 0.004, (len(some), len(times))), 0.0), 3)
+            rise = np.maximum(0.0, np.arange(len(times)) - len(times) + 20) * 0.006
+            depth[some < wet] += rise
+            n = depth.size
+            columns = [
+                Column(TIMESTAMPTZ, np.tile(times, len(some))),
+                Column(TIMESTAMPTZ, np.tile(times, len(some))),
+                Column(FLOAT8, depth.ravel()),
+                Column(INT4, np.repeat(streams[some], len(times))),
+                Column(INT2, np.ones(n, np.int16)),
+            ]
+            with conn.cursor().copy(
+                "copy observation (phenomenon_time, received_time, value, datastream_id, flag)"
+                " from stdin (format binary)"
+            ) as copy:
+                copy.write(copy_rows(columns))
+        conn.execute(
+            "insert into latest (datastream_id, tenant_id, phenomenon_time, received_time, value,"
+            " flag, rate_per_h) select distinct on (datastream_id) datastream_id, %s,"
+            " phenomenon_time, phenomenon_time, value, flag, case when value > 0.05 then 0.3 else 0"
+            " end from observation order by datastream_id, phenomenon_time desc", (town.tenant_id,),
+        )  # fmt: skip
+        conn.execute(
+            "insert into rollup_dirty select distinct datastream_id,"
+            " date_trunc('hour', phenomenon_time, 'UTC') from observation"
+        )
+        conn.execute("analyze")
+    return datetime.fromtimestamp(now_ms / 1000, UTC)
+
+
+def told(what, work):
+    clock, processor = time.perf_counter(), time.process_time()
+    found = work()
+    clock, processor = time.perf_counter() - clock, time.process_time() - processor
+    print(f"{what:44} {clock:7.2f} s, {processor:6.2f} s of the processor here: {found}")
+
+
+def main():
+    with server() as superuser:
+        dsn = new_database(superuser)
+        with (
+            Database(dsn.owner, name="bench") as owner,
+            Database(dsn.jobs, name="bench-jobs") as jobs,
+            Database(dsn.api, name="bench-api") as api,
+        ):
+            town, streams = build(owner)
+            for name, wet in (("dry", 0), ("storm", WET), ("all rise", SENSORS)):
+                now = fill(owner, town, streams, wet)
+                roll_up(jobs)
+                mark(owner, now)
+                told(f"{name}: review of all sensors", FloodReview(jobs).drain)
+                told(
+                    f"{name}: flood map, judged",
+                    lambda now=now: len(look(api, town, now)[0].devices),
+                )
+                told(
+                    f"{name}: with what is ahead",
+                    lambda now=now: len(look(api, town, now, True)[1]),
+                )
+
+
+def mark(owner, now):
+    """As the rollups do it every 20 s: each sensor has news of this hour."""
+    with owner.transaction() as conn:
+        conn.execute("truncate review_due")
+        conn.execute(
+            "insert into review_due (work, datastream_id, from_time)"
+            " select 'flood', datastream_id, date_trunc('hour', %s::timestamptz, 'UTC')"
+            " from datastream", (now - timedelta(minutes=1),),
+        )  # fmt: skip
+
+
+def look(api, town, now, further=False):
+    with api.transaction(tenant_id=town.tenant_id) as conn:
+        found = desk(conn, town, now, ("flood_level",))
+        return found, ahead(conn, found) if further else {}
+
+
+if __name__ == "__main__":
+    main()
