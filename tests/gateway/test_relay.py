@@ -41,21 +41,29 @@ EUI = "24e1000000000001"
 class Edge:
     """An edge node of Sparkplug, or another server; `heard` is what comes to it."""
 
-    def __init__(self, broker, code, secret, *, listen=(), will=None):
+    def __init__(self, broker, code, secret, *, listen=(), will=None, wait=True):
         self.heard = []
         self.client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"edge-{code}")
         self.client.username_pw_set(f"{TOWN}/@{code}", secret)
         self.client.on_message = lambda _c, _d, m: self.heard.append((m.topic, m.payload))
         if will:
             self.client.will_set(*will, qos=1)
-        subscribed = threading.Event()
-        self.client.on_subscribe = lambda *_: subscribed.set()
-        self.client.on_connect = lambda *_: (
-            self.client.subscribe([(topic, 1) for topic in listen]) if listen else subscribed.set()
-        )
+        self.subscribed = threading.Event()
+        self.client.on_subscribe = lambda *_: self.subscribed.set()
+
+        def on_connect(*answer):
+            if answer[3].is_failure:
+                return
+            if listen:
+                self.client.subscribe([(topic, 1) for topic in listen])
+            else:
+                self.subscribed.set()
+
+        self.client.on_connect = on_connect
         self.client.connect(broker.host, broker.mqtt_port)
         self.client.loop_start()
-        assert subscribed.wait(10)
+        if wait:
+            assert self.subscribed.wait(10)
 
     def publish(self, topic, body, qos=1):
         info = self.client.publish(topic, body, qos=qos)
