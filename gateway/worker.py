@@ -4,6 +4,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from itertools import groupby
+from operator import attrgetter
 
 import numpy as np
 import psycopg
@@ -43,6 +45,7 @@ IDLE_S = 1.0
 # Deadlocks and rows that somebody else stored in between: the same work succeeds soon after.
 ATTEMPTS = 5
 
+_intake_of = attrgetter("intake")
 _UNKNOWN = frozenset({Reason.UNKNOWN_DEVICE, Reason.UNKNOWN_PROPERTY})
 _OF_THE_DATA = (
     psycopg.DataError,
@@ -198,11 +201,8 @@ class Worker:
 
     @staticmethod
     def _acknowledge(messages: Sequence[Message]) -> None:
-        by_intake: dict[int, list[Message]] = {}
-        for message in messages:
-            by_intake.setdefault(id(message.intake), []).append(message)
-        for own in by_intake.values():
-            own[0].intake.acknowledge(own)
+        for intake, own in groupby(messages, _intake_of):
+            intake.acknowledge(own)
         metrics.MESSAGES.inc(len(messages))
 
     def _handle(self, messages: Sequence[Message]) -> None:
