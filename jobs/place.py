@@ -1,5 +1,6 @@
 """One sensor held against those of its place, by the rules that held at each reading's time."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -210,4 +211,5 @@ def look_back_s(
 def _periods(*timelines: Sequence[Held]) -> Iterator[tuple[int, int]]:
     """Go through the times between two changes of any of the rules: [begin, end) in ms."""
     edges = sorted({period.since_ms for held in timelines for period in held})
-    yield from zip(edges, [*edges[1:], np.iinfo(np.int64).max], strict=True)
+    if edges:
+        yield from itertools.pairwise([*edges, int(np.iinfo(np.int64).max)])

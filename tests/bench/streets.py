@@ -37,6 +37,22 @@ HOURS = 3
 MINUTE_MS = 60_000
 
 
+ADD_SENSOR = """
+with s as (
+    insert into site (tenant_id, code, kind, name_ja, name_en, lat, lon, ground_m, crew_minutes)
+    values (%(t)s, %(c)s, 'street', '', '', %(y)s, %(x)s, %(g)s, 20) returning site_id
+), d as (
+    insert into device (tenant_id, site_id, code, kind, name_ja, name_en, expected_interval_s)
+    select %(t)s, site_id, %(c)s, 'flood_level', '', '', 60 from s returning device_id
+), l as (
+    insert into link_state (device_id, tenant_id, state, since)
+    select device_id, %(t)s, 'online', now() from d
+)
+insert into datastream (tenant_id, device_id, property, unit)
+select %(t)s, device_id, 'depth_m', 'm' from d
+"""
+
+
 @contextmanager
 def server():
     given = os.environ.get("MIZUMORI_TEST_DSN")
@@ -87,14 +103,7 @@ def build(owner):
             for k in range(SENSORS):
                 place = 38.9 + north[k] / 111_195, 139.8 + east[k] / 86_500
                 cursor.execute(
-                    "with s as (insert into site (tenant_id, code, kind, name_ja, name_en, lat,"
-                    " lon, ground_m, crew_minutes) values (%(t)s, %(c)s, 'street', '', '', %(y)s,"
-                    " %(x)s, %(g)s, 20) returning site_id), d as (insert into device (tenant_id, site_id,"
-                    " code, kind, name_ja, name_en, expected_interval_s) select %(t)s, site_id,"
-                    " %(c)s, 'flood_level', '', '', 60 from s returning device_id), l as (insert"
-                    " into link_state (device_id, tenant_id, state, since) select device_id, %(t)s,"
-                    " 'online', now() from d) insert into datastream (tenant_id, device_id,"
-                    " property, unit) select %(t)s, device_id, 'depth_m', 'm' from d",
+                    ADD_SENSOR,
                     {"t": town.tenant_id, "c": f"s{k}", "y": place[0], "x": place[1],
                      "g": 3.0 + (east[k] + north[k]) / 400.0},
                 )  # fmt: skip
