@@ -3,12 +3,15 @@
 import csv
 import gzip
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 INCH_M = 0.0254
 FOOT_M = 0.3048
+# The rules hold a level through half an hour without a reading; two floods lie further apart.
+_SILENT_MS = 3_600_000
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,24 @@ def street_floods(data: Path) -> tuple[list[Recording], list[Flood]]:
         for name, series in sorted(per_sensor.items())
     ]
     return recordings, list(floods.values())
+
+
+def street_sample(path: Path) -> tuple[list[Recording], list[Flood]]:
+    """Depths of some street sensors, metres; a flood is whatever lies between two long silences."""
+    per_sensor: dict[str, list[tuple[int, float]]] = {}
+    for row in rows(path):
+        per_sensor.setdefault(row["device"], []).append(
+            (ms(row["time_utc"]), number(row["depth_m"]))
+        )
+    recordings, floods = [], []
+    for name, readings in sorted(per_sensor.items()):
+        times, depth = (np.array(column) for column in zip(*sorted(readings), strict=True))
+        recordings.append(Recording(name, times, depth))
+        silent = np.flatnonzero(np.diff(times) > _SILENT_MS) + 1
+        for low, high in pairwise([0, *silent.tolist(), len(times)]):
+            peak = float(depth[low:high].max())
+            floods.append(Flood(name, int(times[low]), int(times[high - 1]), peak))
+    return recordings, floods
 
 
 def river_stages(data: Path) -> list[Recording]:
