@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from detectors.arrays import NEVER, Bools, Floats, Times
+from detectors.pond import confirmed
 from detectors.window import extremes, newest
 
 # A change within so long, or from one reading to the next, is a jump, of at least so much: far
@@ -13,6 +14,9 @@ from detectors.window import extremes, newest
 JUMP_WITHIN_MS: Final = 300_000
 NEXT_WITHIN_MS: Final = 900_000
 JUMPS: Final = {"water_temp_c": 1.0, "ph": 0.3, "dissolved_oxygen_mg_l": 0.8}
+# All probes of a device are thrown off at once by a glitch too, but for one reading only. Readings
+# further apart are believed at once: an alert waits ten minutes, and must not be told before.
+CONFIRM_MS: Final = 600_000
 # The jumps of the probes lie so close together.
 TOGETHER_MS: Final = 300_000
 # So long after the last of them nothing is told: probes come to rest in the water [J].
@@ -25,7 +29,7 @@ def jumps(times_ms: Times, values: Floats, size: float) -> Bools:
     """Readings that stand `size` or more from one just before.
 
     That is any of the five minutes before, and the last one if it is not older than a quarter of
-    an hour.
+    an hour. A single odd reading is none where the readings follow each other fast.
 
     Parameters
     ----------
@@ -39,6 +43,7 @@ def jumps(times_ms: Times, values: Floats, size: float) -> Bools:
     follows = np.zeros(len(times_ms), np.int64)
     follows[1:] = np.diff(times_ms) <= NEXT_WITHIN_MS
     first = np.minimum(first, last - follows)
+    values = confirmed(times_ms, values, CONFIRM_MS)
     low, high = extremes(values, first, last)
     jumped: Bools = np.maximum(values - low, high - values) >= size
     return jumped

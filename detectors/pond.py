@@ -19,18 +19,18 @@ DAY_MS: Final = 24 * HOUR_MS
 LEAST_HOURS: Final = 12
 
 
-def confirmed(times_ms: Times, values: Floats) -> Floats:
+def confirmed(times_ms: Times, values: Floats, within_ms: int = CONFIRM_MS) -> Floats:
     """Median of each reading and the two before it: a single odd value does not count.
 
     A change shows with the second reading that has it. Where the readings lie further apart than
-    `CONFIRM_MS` each one counts.
+    `within_ms` each one counts.
     """
     out = values.copy()
     if len(values) < 3:
         return out
     now, one, two = values[2:], values[1:-1], values[:-2]
     median = np.maximum(np.minimum(now, one), np.minimum(np.maximum(now, one), two))
-    near = times_ms[2:] - times_ms[:-2] <= CONFIRM_MS
+    near = times_ms[2:] - times_ms[:-2] <= within_ms
     out[2:] = np.where(near, median, now)
     return out
 

@@ -32,7 +32,7 @@ class PondTwin:
         }
 
     def _jumps(self, name):
-        rows = self.probes[name]
+        rows = list(self.sure(self.probes[name], 10 * MINUTE))
         for i, (t, v) in enumerate(rows):
             near = [w for s, w in rows[:i] if t - s <= 5 * MINUTE]
             if i and t - rows[i - 1][0] <= 15 * MINUTE:
@@ -73,11 +73,11 @@ class PondTwin:
         low, high = self.usual_hour(name, hour), self.usual_hour(name, hour + 1)
         return low + (t - HOUR // 2 - hour * HOUR) / HOUR * (high - low)
 
-    def sure(self, name):
-        rows = self.water[name]
+    @staticmethod
+    def sure(rows, within=2 * HOUR):
         for i, (t, v) in enumerate(rows):
             three = rows[max(i - 2, 0) : i + 1]
-            if len(three) == 3 and t - three[0][0] <= 2 * HOUR:
+            if len(three) == 3 and t - three[0][0] <= within:
                 yield t, statistics.median(w for _, w in three)
             else:
                 yield t, v
@@ -90,7 +90,10 @@ class PondTwin:
         """Return {property: {time: value}}; `sunrise(t)` are the hours to sunrise, NaN by day."""
         out = {}
         if "water_temp_c" in self.water:
-            rows = [(t, v, self.usual("water_temp_c", t)) for t, v in self.sure("water_temp_c")]
+            rows = [
+                (t, v, self.usual("water_temp_c", t))
+                for t, v in self.sure(self.water["water_temp_c"])
+            ]
             for t, v, u in rows:
                 for name, span in (("temp_change_1h_c", HOUR), ("temp_change_24h_c", 24 * HOUR)):
                     before = [(w, c) for s, w, c in rows if t - span <= s < t]
@@ -100,7 +103,7 @@ class PondTwin:
                         value = max(abs(v - w) for w, _ in before)
                     out.setdefault(name, {})[t] = value
         if "ph" in self.water:
-            rows = list(self.sure("ph"))
+            rows = list(self.sure(self.water["ph"]))
             for t, v in rows:
                 day = [(s, w) for s, w in rows if t - 24 * HOUR < s <= t]
                 known = len({s // HOUR for s, _ in day}) >= 12

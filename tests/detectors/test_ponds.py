@@ -186,8 +186,10 @@ def test_probes_that_jump_together_were_lifted_out(minutes):
     found = derive(probes, *PLACE, int(times[0]))
     minute = (times - START) // MINUTE
     quiet = found[1, "lifted_out_min"].value
-    assert (quiet[minute < 60] == 0).all()
-    assert (quiet[(minute >= 60) & (minute < 110)] > 0).all()
+    # One odd reading a minute is a glitch; one in ten minutes is taken at its word.
+    first = 61 if minutes == 1 else 60
+    assert (quiet[minute < first] == 0).all()
+    assert (quiet[(minute >= first) & (minute < 110)] > 0).all()
     assert quiet.max() == 30.0
     assert (quiet[minute >= 116] == 0).all()
     # What the probes show in the air is no temperature of the water, nor what comes just after.
@@ -195,6 +197,11 @@ def test_probes_that_jump_together_were_lifted_out(minutes):
         if name != "lifted_out_min":
             assert np.isnan(one.value[quiet > 0]).all(), name
     assert np.nanmax(found[1, "temp_change_1h_c"].value) == 0.0
+
+
+def test_a_glitch_of_all_probes_is_no_lift_out():
+    _, probes = lifted_probes(1, 60, 61)
+    assert not derive(probes, *PLACE, START)[1, "lifted_out_min"].value.any()
 
 
 def test_one_probe_that_jumps_alone_was_not_lifted_out():

@@ -239,13 +239,13 @@ def test_a_lift_out_is_logged_and_holds_back_what_the_air_would_tell(pond_place)
     out = np.arange(120) >= 105
     values["water_temp_c"][out], values["ph"][out] = 36.0, 9.7
     values["dissolved_oxygen_mg_l"][out] = 9.0
-    for part in (slice(0, 107), slice(107, 120)):
+    for part in (slice(0, 108), slice(108, 120)):
         some = {name: own[part] for name, own in values.items()}
         place.door.take(readings(streams, minutes[part], some))
         review(place)
     lifted = stream_of(place, streams, "lifted_out_min")
     [(rule, _, onset, clear, level, *_)] = ledger(place.owner, lifted)[0]
-    assert (rule, onset, clear, level) == ("pond-lifted-out", iso(first + 105), None, 1)
+    assert (rule, onset, clear, level) == ("pond-lifted-out", iso(first + 106), None, 1)
     # The gateway has decided, and the ledger says so; but it is not sent on.
     told = place.rows("select rule_code, alert_id from alert where rule_code <> 'pond-lifted-out'")
     assert {code for code, _ in told} == {"pond-temp-high", "pond-ph-high"}
@@ -268,8 +268,8 @@ def test_a_lift_out_is_logged_and_holds_back_what_the_air_would_tell(pond_place)
                      " where not_before is not null")  # fmt: skip
         assert outbox.unsent(conn, place.tenant_id)[-1].payload == {"rule": "later"}
     found = derived(place, streams)
-    assert all(value is None for _, value in found["temp_change_1h_c"][105:])
-    assert found["temp_change_1h_c"][104][1] == 0.0
+    assert all(value is None for _, value in found["temp_change_1h_c"][106:])
+    assert found["temp_change_1h_c"][105][1] == 0.0
 
 
 def test_a_change_of_a_rule_is_decided_from_its_time_on(pond_place):
