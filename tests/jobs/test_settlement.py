@@ -20,6 +20,7 @@ from firmware_sim.recording import read_recording
 from jobs import settlement
 from jobs.settlement import Settlement
 from store import conflicts, rules
+from store.evidence import readings_of
 from tests.jobs.door import START_MS, Place, add_rule, at, detector_state, iso, ledger
 
 HOUR_MS = 3_600_000
@@ -260,6 +261,35 @@ def test_late_readings_that_change_nothing_now_do_not_disturb_the_gateway(place)
     place.settlement.drain()
     place.door.take([(stream, at(400), 0.0)])
     assert place.door.moved == 0
+
+
+def test_what_was_settled_is_context_for_what_comes_next(place):
+    """A gateway that starts anew looks back on settled readings as on any other."""
+    _, stream = place.sensor(RULES)
+    _, twin = place.sensor(RULES)
+    place.door.load()
+    # The water rises by 45 cm an hour, but what a logger kept comes late.
+    rising = {m: max(0.0, 0.0055 * (m - 100)) for m in range(60, 140)}
+    kept = [m for m in rising if 104 <= m < 115]
+    place.door.take([(stream, at(m), rising[m]) for m in rising if m < 131 and m not in kept])
+    place.door.take([(stream, at(m), rising[m]) for m in kept])
+    assert place.settlement.drain() == 1
+    assert place.value("select count(*) from observation where marks & 80 = 80") == len(kept)
+    place.door.restart()
+    for m in range(131, 140):
+        place.door.take([(stream, at(m), rising[m])])
+    [(evidence,)] = place.rows(
+        "select evidence from alert_transition join alert using (alert_id) where datastream_id = %s"
+        " and phenomenon_time > %s and rule_code like 'depth-%%'", stream, iso(131),
+    )  # fmt: skip
+    assert readings_of(evidence).keys() >= {at(m) for m in kept}
+    place.door.take([(twin, at(m), rising[m]) for m in rising])
+    found, expected = ledger(place.owner, stream), ledger(place.owner, twin)
+    assert [row[1:] for row in found[1]] == [row[1:] for row in expected[1]]
+    held = [unpack(bytes(detector_state(place.owner, s)[0])) for s in (stream, twin)]
+    assert held[0].count == held[1].count
+    assert held[0].oldest_ms == held[1].oldest_ms
+    assert held[0].tail_ms == held[1].tail_ms
 
 
 def test_a_settlement_begins_at_the_last_checkpoint(place):
