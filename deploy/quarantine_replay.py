@@ -1,7 +1,7 @@
 """Refused messages once more, after what was wrong has been mended."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -43,11 +43,16 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Present:
-    """What is known now, by which messages are judged again."""
+    """What is known now, by which messages are judged again.
+
+    `stood_in` is, by device, the last time of reception that stood in for one of the device: two
+    messages of the same millisecond are two readings.
+    """
 
     registry: Registry
     foresight: Foresight
     host: Host
+    stood_in: dict[str, int] = field(default_factory=dict)
 
 
 def replay(
@@ -149,12 +154,18 @@ def _mended(entry: Refused, town: Tenant, present: _Present, outcome: Outcome) -
     readings = found.readings
     if all(reading.ts is not None for reading in readings):
         return payload
-    return native.encode_own(
-        [_timed(reading, received_ms + number) for number, reading in enumerate(readings)]
-    )
+    return native.encode_own(_timed(readings, received_ms, entry.device_code, present.stood_in))
 
 
-def _timed(reading: Reading, received_ms: int) -> Reading:
-    if reading.ts is not None:
-        return reading
-    return msgspec.structs.replace(reading, ts=received_ms - (reading.age_ms or 0), age_ms=None)
+def _timed(
+    readings: Sequence[Reading], received_ms: int, device: str, stood_in: dict[str, int]
+) -> list[Reading]:
+    timed = []
+    for reading in readings:
+        if reading.ts is None:
+            stood_in[device] = max(received_ms, stood_in.get(device, 0) + 1)
+            at_ms = stood_in[device] - (reading.age_ms or 0)
+            timed.append(msgspec.structs.replace(reading, ts=at_ms, age_ms=None))
+        else:
+            timed.append(reading)
+    return timed

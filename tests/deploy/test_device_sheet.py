@@ -3,6 +3,7 @@
 # ruff: noqa: E501, RUF001 (a sheet is as wide as it comes, with full-width digits)
 
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from deploy.device_import import import_sheet
 from deploy.device_sheet import read
 from deploy.import_item import ImportFileError
 from deploy.settings import Settings
+from deploy.sheet_words import CHOICES, TITLES
 from store import audit, datastream_catalog, device_catalog, site_catalog, town_catalog
 from store.database import Database
 from store.settings import DatabaseSettings
@@ -67,7 +69,7 @@ class Town:
             devices = device_catalog.devices(conn, town)
             codes = {one.device_id: one.code for one in devices}
             return (
-                [(s.code, s.kind, s.name_ja, s.name_en, s.lat, s.close_at_m)
+                [(s.code, s.kind, s.name_ja, s.name_en, s.lat, s.close_at_m, s.ground_m)
                  for s in site_catalog.sites(conn, town)],
                 [(d.code, d.kind, d.site, d.name_ja, d.lat, d.expected_interval_s, d.state, d.codec,
                   d.codec_params) for d in devices],
@@ -101,8 +103,8 @@ def test_every_encoding_and_language_gives_the_same_catalog(town, data):
     ]
     sites, devices, streams = town.catalog()
     assert sites == [
-        ("ekimae", "underpass", "駅前地下道", "駅前地下道", 38.9, 0.1),
-        ("ike-1", "pond", "一番池", "一番池", None, None),
+        ("ekimae", "underpass", "駅前地下道", "駅前地下道", 38.9, 0.1, 3.4),
+        ("ike-1", "pond", "一番池", "一番池", None, None, None),
     ]
     assert [one[:7] for one in devices] == [
         ("ekimae-1", "flood_level", "ekimae", "駅前1", None, 60.0, "active"),
@@ -286,3 +288,15 @@ def test_a_name_that_cp932_lacks_is_exported_as_utf8_only(town):
     town.load("地点コード,地点種別,site_name_ja\nx,street,鮭川𠮷野\n")
     with pytest.raises(ImportFileError, match="CP932 has no '𠮷': export as UTF-8"):
         town.export("ja", "cp932")
+
+
+@pytest.mark.parametrize("page", ["provisioning.md", "provisioning.ja.md"])
+def test_every_column_and_choice_is_documented(page):
+    text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
+    table = "\n".join(line for line in text.splitlines() if line.startswith("| `"))
+    for name, title in TITLES.items():
+        assert f"`{name}`" in table
+        assert title in table
+    for words in CHOICES.values():
+        for word, title in words.items():
+            assert f"`{word}` {title}" in table

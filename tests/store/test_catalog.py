@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from store import datastream_catalog, device_catalog, town_catalog
+from store import audit, datastream_catalog, device_catalog, site_catalog, town_catalog
 from store.device_catalog import NewDevice
 from store.errors import RefusedError
 from store.town_catalog import NewTenant
@@ -89,3 +89,45 @@ def test_changes_are_announced_with_the_commit(roles, database_dsn, town):
 
 def test_secret_is_in_no_text_form():
     assert "hush" not in repr(NewDevice("a", "plow", "x", "x", 5, secret_hash="hush"))
+
+
+def test_a_change_says_whether_anything_is_different_and_is_announced_once(roles, town):
+    with roles.owner.transaction() as conn:
+        set_site, set_device = site_catalog.set_site, device_catalog.set_device
+        assert set_site(conn, town.tenant_id, "honcho", {"close_at_m": 0.2, "lat": 1, "lon": 2})
+        assert not set_site(conn, town.tenant_id, "honcho", {"close_at_m": 0.2})
+        assert set_device(conn, town.tenant_id, "f1", {"site": None, "name_ja": "冠水"})
+        assert not set_device(conn, town.tenant_id, "f1", {"site": None})
+        assert town_catalog.set_tenant(conn, town.tenant_id, {"register_per_day": 5})
+        assert not town_catalog.set_tenant(conn, town.tenant_id, {"register_per_day": 5})
+        assert town_catalog.register_per_day(conn, town.tenant_id) == 5
+        actions = [(e.action, e.subject) for e in audit.entries(conn, town.tenant_id)]
+    assert actions[:3] == [("town.set", "mizumori"), ("device.set", "f1"), ("site.set", "honcho")]
+    assert len(actions) == 3 + 2 + 3 + 1  # before: two sites, three devices, the town
+
+
+def test_what_does_not_fit_what_is_there_is_refused(roles, town):
+    with roles.owner.transaction() as conn:
+        site_catalog.set_site(conn, town.tenant_id, "honcho", {"lat": 1, "lon": 2})
+        with pytest.raises(RefusedError, match="lon is missing"):
+            site_catalog.set_site(conn, town.tenant_id, "honcho", {"lon": None})
+        with pytest.raises(RefusedError, match="no site 'nowhere'"):
+            site_catalog.set_site(conn, town.tenant_id, "nowhere", {})
+        with pytest.raises(RefusedError, match="add the site first"):
+            device_catalog.set_device(conn, town.tenant_id, "f1", {"site": "nowhere"})
+        with pytest.raises(RefusedError, match="property 'depth_m' is there already"):
+            datastream_catalog.add_datastream(conn, town.tenant_id, "f1", "depth_m", "m")
+        device_catalog.set_device_state(conn, town.tenant_id, "f1", "quarantined")
+        with pytest.raises(RefusedError, match="in quarantine until it is approved"):
+            device_catalog.set_device_state(conn, town.tenant_id, "f1", "active")
+        device_catalog.set_device_state(conn, town.tenant_id, "f1", "retired")
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokio", "", "../etc/passwd", "Asia", "JST+9x", "a" * 300])
+def test_a_time_zone_that_does_not_exist_is_refused_in_words(roles, town, zone):
+    with roles.owner.transaction() as conn:
+        with pytest.raises(RefusedError, match="is not known: a name such as Asia/Tokyo"):
+            town_catalog.add_tenant(conn, NewTenant("x", "x", "x", time_zone=zone))
+        with pytest.raises(RefusedError, match="time_zone"):
+            town_catalog.set_tenant(conn, town.tenant_id, {"time_zone": zone})
+        assert town_catalog.set_tenant(conn, town.tenant_id, {"time_zone": "Europe/Berlin"})
