@@ -194,7 +194,7 @@ def _flood() -> tuple[DefaultRule, ...]:
     return tuple(DefaultRule(*row) for row in rows)
 
 
-# Of 43,000 windows of 12 hours in the corrected records of two streams, 1 in 1,000 moves less; no
+# Of 44,000 windows of 12 hours in the corrected records of two streams, 1 in 1,000 moves less; no
 # equal values for 12 hours, and no step beyond `smallest`. Departures from the 14 days before reach
 # 0.25 of pH and 1.2 mg/L; a pH probe that drifted by 0.7 was corrected by hand.
 _LOGAN: Final = "Logan River Observatory 2014 and 2019 (Jones, Jones, Horsburgh 2022); [J]"
