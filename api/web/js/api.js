@@ -21,11 +21,17 @@ export function address(path, query = {}) {
 
 /** The JSON answer of a route. */
 export async function ask(path, query = {}, { signal } = {}) {
-  const response = await fetch(address(path, query), {
-    headers: { Accept: "application/json" },
-    cache: "no-store",
-    signal,
-  });
+  return answer(address(path, query), { headers: { Accept: "application/json" }, signal });
+}
+
+/** The JSON answer to a body that is posted. */
+export async function askWith(path, body, { signal } = {}) {
+  const headers = { Accept: "application/json", "Content-Type": "application/json" };
+  return answer(address(path), { method: "POST", headers, body: JSON.stringify(body), signal });
+}
+
+async function answer(url, request) {
+  const response = await fetch(url, { cache: "no-store", ...request });
   if (!response.ok) {
     const problem = await response.json().catch(() => ({}));
     const said = problem.detail ?? problem.title ?? response.statusText;

@@ -1,9 +1,10 @@
 // The chart of one datastream: observations, what is missing or doubtful, and the rules' levels.
 import uPlot from "../vendor/uPlot.esm.js";
 import { askAll } from "./api.js";
+import { drawLevels, nameLevels } from "./levels.js";
 import { shownAs, quantityName } from "./quantity.js";
 import { paint } from "./theme.js";
-import { inLanguage, say, shownZone, writeNumber, writeTime } from "./words.js";
+import { say, shownZone, writeNumber, writeTime } from "./words.js";
 
 const SUSPECT = 3;
 const FAILED = 4;
@@ -134,8 +135,8 @@ export class Chart {
       ],
       bands: raw ? [] : [{ series: [3, 2], fill: paint("chart-band") }],
       hooks: {
-        drawAxes: [(plot) => this.drawThresholds(plot)],
-        draw: [(plot) => this.nameThresholds(plot), (plot) => this.drawDoubtful(plot)],
+        drawAxes: [(plot) => drawLevels(plot, this.thresholds, this.shown)],
+        draw: [(plot) => nameLevels(plot, this.thresholds, this.shown), (plot) => this.drawDoubtful(plot)],
       },
     };
   }
@@ -154,48 +155,6 @@ export class Chart {
     }
     const room = Math.max((high - low) * 0.08, 10 ** -this.shown.digits);
     return [low - room * (low === 0 ? 0.4 : 1), high + room * 1.6];
-  }
-
-  drawThresholds({ ctx, bbox, valToPos }) {
-    const ratio = devicePixelRatio;
-    ctx.save();
-    ctx.setLineDash([6 * ratio, 4 * ratio]);
-    for (const { value, colour } of this.thresholds) {
-      const y = Math.round(valToPos(value * this.shown.factor, "y", true));
-      if (y < bbox.top || y > bbox.top + bbox.height) continue;
-      // An edge below it: yellow on white and dark red on black are lines as well.
-      for (const [width, ink, alpha] of [[3.5, paint("ink-2"), 0.55], [2, colour, 1]]) {
-        ctx.globalAlpha = alpha;
-        ctx.lineWidth = width * ratio;
-        ctx.strokeStyle = ink;
-        line(ctx, bbox.left, bbox.left + bbox.width, y);
-      }
-    }
-    ctx.restore();
-  }
-
-  // After the readings, so that a steep line does not strike the words out.
-  nameThresholds({ ctx, bbox, valToPos }) {
-    const ratio = devicePixelRatio;
-    ctx.save();
-    ctx.font = `${11.5 * ratio}px ${getComputedStyle(document.body).fontFamily}`;
-    ctx.textBaseline = "bottom";
-    ctx.textAlign = "left"; // uPlot leaves its own alignment behind
-    let lastWords = Infinity;
-    for (const { value, label } of [...this.thresholds].sort((a, b) => a.value - b.value)) {
-      const y = Math.round(valToPos(value * this.shown.factor, "y", true));
-      if (y < bbox.top || y > bbox.top + bbox.height) continue;
-      if (lastWords - y < 14 * ratio) continue; // words would cover each other
-      lastWords = y;
-      const words = `${writeNumber(value * this.shown.factor, this.shown.digits)} ${inLanguage(label)}`;
-      ctx.lineWidth = 2.5 * ratio;
-      ctx.lineJoin = "round";
-      ctx.strokeStyle = paint("surface");
-      ctx.fillStyle = paint("ink");
-      ctx.strokeText(words, bbox.left + 6 * ratio, y - 3 * ratio);
-      ctx.fillText(words, bbox.left + 6 * ratio, y - 3 * ratio);
-    }
-    ctx.restore();
   }
 
   // Suspect readings as hollow triangles, failed ones as crosses, at the edge where they lie outside.
@@ -266,14 +225,8 @@ function push(columns, ...row) {
   row.forEach((cell, i) => columns[i].push(cell));
 }
 
-function line(ctx, from, to, y) {
-  ctx.beginPath();
-  ctx.moveTo(from, y);
-  ctx.lineTo(to, y);
-  ctx.stroke();
-}
-
-function decimals(ticks) {
+/** How many decimals the ticks of an axis need. */
+export function decimals(ticks) {
   const step = ticks.length > 1 ? Math.abs(ticks[1] - ticks[0]) : 1;
   return step >= 1 ? 0 : Math.min(3, Math.ceil(-Math.log10(step) - 1e-9));
 }

@@ -7,6 +7,7 @@ import { lastReceived, placeName, plowMotion, plowWords, standingWords } from ".
 import { ruleSentences, thresholdsOf } from "./ruletext.js";
 import { standingOf } from "./standing.js";
 import { lookOf, svgLook } from "./symbols.js";
+import { Trial } from "./trial.js";
 import { inLanguage, knows, say, writeAge, writeSpan, writeTime } from "./words.js";
 
 const RANGES_H = [3, 24, 168];
@@ -62,6 +63,7 @@ export class Panel {
       el("section", {}, el("h3", {}, say("panel.link")), this.link),
       device.kind === "plow" ? "" : el("section", {}, el("h3", {}, say("panel.alerts")), this.alerts),
       this.rulePart(device),
+      this.trialPart(device),
       this.sitePart(device),
     );
     this.update();
@@ -98,6 +100,11 @@ export class Panel {
       ? el("ul", { class: "rules" }, sentences.map((text) => el("li", {}, text)))
       : el("p", { class: "quiet" }, say("panel.rules_none"));
     return el("details", { class: "panel-rules" }, el("summary", {}, el("h3", {}, say("panel.rules"))), body);
+  }
+
+  trialPart(device) {
+    this.trial = new Trial(this.town, device);
+    return this.trial.node ?? "";
   }
 
   sitePart(device) {
@@ -302,6 +309,8 @@ export class Panel {
 
   release() {
     this.stopCharts();
+    this.trial?.close();
+    this.trial = null;
     this.code = null;
   }
 

@@ -13,7 +13,8 @@ export function thresholdsOf(device, stream, rules) {
     })));
 }
 
-function labelOf(rule, level) {
+/** `{label, colour}` of a level of a rule. */
+export function labelOf(rule, level) {
   const found = (rule.labels ?? []).find((one) => one.level === level);
   return { label: found?.label ?? { ja: `${level}`, en: `${level}` }, colour: found?.colour ?? "#888888" };
 }
