@@ -4,8 +4,7 @@ Unknown is never shown as safe: normal needs a device that is heard, a rule that
 a fresh reading that passed quality control.
 """
 
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -24,6 +23,7 @@ UnknownReason = Literal[
     "never_heard",
     "link_unknown",
     "silent",
+    "under_water",
     "offline",
     "no_rule",
     "lifted_out",
@@ -75,6 +75,7 @@ class Snapshot:
     labels: Mapping[tuple[str, int], LevelLabel]
     alerts: Mapping[str, Sequence[Alert]]  # open ones, by device code
     training: bool  # the whole town is in an exercise
+    under_water: Collection[int] = frozenset()  # silent beacons that probably are, by device
 
     def judge(
         self, device: town_map.Device, streams: Sequence[town_map.Latest], unknown_after_s: float
@@ -117,6 +118,8 @@ class Snapshot:
         if device.state == "quarantined":
             return "quarantined"
         match device.link_state:
+            case "silent" if device.device_id in self.under_water:
+                return "under_water"
             case "silent" | "offline" as lost:
                 return lost
             case "online":
@@ -151,14 +154,13 @@ class Snapshot:
             for each in own
         )
         # What is derived may not be known for days; but once it is, it must not fall behind.
-        behind = (
-            "stale"
+        behind = any(
+            self._age_s(each.time, each.received) > unknown_after_s
             for each in streams
             if each.derived and each.time and each.received
-            if self._age_s(each.time, each.received) > unknown_after_s
         )
-        found: Iterator[UnknownReason | None] = itertools.chain(doubts, behind)
-        return next((doubt for doubt in found if doubt is not None), None)
+        doubt = next((doubt for doubt in doubts if doubt is not None), None)
+        return "stale" if doubt is None and behind else doubt
 
     def _lifted_out(self, stream: town_map.Latest) -> bool:
         """Whether the newest reading says that the probes are out of the water still."""
