@@ -12,10 +12,12 @@ from tests.acceptance.played import (
     PLOWS,
     POND,
     episodes,
+    ledger,
     ledger_offline,
     ms,
     replayed,
     rows,
+    shuffled,
     stored,
 )
 from tests.fixtures.broker import wait_until
@@ -72,6 +74,35 @@ def test_the_alerts_of_a_replayed_storm_are_those_of_the_core_alone(system):
     assert {device for device, *_ in alerts} <= set(recorded.devices)
     [[training]] = rows(system, "select bool_and(training) from alert")
     assert training, "a replay is an exercise"
+
+
+def test_a_storm_that_arrives_shuffled_doubled_and_hours_late_leaves_the_same_ledger(
+    system, tmp_path
+):
+    """Through the real door, with the jobs settling while it comes."""
+    sorted_path, mixed_path = FLOODS, shuffled(FLOODS, tmp_path, seed=6)
+    count = replayed(system, sorted_path, "sorted", times="own", speed=math.inf)
+    assert replayed(system, mixed_path, "mixed", times="own", speed=math.inf) == count * 11 // 10
+    for town in ("sorted", "mixed"):
+        wait_until(
+            lambda town=town: stored(system, "observation", town) == count,
+            60,
+            "readings are missing",
+        )
+    wait_until(
+        lambda: rows(system, "select count(*) from unsettled") == [(0,)], 120, "it is not settled"
+    )
+    [[late]] = rows(
+        system,
+        "select count(*) from observation where marks & %s = %s",
+        int(Mark.LATE | Mark.SETTLED),
+        int(Mark.LATE | Mark.SETTLED),
+    )
+    assert late > count / 4, "most of what comes hours late is settled by the jobs"
+    expected, moves = ledger(system, "sorted")
+    assert moves > 100
+    assert ledger(system, "mixed") == (expected, moves)
+    assert rows(system, "select count(*) from conflict") == [(0,)]
 
 
 def test_positions_of_plows_are_stored_where_they_were(system):
