@@ -93,6 +93,28 @@ def set_town(
     typer.echo(f"{code} is {'changed' if changed else 'as it was'}.")
 
 
+@app.command("rules")
+def add_rules(
+    code: Annotated[str, typer.Argument(metavar="TOWN", help="Code of the town.")],
+    config: ConfigOption = None,
+) -> None:
+    """Give a town the default rules that came with a newer version; its own ones stay."""
+    from deploy.settings import load_settings
+    from deploy.towns import find_town
+    from deploy.writing import writing
+    from store import rules
+
+    settings = load_settings(config)
+    tenant = find_town(settings, code)
+    with writing(settings) as connection:
+        made = rules.add_defaults(connection, tenant.tenant_id)
+    for rule in made:
+        typer.echo(
+            f"{rule.code:24} {rule.kind}, for readings from {rule.valid_from:%Y-%m-%d %H:%M}"
+        )
+    typer.echo(f"{code} has {len(made)} new rules.")
+
+
 @app.command("list")
 def list_towns(config: ConfigOption = None) -> None:
     """List the towns."""

@@ -215,3 +215,16 @@ def test_changes_by_command_are_said_refused_and_written_down(town):
     history = town.ok("device", "history", "kawabe", "cli-1")
     assert "terminal:" in history
     assert '{"withdrawn": false}' in history
+
+
+def test_a_town_of_an_older_version_gets_the_rules_that_are_new(town):
+    town.ok("tenant", "add", "sawa", "--name-ja", "沢町", "--name-en", "Sawa")
+    assert town.ok("tenant", "rules", "sawa") == "sawa has 0 new rules.\n"
+    town.rows(
+        "delete from rule using tenant where tenant.code = 'sawa' and rule.code = 'pond-ph-drift'"
+        " and rule.tenant_id = tenant.tenant_id returning rule_id"
+    )
+    said = town.ok("tenant", "rules", "sawa")
+    assert "pond-ph-drift" in said
+    assert "sawa has 1 new rules." in said
+    assert "There is no town nowhere" in town.run("tenant", "rules", "nowhere").stderr
