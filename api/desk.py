@@ -1,7 +1,7 @@
 """Everything that one desk needs at one moment, read in one transaction."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,8 +9,8 @@ from api.silence import bound_s, bounds
 from api.standing import Snapshot, Standing, watching
 from detectors.forecast import TimeToThreshold
 from detectors.rules import Silence
+from store import beacons, rules
 from store import map as town_map
-from store import rules
 from store.alerts import Alert, alerts
 from store.database import Connection
 from store.rules import RuleInForce
@@ -53,14 +53,16 @@ def desk(
     for alert in alerts(conn, is_open=True):
         open_alerts[alert.device].append(alert)
     in_force = rules.in_force(conn, now)
+    silences = bounds(rules.link_rules(conn, now))
     snapshot = Snapshot(
         now,
         watching(in_force),
         rules.labels(conn, now),
         open_alerts,
         town.training,
+        beacons.under_water(conn, _silent_beacons(rows, silences), now),
     )
-    limits = unknown_after_s(conn, rows, now)
+    limits = _limits(rows, silences)
     return Desk(
         snapshot,
         [
@@ -82,11 +84,23 @@ def unknown_after_s(
 
     A device without a silence rule is judged by the default one.
     """
-    silences = bounds(rules.link_rules(conn, now))
+    return _limits(rows, bounds(rules.link_rules(conn, now)))
+
+
+def _limits(rows: Sequence[town_map.Device], silences: Mapping[int, Silence]) -> dict[int, float]:
     return {
         row.device_id: bound_s(silences.get(row.device_id, Silence()), row.expected_interval_s)
         for row in rows
     }
+
+
+def _silent_beacons(rows: Sequence[town_map.Device], silences: Mapping[int, Silence]) -> list[int]:
+    """List silent devices whose radio drowns when they are under water."""
+    return [
+        row.device_id
+        for row in rows
+        if row.link_state == "silent" and silences.get(row.device_id, Silence()).drowns
+    ]
 
 
 def streams_by_device(

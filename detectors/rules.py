@@ -244,12 +244,16 @@ class Silence(Parameters):
     calm_interval_s : float, optional
         Interval in quiet times, where the device sends more rarely than its expected interval
         (crisis gauges: daily when calm, every ten minutes in a flood).
+    drowns : bool
+        A radio beacon that falls silent under water: its silence says that it may be there, if
+        its router hears others.
     """
 
     kind: ClassVar[str] = "silence"
 
     loss_rate: float = 0.05
     calm_interval_s: float | None = None
+    drowns: bool = False
 
     def __post_init__(self) -> None:
         rate = check_number("loss_rate", self.loss_rate, above=0.0, most=0.9)
@@ -257,6 +261,8 @@ class Silence(Parameters):
         if self.calm_interval_s is not None:
             calm = check_number("calm_interval_s", self.calm_interval_s, above=0.0)
             object.__setattr__(self, "calm_interval_s", calm)
+        if not isinstance(self.drowns, bool):
+            raise ParameterError("drowns", f"expected true or false, got {self.drowns!r}")
 
 
 Rule = Parameters

@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from detectors.rules import Silence
+from store import rules
 from tests.api.seed import ago, now
 
 
@@ -249,3 +251,62 @@ def test_a_pond_whose_probes_are_out_of_the_water_is_unknown_for_as_long_as_it_s
     view = shown(api, "p1", "ponds")
     assert (view["state"], view["alert"]) == ("alert", water)
     assert view["unknown_reason"] == "lifted_out"
+
+
+def beacon(seed, routers, *, drowns=True):
+    """A silent sensor whose radio drowns, heard by some routers before."""
+    device = seed.devices_of(seed.town)["f1"]
+    with seed.database.transaction() as conn:
+        rules.save(
+            conn, seed.town.tenant_id, "level-silence", kind="silence", observed_property="link",
+            params=Silence(drowns=drowns).to_params(), device_id=device,
+        )  # fmt: skip
+    seed.link("f1", "silent")
+    heard_by(seed, "f1", *routers)
+
+
+def heard_by(seed, device, *routers, ago_s=0):
+    ident = seed.devices_of(seed.town)[device]
+    for router in routers:
+        seed.execute(
+            "insert into device_router (device_id, tenant_id, router, heard_at)"
+            " values (%s, %s, %s, now())", ident, seed.town.tenant_id, router,
+        )  # fmt: skip
+    seed.execute(
+        "update link_state set last_received_time = now() - make_interval(secs => %s)"
+        " where device_id = %s", ago_s, ident,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reason", "others"),
+    [
+        ("under_water", ["r1"]),
+        ("silent", []),  # nobody else there: it may be the router that is silent
+        ("silent", ["r2"]),
+        ("silent", ["r1", "r2"]),  # by which of the two its last message came, nobody knows
+    ],
+)
+def test_a_silent_beacon_is_probably_under_water_if_its_router_hears_others(
+    api, seed, stream, reason, others
+):
+    seed.latest(stream, 0.0)
+    beacon(seed, ["r1"])
+    seed.link("c1", "online")
+    heard_by(seed, "c1", *others)
+    view = shown(api)
+    assert (view["state"], view["unknown_reason"], view["level"]) == ("unknown", reason, None)
+
+
+def test_a_beacon_is_not_told_to_be_under_water_where_its_witness_is_late_or_it_cannot_drown(
+    api, seed, stream
+):
+    seed.latest(stream, 0.0)
+    beacon(seed, ["r1"])
+    seed.link("c1", "online")
+    heard_by(seed, "c1", "r1", ago_s=130)  # two of its periods are two minutes
+    assert shown(api)["unknown_reason"] == "silent"
+    heard_by(seed, "c1", ago_s=30)
+    assert shown(api)["unknown_reason"] == "under_water"
+    seed.execute("delete from rule where device_id is not null")
+    assert shown(api)["unknown_reason"] == "silent"
