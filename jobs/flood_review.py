@@ -153,14 +153,16 @@ class Quarter:
         timelines = held(self._conn, sorted(telling | self.concerned.keys()), KINDS)
         batch: list[int] = []
         since: dict[int, datetime] = {}
+        readings = 0.0
         for one in self.concerned:
-            more = dict(since)
-            for other, at in self._wanted(one, timelines).items():
-                more[other] = min(at, since.get(other, at))
-            if batch and self._count(more) > READINGS:
+            wanted = self._wanted(one, timelines)
+            if batch and readings + self._count(wanted) > READINGS:
                 yield self._read(batch, since, timelines)
-                batch, more = [], self._wanted(one, timelines)
-            batch, since = [*batch, one], more
+                batch, since, readings = [], {}, 0.0
+            readings += self._count({o: at for o, at in wanted.items() if o not in since})
+            batch.append(one)
+            for other, at in wanted.items():
+                since[other] = min(at, since.get(other, at))
         if batch:
             yield self._read(batch, since, timelines)
 

@@ -1,9 +1,9 @@
 """One sensor held against those of its place, by the rules that held at each reading's time."""
 
+import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final, TypeVar
 
 import numpy as np
@@ -53,7 +53,7 @@ class Witness:
         """Return the rule of a kind that holds at a time; of several the first by code."""
         return rule_at(self.held, kind, at_ms)
 
-    @cached_property
+    @functools.cached_property
     def course(self) -> Course:
         """The readings as evidence: what the instrument cannot have measured is none.
 
@@ -171,7 +171,12 @@ def lies_lower(one: Sensor, than: Sensor, by_m: float) -> bool:
 
 def holds_ms(sensor: Sensor) -> int:
     """For how long a reading speaks for the present: until its sensor counts as silent."""
-    return round(silent_after_s(Silence().loss_rate, sensor.expected_interval_s) * 1000.0)
+    return _silent_after_ms(sensor.expected_interval_s)
+
+
+@functools.cache  # a town has a handful of intervals
+def _silent_after_ms(interval_s: float) -> int:
+    return round(silent_after_s(Silence().loss_rate, interval_s) * 1000.0)
 
 
 def heartbeat_s(rule: ContactLadder, own: Sensor, other: Sensor) -> float:

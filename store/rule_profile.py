@@ -1,7 +1,9 @@
 """Stored rules compiled into what the detectors look at, and which of them hold when."""
 
 import contextlib
+import functools
 import itertools
+import json
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from psycopg.rows import class_row
+from psycopg.types.json import set_json_loads
 
 from detectors.parameters import Parameters
 from detectors.profile import STREAM_KINDS, Profile
@@ -136,7 +139,9 @@ def compile_rules(
 def timeline(conn: Connection, datastream_id: int, expected_interval_s: float) -> list[Period]:
     """Tell which rules held at a datastream when, oldest first; empty: it never had any."""
     with conn.cursor(row_factory=class_row(_Version)) as cursor:
-        found = cursor.execute(_SQL["covering"], {"datastream_ids": [datastream_id]}).fetchall()
+        found = cursor.execute(
+            _SQL["covering"], {"datastream_ids": [datastream_id], "kinds": None}
+        ).fetchall()
     return [
         Period(since_ms, compile_rules(own, expected_interval_s))
         for since_ms, own in _periods(found)
@@ -160,9 +165,13 @@ def held(
     parameters are refused is left out: the gateway tells of it.
     """
     with conn.cursor(row_factory=class_row(_Version)) as cursor:
-        parameters = {"datastream_ids": list(datastream_ids)}
+        # A few rules stand at thousands of datastreams: to parse each once is most of the time.
+        set_json_loads(functools.cache(json.loads), cursor)
+        parameters = {"datastream_ids": list(datastream_ids), "kinds": list(kinds)}
         found = cursor.execute(_SQL["covering"], parameters).fetchall()
     timelines: dict[int, list[Held]] = {}
+    # What is parsed once is one object, so it is also read as a rule once.
+    read: dict[tuple[str, int], Parameters] = {}
     for datastream_id, group in itertools.groupby(found, key=lambda row: row.datastream_id):
         periods = []
         for since_ms, own in _periods(list(group)):
@@ -170,7 +179,9 @@ def held(
             for row in own:
                 if row.kind in kinds:
                     with contextlib.suppress(ParameterError):
-                        rules[row.code] = rule_from_params(row.kind, row.params)
+                        key = (row.kind, id(row.params))
+                        read[key] = read.get(key) or rule_from_params(row.kind, row.params)
+                        rules[row.code] = read[key]
             periods.append(Held(since_ms, rules))
         timelines[datastream_id] = periods
     return timelines

@@ -98,7 +98,8 @@ where valid_from <= %(at)s
 order by scheme, level, valid_from desc;
 
 -- name: covering
--- Every version whose scope covers a datastream, whether it is in force or not.
+-- Every version whose scope covers a datastream, whether it is in force or not; of rules that are
+-- or were of some kinds.
 select ds.datastream_id, r.code, r.version, r.kind, r.params, r.enabled, r.valid_from,
     r.device_id is not null as of_device, r.site_id is not null as of_site
 from datastream ds
@@ -110,6 +111,8 @@ join rule r on r.tenant_id = ds.tenant_id and r.property = ds.property
     and (r.device_kind is null or r.device_kind = d.kind)
     and (r.site_kinds is null or s.kind is null or s.kind = any (r.site_kinds))
 where ds.datastream_id = any (%(datastream_ids)s::integer[])
+    and (%(kinds)s::text[] is null
+        or (r.tenant_id, r.code) in (select tenant_id, code from rule where kind = any (%(kinds)s)))
 order by ds.datastream_id, r.code, r.version;
 
 -- name: unchanged_since
