@@ -8,7 +8,8 @@ The defaults and gates were chosen on New York's street floods, at every second 
 second month, and accepted on the rest (`make evaluate`, docs/detection-report.md). The values that
 the first design had (drive 3e-10, damping 3600 s, noise 1 cm) called a fifth as many crossings
 expected there, and more than a quarter of these never came: streets fill within minutes and stop
-as suddenly.
+as suddenly. On two flashy streams, read every five minutes, the interval held 58 and 68 of 100:
+too few crossings are known to choose better values for a stream.
 """
 
 from dataclasses import dataclass, replace

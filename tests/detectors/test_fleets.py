@@ -5,7 +5,7 @@ profiles go through the same batches, large enough for the ways that only many s
 """
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.arrays import CONTEXT_ROWS
@@ -15,6 +15,8 @@ from tests.detectors.ledger import Ledger, same_floats
 from tests.detectors.series import START, STEPS, VALUES, profiles
 
 SENSORS = 64
+# Each example holds SENSORS cases.
+FEWER = settings(max_examples=max(20, settings.default.max_examples // 40))
 ODD = (np.nan, np.nan, np.inf, -np.inf, 1e6)
 
 
@@ -96,6 +98,7 @@ def assert_equal(one, other, *, rates=True):
                            [theirs.rates[key] for key in sorted(theirs.rates)])  # fmt: skip
 
 
+@FEWER
 @given(fleets())
 def test_cuts_shuffles_and_restarts_change_no_bit(drawn):
     fleet, readings, rng = drawn
@@ -103,6 +106,7 @@ def test_cuts_shuffles_and_restarts_change_no_bit(drawn):
     assert_equal(run(fleet, at_random(rng, readings), rng), whole)
 
 
+@FEWER
 @given(fleets())
 def test_duplicates_in_any_batch_change_no_bit(drawn):
     fleet, readings, rng = drawn
@@ -124,6 +128,7 @@ def test_duplicates_in_any_batch_change_no_bit(drawn):
     assert_equal(run(fleet, batches, rng), whole)
 
 
+@FEWER
 @given(fleets())
 def test_late_arrival_ends_in_the_same_ledger_as_order(drawn):
     fleet, readings, rng = drawn
