@@ -85,9 +85,10 @@ def _look(conn: Connection, taken: Sequence[Due], start: datetime, stop: datetim
         alerts = streets.alerts_at(conn, verdicts.datastream_id.tolist(), times)
         for tenant_id, alert_ids in alerts.items():
             ingest.notify_live(conn, tenant_id, alerts=alert_ids)
-    newest = streets.newest(conn, list(quarter.concerned))
+    newest = streets.newest(conn, [one.datastream_id for one in taken])
     reviews.done(conn, "flood", taken)
-    if newest is not None and newest >= stop:
+    # What came may have been followed by weeks of more, and speaks for a while after its end.
+    if newest is not None and newest + BACK >= stop:
         for one in taken:
             reviews.mark(conn, "flood", one.datastream_id, stop)
     return changed

@@ -261,6 +261,7 @@ def test_a_dry_town_is_looked_at_without_reading_a_reading(street, hollow, monke
 
 def test_weeks_of_late_readings_are_gone_over_a_week_at_a_time(street, hollow):
     wet, low = hollow
+    street.write(wet, along(0.0, [-1440 * 30]))  # a month of nothing worth a look
     days = [0, 1440 * 6, 1440 * 7 - 30, 1440 * 20]
     for day in days:
         for one in low:
