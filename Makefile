@@ -14,10 +14,10 @@ BIN := $(VENV)/bin
 UP := up $(if $(filter 0,$(DEMO)),,--demo)
 .DEFAULT_GOAL := help
 
-.PHONY: help run test lint types format chaos lock bench evaluate clean
+.PHONY: help run test lint types format chaos lock bench bench-gateway evaluate clean
 
 help: ## list these
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
 $(VENV)/.runtime: requirements.lock pyproject.toml
 	@$(PYTHON) deploy/preflight.py
@@ -58,6 +58,9 @@ chaos: $(VENV)/.dev ## random faults, then the audit; ROUNDS=n SEED=s GATEWAYS=n
 
 bench: $(VENV)/.dev ## speed of the detection core against others
 	@$(BIN)/python -m tests.bench.core
+
+bench-gateway: $(VENV)/.dev ## speed of the gateway against others; PARTS="single many delay memory size"
+	@$(BIN)/python -m tests.bench.gateway $(PARTS) $(OPTIONS)
 
 DATA ?= ../shared/data
 evaluate: $(VENV)/.dev ## score the detection core on recordings in DATA; writes docs/detection-report.md
