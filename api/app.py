@@ -19,6 +19,7 @@ from api.measures import Measures
 from api.provisioning import Provisioning
 from api.readiness import Check, Watch
 from api.routes import (
+    ahead,
     alerts,
     backtest,
     console,
@@ -109,7 +110,7 @@ def create_app(
     app.state.watch = Watch(database, feed, dict(checks or {}))
     problems.install(app)
     base = APIRouter(prefix=BASE)
-    parts = [towns, console, sites, devices, observations, alerts, map, rules, quarantine]
+    parts = [towns, console, sites, devices, observations, alerts, map, ahead, rules, quarantine]
     if provisioning is not None:
         parts.append(device_writes)
     for part in (*parts, backtest, live):

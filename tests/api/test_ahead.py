@@ -111,8 +111,11 @@ def test_standing_water_has_no_forecast_but_a_depth_for_the_crew(api, seed, stre
         lambda seed: seed.execute("update latest set flag = 4"),
         lambda seed: seed.execute("delete from rule where code = 'street-forecast'"),
         lambda seed: seed.execute("delete from rule where kind = 'threshold'"),
+        lambda seed: seed.execute(
+            "update rule set params = '{\"noise\": -1}' where code = 'street-forecast'"
+        ),
     ],
-    ids=("silent", "maintenance", "failed", "rule off", "no levels"),
+    ids=("silent", "maintenance", "failed", "rule off", "no levels", "rule refused"),
 )
 def test_nothing_is_said_of_what_is_not_known(api, seed, stream, flood, change):
     play(seed, stream, flood[:8])
@@ -171,3 +174,12 @@ def test_a_reading_that_failed_is_not_followed(api, seed, stream, flood):
     seed.readings(stream, [(time, 9.99)], flag=4)
     seed.readings(stream, [(time + timedelta(seconds=1), float("nan"))], flag=9)
     assert shown(api)["forecast"] == before["forecast"]
+
+
+def test_the_page_asks_only_for_what_may_be_said(api, seed, stream):
+    assert api.ok("/sakata/ahead") == []
+    play(seed, stream, steady(0.01), rate=0.6)
+    properties = shown(api)
+    assert properties["forecast"] is not None
+    [item] = api.ok("/sakata/ahead")
+    assert item == {"device": "f1", **{name: properties[name] for name in ("forecast", "crew")}}

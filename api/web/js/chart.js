@@ -3,6 +3,7 @@ import uPlot from "../vendor/uPlot.esm.js";
 import { askAll } from "./api.js";
 import { drawLevels, nameLevels } from "./levels.js";
 import { shownAs, quantityName } from "./quantity.js";
+import { flagOf } from "./standing.js";
 import { paint } from "./theme.js";
 import { say, shownZone, writeNumber, writeTime } from "./words.js";
 
@@ -46,7 +47,7 @@ export class Chart {
     const raw = this.bucket === "raw";
     time.push(at);
     value.push((raw ? item.value : item.mean) ?? null);
-    flag.push(raw ? item.flag : 1);
+    flag.push(raw ? flagOf(item) : 1);
     low.push(raw ? null : (item.min ?? null));
     high.push(raw ? null : (item.max ?? null));
   }

@@ -17,6 +17,7 @@ import { inLanguage, loadWords, say, sayPage, switchLanguage, useZone, writeCloc
 
 const AGE_MS = 5_000; // how often ages are written anew and old values become unknown
 const STRANGERS_MS = 20_000; // how soon a device that was added shows up
+const AHEAD_MS = 20_000; // how often it is asked what is ahead of the flood sensors
 const NARROW = matchMedia("(max-width: 760px)");
 
 const $ = (id) => document.getElementById(id);
@@ -45,6 +46,7 @@ class Console {
     this.listen();
     setInterval(() => this.showClock(), 1_000);
     setInterval(() => this.age(), AGE_MS);
+    setInterval(() => this.lookAhead(), AHEAD_MS);
     await this.findTowns();
   }
 
@@ -122,6 +124,7 @@ class Console {
       await town.load();
       if (town !== this.town) return;
       this.announcer.settle(town);
+      this.lookAhead();
       if (first) {
         first = false;
         this.mapped = this.showMap(town);
@@ -194,6 +197,10 @@ class Console {
       this.reloaded = Date.now();
       this.town.load().catch(() => {}); // the feed notices an API that is away
     }
+  }
+
+  lookAhead() {
+    this.town?.lookAhead().catch(() => this.town.ahead.clear()); // an old forecast is none
   }
 
   /** A person picked a device, or nothing. */

@@ -1,11 +1,12 @@
 // The panel of what is picked: how it stands, its charts, values, alerts and rules.
 import { address, ask } from "./api.js";
 import { Chart } from "./chart.js";
+import { crewWords, forecastWords } from "./ahead.js";
 import { el, setText } from "./element.js";
 import { mainStreams, quantityName, writeRate, writeValue } from "./quantity.js";
 import { lastReceived, placeName, plowMotion, plowWords, standingWords } from "./rows.js";
 import { ruleSentences, thresholdsOf } from "./ruletext.js";
-import { standingOf } from "./standing.js";
+import { flagOf, standingOf } from "./standing.js";
 import { lookOf, svgLook } from "./symbols.js";
 import { Trial } from "./trial.js";
 import { inLanguage, knows, say, writeAge, writeSpan, writeTime } from "./words.js";
@@ -48,6 +49,7 @@ export class Panel {
     const site = device.site ? `${say(`site.${device.site.kind}`)} · ` : "";
     this.state = el("p", { class: "panel-state" });
     this.says = el("p", { class: "panel-says" });
+    this.hints = el("ul", { class: "panel-hints" });
     this.values = el("tbody");
     this.link = el("p", { class: "panel-link" });
     this.alerts = el("div", { class: "panel-alerts" }, el("p", { class: "quiet" }, say("chart.loading")));
@@ -57,7 +59,7 @@ export class Panel {
         this.mark,
         el("div", { class: "panel-titles" }, this.title, el("p", { class: "panel-kind" }, `${site}${say(`device.${device.kind}`)}`)),
         el("button", { type: "button", class: "tool panel-close", "aria-label": say("panel.close"), onclick: () => this.onClose() }, "×")),
-      el("div", { class: "panel-now" }, this.training, this.state, this.says),
+      el("div", { class: "panel-now" }, this.training, this.state, this.says, this.hints),
       device.kind === "plow" ? this.wayPart() : this.chartPart(),
       this.latestPart(device),
       el("section", {}, el("h3", {}, say("panel.link")), this.link),
@@ -141,6 +143,7 @@ export class Panel {
     this.element.style.setProperty("--level", standing.alert?.colour ?? "transparent");
     setText(this.state, device.kind === "plow" && standing.state === "calm" ? plowWords(fix) : standingWords(standing));
     setText(this.says, this.explain(standing, fix));
+    this.showHints(standing);
     this.showValues(device, standing);
     this.showLink(device);
     if (device.kind === "plow") this.showWay(device);
@@ -168,12 +171,23 @@ export class Panel {
     return parts.join(" · ");
   }
 
+  // What is ahead, and what speaks against the alert.
+  showHints({ device, alert }) {
+    const ahead = this.town.ahead.get(device.code);
+    const hints = [
+      forecastWords(ahead, this.town.now()),
+      crewWords(ahead),
+      ...(alert?.doubts ?? []).map(({ label }) => `△ ${inLanguage(label)}`),
+    ].filter(Boolean);
+    this.hints.replaceChildren(...hints.map((words) => el("li", {}, words)));
+  }
+
   showValues(device) {
     this.values.replaceChildren(...device.datastreams.map(({ property, unit, latest }) => el("tr", {},
       el("th", { scope: "row" }, quantityName(property)),
       el("td", { class: "number" }, (latest && writeValue(property, latest.value, unit)) ?? say("panel.no_value")),
       el("td", {}, latest ? writeTime(Date.parse(latest.time), this.town.now()) : "—"),
-      el("td", { "data-flag": latest?.flag }, latest ? say(`flag.${latest.flag}`) : "—"))));
+      el("td", { "data-flag": latest && flagOf(latest) }, flagWords(latest)))));
   }
 
   showLink(device) {
@@ -321,4 +335,10 @@ export class Panel {
     this.element.hidden = true;
     this.element.replaceChildren();
   }
+}
+
+function flagWords(latest) {
+  if (!latest) return "—";
+  const words = say(`flag.${flagOf(latest)}`);
+  return latest.revised_flag ? say("flag.revised", { flag: words }) : words;
 }

@@ -1,4 +1,5 @@
 // One row of the list: a device, how it stands in words and shape, and its value now.
+import { forecastWords } from "./ahead.js";
 import { el, setAttribute, setText } from "./element.js";
 import { mainStreams, quantityName, writeRate, writeValue } from "./quantity.js";
 import { plowDoes, whyDoubted } from "./standing.js";
@@ -137,10 +138,13 @@ function metaOf(standing, town) {
     ? say("row.received", { time: writeTime(Date.parse(heard), now) })
     : say("panel.received_never");
   const parts = [];
+  const ahead = forecastWords(town.ahead.get(device.code), now);
+  if (ahead) parts.push(ahead);
   if (alert && state === "alert") {
     const onset = Date.parse(alert.onset);
     parts.push(say("alert.onset", { time: writeTime(onset, now), age: writeAge(now - onset) }));
     parts.push(say(`link.${device.link?.state ?? "unknown"}`), received);
+    if (alert.doubts?.length) parts.push(`△ ${inLanguage(alert.doubts[0].label)}`);
     return parts;
   }
   if (ended) {
@@ -155,7 +159,7 @@ function metaOf(standing, town) {
     parts.push(received);
     return parts;
   }
-  return [say(`link.${device.link?.state ?? "unknown"}`), received];
+  return [...parts, say(`link.${device.link?.state ?? "unknown"}`), received];
 }
 
 // Parts that stay whole when the line breaks.

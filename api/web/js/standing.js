@@ -116,10 +116,16 @@ function ageMs({ time, received }, now) {
   return now - Math.min(Date.parse(time), received ? Date.parse(received) : Infinity);
 }
 
+/** The flag that stands: what was found later speaks over what was given in real time. */
+export function flagOf({ flag, revised_flag: revised }) {
+  return revised ?? flag;
+}
+
 /** Why a newest reading says nothing about now, or null. */
 export function whyDoubted(latest, device, now) {
   if (!latest) return "never_seen";
-  const { value, flag } = latest;
+  const { value } = latest;
+  const flag = flagOf(latest);
   if (flag === MISSING || value === null || value === undefined) return "missing";
   if (flag === FAILED) return "failed";
   if (flag === NOT_EVALUATED) return "not_evaluated";

@@ -19,6 +19,7 @@ export class Town {
     this.tracks = new Map();
     this.rules = [];
     this.labels = [];
+    this.ahead = new Map(); // device code to {forecast, crew}
     this.streams = new Map(); // datastream id to {device, stream}
     this.byDevice = new Map(); // device code to the ids of its alerts
     this.strangers = false; // an event named a device that the snapshot did not have
@@ -71,6 +72,13 @@ export class Town {
     this.onChange(null);
   }
 
+  /** Ask what is ahead of the flood sensors: it changes with the clock, so no event says it. */
+  async lookAhead() {
+    const items = await ask(`${this.about.code}/ahead`);
+    this.ahead = new Map(items.map((item) => [item.device, item]));
+    this.onChange(null);
+  }
+
   /** Take one live event. */
   take(kind, data) {
     if (data.time && (kind === "hello" || kind === "heartbeat")) {
@@ -85,13 +93,13 @@ export class Town {
     if (touched) this.onChange([touched]);
   }
 
-  takeReading({ datastream, time, received, value, flag, rate_per_h: rate }) {
+  takeReading({ datastream, time, received, value, flag, revised_flag: revised, rate_per_h: rate }) {
     const found = this.streams.get(datastream);
     if (!found) return this.meetStranger();
     const { device, stream } = found;
     this.hear(device, received ?? null);
     if (!stream.latest || Date.parse(time) >= Date.parse(stream.latest.time)) {
-      stream.latest = { time, received, value, flag, rate_per_h: rate };
+      stream.latest = { time, received, value, flag, revised_flag: revised ?? null, rate_per_h: rate };
     }
     return device.code;
   }
@@ -131,10 +139,10 @@ export class Town {
     return alert.device;
   }
 
-  takeLink({ device: code, state, since, last_received: received }) {
+  takeLink({ device: code, state, since, last_received: received, reason, router }) {
     const device = this.devices.get(code);
     if (!device) return this.meetStranger();
-    device.link = { state, since, last_received: received ?? device.link?.last_received ?? null };
+    device.link = { state, since, last_received: received ?? device.link?.last_received ?? null, reason, router };
     return code;
   }
 

@@ -1,0 +1,38 @@
+"""What is ahead of the flood sensors, for a page that asks again and again."""
+
+# ruff: noqa: FAST003 (the dependency HasTown reads {tenant})
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from api.ahead import CrewItem, ForecastItem, ahead
+from api.desk import desk
+from api.errors import Kind
+from api.problems import responses
+from api.town import HasTown
+
+router = APIRouter(tags=["map"])
+
+
+class AheadItem(BaseModel):
+    """A sensor of which something may be said."""
+
+    device: str
+    forecast: ForecastItem | None
+    crew: CrewItem | None
+
+
+@router.get("/{tenant}/ahead", responses=responses(Kind.UNKNOWN_TOWN))
+def what_is_ahead(here: HasTown) -> list[AheadItem]:
+    """List the flood sensors of which something may be said: in a dry town none."""
+    with here.transaction() as conn:
+        now = desk(conn, here.town, datetime.now(UTC), ("flood_level",))
+        said = ahead(conn, now)
+    return [
+        AheadItem(device=each.device.code, forecast=found.forecast, crew=found.crew)
+        for each in now.devices
+        if (found := said.get(each.device.device_id)) is not None
+        and (found.forecast is not None or found.crew is not None)
+    ]

@@ -1,0 +1,24 @@
+"""What is ahead of a sensor, and what speaks against its alert, in the list and the panel."""
+
+from playwright.sync_api import expect
+
+from tests.api.test_ahead import play, steady
+
+
+def test_list_and_panel_say_when_the_next_level_may_be_reached_and_how_deep_it_will_be(town, visit):
+    play(town, town.streams["watch", "depth_m"], steady(0.01), rate=0.6)
+    page = visit("/#/kawabe/flood/watch").page
+    row = page.locator('.row[data-device="watch"]')
+    expect(row).to_contain_text("ごろ「")
+    hints = page.locator("#panel .panel-hints")
+    expect(hints).to_contain_text("に達する")
+    expect(hints).to_contain_text("いま出動すると8分後に到着")
+    assert "null" not in hints.inner_text()
+    expect(page.locator('.row[data-device="dry"]')).not_to_contain_text("ごろ「")
+
+
+def test_nothing_is_said_of_water_that_does_not_rise(town, visit):
+    play(town, town.streams["watch", "depth_m"], steady(0.0), rate=0.0)
+    page = visit("/#/kawabe/flood/watch").page
+    expect(page.locator("#panel .panel-says")).to_contain_text("cm")
+    expect(page.locator("#panel .panel-hints")).not_to_contain_text("に達する")
