@@ -56,7 +56,7 @@ class Publisher:
         self._keepalive_s = keepalive_s
         self._ended = ended
         self._will = will
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._client: Client | None = None
 
     def publish(

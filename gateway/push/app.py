@@ -90,12 +90,21 @@ class PushApp:
         headers: Headers = []
         try:
             said = await self._admit(scope, receive, headers)
-            await _respond(send, 202, b"application/json", asdict(said), headers)
-            metrics.PUSHES.labels(said.outcome).inc()
         except PushError as error:
-            metrics.PUSHES.labels(str(error.status)).inc()
-            document = error.document(scope["path"])
-            await _respond(send, error.status, MEDIA_TYPE, document, [*headers, *error.headers])
+            problem = error
+        except Exception:
+            log.exception("push_failed")
+            problem = PushError(
+                500, "broken", "The gateway's log says what. Send the same again later.",
+                ((b"retry-after", b"%d" % RETRY_AFTER_S),),
+            )  # fmt: skip
+        else:
+            metrics.PUSHES.labels(said.outcome).inc()
+            await _respond(send, 202, b"application/json", asdict(said), headers)
+            return
+        metrics.PUSHES.labels(str(problem.status)).inc()
+        document = problem.document(scope["path"])
+        await _respond(send, problem.status, MEDIA_TYPE, document, [*headers, *problem.headers])
 
     async def _admit(self, scope: Scope, receive: Receive, headers: Headers) -> _Said:
         """Let a request in while there is room."""

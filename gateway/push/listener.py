@@ -22,7 +22,7 @@ STOP_WITHIN_S = 5
 
 
 class ListenError(GatewayError):
-    """The listener cannot have its port."""
+    """The listener cannot have its port, or its certificate."""
 
 
 class PushListener:
@@ -39,7 +39,7 @@ class PushListener:
     Raises
     ------
     ListenError
-        The port is taken by another program, or not ours to take.
+        The port is taken by another program or not ours to take, or the certificate is none.
     """
 
     def __init__(
@@ -64,6 +64,13 @@ class PushListener:
             ssl_keyfile=settings.push_tls_key,
             timeout_graceful_shutdown=STOP_WITHIN_S,
         )
+        try:
+            config.load()  # certificate and key are read here
+        except (OSError, ValueError) as error:
+            self._socket.close()
+            raise ListenError(
+                f"gateway.push_tls_cert or push_tls_key cannot be read: {error}"
+            ) from error
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="push", daemon=True)
 

@@ -1,7 +1,8 @@
 """What the listener refuses, as RFC 9457 problem details in words."""
 
-from dataclasses import dataclass, field
 from typing import Any
+
+from gateway.errors import GatewayError
 
 MEDIA_TYPE = b"application/problem+json"
 # title, title_ja, by the last part of the type's URN
@@ -13,18 +14,34 @@ _TITLES = {
     "bad-body": ("The body cannot be read", "本文を読めません"),
     "too-slow": ("The body did not arrive in time", "本文が時間内に届きませんでした"),
     "too-many": ("Too many requests", "要求が多すぎます"),
+    "broken": ("Something unforeseen went wrong", "予期しない誤りが起きました"),
     "not-now": ("Not now, send it again", "今は受け付けられません。再送してください"),
 }
 
 
-@dataclass(frozen=True)
-class PushError(Exception):
-    """A request that is not taken, with what the sender reads about it."""
+class PushError(GatewayError):
+    """A request that is not taken, with what the sender reads about it.
 
-    status: int
-    kind: str
-    detail: str
-    headers: tuple[tuple[bytes, bytes], ...] = field(default=())
+    Parameters
+    ----------
+    status
+        Of HTTP.
+    kind
+        The last part of the problem's type.
+    detail
+        What happened and what to do.
+    headers
+        More of them for the answer.
+    """
+
+    def __init__(
+        self, status: int, kind: str, detail: str, headers: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.kind = kind
+        self.detail = detail
+        self.headers = headers
 
     def document(self, instance: str) -> dict[str, Any]:
         """Return the problem document."""

@@ -42,17 +42,21 @@ _AWAY = (DatabaseAwayError, psycopg.Error, BrokerAwayError, LeaseLostError)
 
 @dataclass(slots=True)
 class _Relay:
-    """One operator's."""
+    """One operator's.
 
-    town: str
+    `failed` is the newest connection of which a message could not be handed on. What else came on
+    it is passed over: the broker sends all of it again on the next one, in its order.
+    """
+
     translator: TopicTranslator | SparkplugTranslator
     publisher: Publisher
     state: HostState | None
+    failed: int = 0
     said: str = ""  # what has gone wrong, said once
 
     def close(self) -> None:
         if self.state is not None:
-            with contextlib.suppress(BrokerAwayError, RuntimeError, ValueError):
+            with contextlib.suppress(BrokerAwayError):
                 self.state.say(online=False)
         self.publisher.close()
 
@@ -113,12 +117,14 @@ class Relays:
                 relay = self._relays[intake] = self._open(intake)
             if relay.state is not None:
                 relay.state.say(online=intake.subscribed_since is not None)
-            messages = intake.take(MESSAGES)
+            messages = [m for m in intake.take(MESSAGES) if m.generation > relay.failed]
             if messages:
                 self._hand_on(relay, holding.lease, messages)
                 intake.acknowledge(messages)
-        except _AWAY as error:
-            self._fail(intake, error, again=bool(messages))
+        except Exception as error:  # a thread that ended would hand on nothing more
+            if not isinstance(error, _AWAY):
+                log.exception("relay_failed", intake=intake.name)
+            self._fail(intake, error, messages)
             stop.wait(RETRY_S)
             return False
         if relay.said:
@@ -141,11 +147,11 @@ class Relays:
         publisher = Publisher(self._broker, account, keepalive_s)
         town = account.tenant_code
         if isinstance(topics, ForeignTopic):
-            return _Relay(town, TopicTranslator(town, topics), publisher, None)
+            return _Relay(TopicTranslator(town, topics), publisher, None)
         host = Host()
         host.restore(kept)
         state = HostState(self._broker, account, keepalive_s)
-        return _Relay(town, SparkplugTranslator(town, host), publisher, state)
+        return _Relay(SparkplugTranslator(town, host), publisher, state)
 
     def _hand_on(self, relay: _Relay, lease: Lease, messages: list[Message]) -> None:
         """Publish what messages become, then write down what has to be kept of them."""
@@ -178,12 +184,14 @@ class Relays:
         for one in translated.refused:
             metrics.QUARANTINED.labels(one.reason).inc()
 
-    def _fail(self, intake: Intake, error: Exception, *, again: bool) -> None:
+    def _fail(self, intake: Intake, error: Exception, messages: list[Message]) -> None:
         relay = self._relays.get(intake)
         if relay is not None:
+            relay.failed = max([relay.failed, *(m.generation for m in messages)])
             if relay.said != str(error):
                 relay.said = str(error)
                 log.error("relay_waits", intake=intake.name, error=str(error).strip())
-            relay.translator.begin_again()
-        if again:
+            if messages:
+                relay.translator.begin_again()
+        if messages:
             intake.reconnect()  # the broker sends again what is not acknowledged

@@ -73,14 +73,16 @@ class SparkplugTranslator:
     def __init__(self, town: str, host: Host) -> None:
         self._town = town
         self._host = host
+        self._before = host.picture()
         self._asked: dict[str, float] = {}
 
     def begin_again(self) -> None:
-        """What comes next may have come before."""
-        self._host.begin_again()
+        """Forget the last messages: they come again."""
+        self._host.begin_again(self._before)
 
     def translate(self, messages: list[Message]) -> Translated:
         """Say what messages become, in their order."""
+        self._before = self._host.picture()
         out = Translated()
         for message in messages:
             topic = message.topic.decode(errors="replace")

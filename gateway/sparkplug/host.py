@@ -1,7 +1,7 @@
 """What a host application knows of Sparkplug's edge nodes: births, aliases, sequence numbers."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from gateway.codecs import sparkplug
 from gateway.codecs.sparkplug import BD_SEQ, Payload
@@ -57,15 +57,20 @@ class Step:
 class _Node:
     """An edge node since its birth.
 
-    `aliases` are by device, "" the node's own; `measuring` are those that measure anything: many a
-    node only speaks for its devices, and is none itself.
+    By device, "" the node itself: `aliases`; `born_ms`, when their birth was sent; `measuring`,
+    those that measure anything: many a node only speaks for its devices, and is none itself.
+    What is in them is replaced and not changed, so that a copy of the node is a picture of it.
     """
 
-    aliases: dict[str, Aliases] = field(default_factory=dict)
-    measuring: set[str] = field(default_factory=set)
+    aliases: Mapping[str, Aliases] = field(default_factory=dict)
+    born_ms: Mapping[str, int | None] = field(default_factory=dict)
+    measuring: frozenset[str] = frozenset()
     bd_seq: float | None = None
     seq: int | None = None
     alive: bool = True
+
+
+Picture = dict[Node, _Node]
 
 
 class Host:
@@ -85,10 +90,16 @@ class Host:
             node = self._nodes.setdefault((birth.group_id, birth.edge_id), _Node())
             self._learn(node, birth.device_id, payload)
 
-    def begin_again(self) -> None:
-        """Expect no sequence number: what comes next may have come before."""
-        for node in self._nodes.values():
-            node.seq = None
+    def picture(self) -> Picture:
+        """Return what is known now, for `begin_again`."""
+        return {key: replace(node) for key, node in self._nodes.items()}
+
+    def begin_again(self, picture: Picture) -> None:
+        """Know what was known then, but expect no sequence number: messages will come again.
+
+        Their aliases are those of then: a birth that came after them may have changed them.
+        """
+        self._nodes = {key: replace(node, seq=None) for key, node in picture.items()}
 
     def take(self, topic: str, payload: bytes) -> Step:
         """Take one message; never raises for what is in it."""
@@ -194,7 +205,7 @@ class Host:
         node = self._nodes.get(address.node)
         gap = node is None or self._gap(node, found)
         if node is not None:
-            node.aliases.pop(address.device, None)
+            node.aliases = {k: v for k, v in node.aliases.items() if k != address.device}
         return Step(status=[(address.code, False)], rebirth=gap)
 
     def _data(self, address: Address, found: Payload) -> Step:
@@ -209,6 +220,13 @@ class Host:
                 step.detail = f"no birth of the edge node {address.edge} has come before its data"
             return step
         step = Step(rebirth=self._gap(node, found))
+        born_ms, sent_ms = node.born_ms.get(address.device), found.timestamp_ms
+        older = born_ms is not None and sent_ms is not None and sent_ms < born_ms
+        if older and not all(metric.name for metric in found.metrics):
+            # It was sent before the birth that we know: its aliases may have been others.
+            step.reason, step.rebirth = Reason.NO_BIRTH, True
+            step.detail = f"the data of {address.code} were sent before its birth"
+            return step
         self._forward(step, address, found)
         return step
 
@@ -232,13 +250,15 @@ class Host:
 
     @staticmethod
     def _learn(node: _Node, device: str, found: Payload) -> None:
-        node.aliases[device] = {
+        aliases = {
             metric.alias: (metric.name, metric.datatype)
             for metric in found.metrics
             if metric.alias is not None and metric.name
         }
+        node.aliases = {**node.aliases, device: aliases}
+        node.born_ms = {**node.born_ms, device: found.timestamp_ms}
         if any(metric.measures for metric in found.metrics):
-            node.measuring.add(device)
+            node.measuring |= {device}
         if not device:
             node.bd_seq = _bd_seq(found)
 

@@ -234,8 +234,34 @@ def test_a_gap_asks_for_the_birth_and_a_repetition_does_not():
     for seq, gap in ((2, False), (2, False), (3, False), (5, True), (6, False)):
         step = host.take(*data(seq, one))
         assert (step.rebirth, step.reason, len(step.forward)) == (gap, "", 1), seq
-    host.begin_again()
+    host.begin_again(host.picture())
     assert not host.take(*data(3, one)).rebirth
+
+
+def test_messages_that_come_again_mean_what_they_meant():
+    """A birth behind them has swapped the aliases, and the broker sends all of them once more."""
+    host = born()
+    before = host.picture()
+    swapped = payload(
+        metric("Level", alias=2, kind=DOUBLE, value=double(1)),
+        metric("Battery", alias=1, kind=DOUBLE, value=double(3.6)),
+        ts=NOW_MS + 10, seq=3,
+    )  # fmt: skip
+    old = data(2, metric(alias=1, value=double(0.5)))
+    new = "spBv1.0/g/DDATA/edge/dev", payload(
+        metric(alias=1, value=double(3.7)), ts=NOW_MS + 11, seq=4)  # fmt: skip
+    for _ in range(2):
+        assert values(host.take(*old).forward[0][1]) == [(NOW_MS + 2, "Level", 0.5)]
+        host.take("spBv1.0/g/DBIRTH/edge/dev", swapped)
+        assert values(host.take(*new).forward[0][1]) == [(NOW_MS + 11, "Battery", 3.7)]
+        host.begin_again(before)
+    # After a restart only the newest birth is known, and what was sent before it is not guessed.
+    rows = [("", BIRTH), ("dev", swapped)]
+    host.restore(BirthRow(1, "g", "edge", device, datetime.now(UTC), body)
+                 for device, body in rows)  # fmt: skip
+    step = host.take(*old)
+    assert (step.reason, step.rebirth, step.forward) == (Reason.NO_BIRTH, True, [])
+    assert values(host.take(*new).forward[0][1]) == [(NOW_MS + 11, "Battery", 3.7)]
 
 
 def test_numbers_go_round():
