@@ -97,7 +97,7 @@ def add(conn: Connection, tenant_id: int, new: NewOperator) -> None:
     except psycopg.errors.CheckViolation as error:
         raise RefusedError(
             f"{new.code!r} cannot be an operator's name: a small letter, then up to 30 small "
-            "letters, digits and hyphens."
+            "letters, digits and hyphens; admin and gateway are taken."
         ) from error
 
 

@@ -32,7 +32,7 @@ from deploy.broker.errors import (
 from deploy.broker.file import write_if_changed
 from deploy.broker.monitor import Monitor
 from deploy.broker.mqtt_client import MqttAddress, make_session
-from deploy.broker.nats_config import fitting, render, store_limit
+from deploy.broker.nats_config import fitting, operator_user, render, store_limit
 from deploy.broker.settings import NatsSettings
 from gateway.foreign_topic import subject
 from gateway.operator_topics import needs_relay, parse_topics
@@ -57,7 +57,7 @@ class Renewal:
     admitted
         Towns whose devices are let in.
     refused
-        For each other town why not, in words.
+        For each other town, or user of an operator, why not, in words.
     reload_needed
         Whether somebody must have NATS read the file, and then call `renew` again.
     """
@@ -123,7 +123,7 @@ class TownAccounts:
         refused = {a.tenant_code: self._too_much(a) for a in known if a not in accounts}
         ready = [a for a in accounts if self._is_ready(a)]
         everybody = guests
-        guests = self._with_sessions(everybody, ready)
+        guests = self._with_sessions(everybody, ready, {})
         changed = self._write(accounts, guests, ready)
         if not self._is_current():
             if self.reload is None:
@@ -138,7 +138,7 @@ class TownAccounts:
                 refused[account.tenant_code] = str(error)
             else:
                 ready.append(account)
-        guests = self._with_sessions(everybody, ready)
+        guests = self._with_sessions(everybody, ready, refused)
         if self._write(accounts, guests, ready):
             changed = True
             if self.reload is None:
@@ -167,8 +167,10 @@ class TownAccounts:
                 f"{self.config_file} cannot be written: {error.strerror or error}"
             ) from error
 
-    def _with_sessions(self, guests: "_Guests", ready: Collection[BrokerAccount]) -> "_Guests":
-        """Leave out the operators whose messages nobody would keep yet."""
+    def _with_sessions(
+        self, guests: "_Guests", ready: Collection[BrokerAccount], refused: dict[str, str]
+    ) -> "_Guests":
+        """Leave out the operators whose messages nobody would keep, and say why in `refused`."""
         accounts = {account.tenant_code: account for account in ready}
         let_in = []
         for one in guests.operators:
@@ -178,9 +180,10 @@ class TownAccounts:
             try:
                 if needs_relay(one.topic, "nats"):
                     prepare_relay(account, one, self.settings, self.mqtt)
-            except BrokerError:
-                continue  # the next renewal tries it again
-            let_in.append(one)
+            except BrokerError as error:
+                refused[operator_user(one.tenant_code, one.code)] = str(error)
+            else:
+                let_in.append(one)
         return _Guests(guests.devices, let_in)
 
     def _too_much(self, account: BrokerAccount) -> str:

@@ -4,7 +4,8 @@
 create table operator (
     operator_id  integer generated always as identity primary key,
     tenant_id    integer not null references tenant,
-    code         text not null check (code ~ '^[a-z][a-z0-9-]{0,30}$'),
+    -- Its MQTT user is {town}/@{code}; two of these names are taken.
+    code         text not null check (code ~ '^[a-z][a-z0-9-]{0,30}$' and code not in ('admin', 'gateway')),
     codec        text not null,             -- it speaks for devices of this codec only
     device_field text not null default '',  -- where a pushed body names its device: end_device_ids.device_id
     topic        text,                      -- application/+/device/{device}/event/up; null: it does not use MQTT
