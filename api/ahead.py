@@ -16,7 +16,7 @@ from api.desk import Desk, Placed
 from api.words import Name
 from detectors.forecast import Reach, TimeToThreshold, Tracks, arrival, follow
 from detectors.outlook import outlook
-from detectors.rules import Threshold, rule_from_params
+from detectors.rules import ParameterError, Threshold, rule_from_params
 from store import map as town_map
 from store import recent
 from store.database import Connection
@@ -138,13 +138,16 @@ def _rule(
     stream: town_map.Latest,
     read: dict[tuple[str, int], Any],
 ) -> Any:
-    """Read the rule of a datastream, each version once."""
+    """Read the rule of a datastream, each version once; None: there is none that can be read."""
     row = rules.get(stream.datastream_id)
     if row is None:
         return None
     key = (row.code, row.version)
     if key not in read:
-        read[key] = rule_from_params(row.kind, row.params)
+        try:
+            read[key] = rule_from_params(row.kind, row.params)
+        except ParameterError:  # the gateway tells of it; the map must not fail for it
+            read[key] = None
     return read[key]
 
 
