@@ -41,9 +41,7 @@ pond_review_s = Histogram(
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30),
 )
 derived_values = Counter("mizumori_derived_values", "Derived values that were new or changed.")
-reviewed = Counter(
-    "mizumori_reviewed", "Datastreams that a review looked back on.", ["work"]
-)
+reviewed = Counter("mizumori_reviewed", "Datastreams that a review looked back on.", ["work"])
 review_waiting = Gauge(
     "mizumori_review_waiting", "Datastreams that wait for a review to look back.", ["work"]
 )
