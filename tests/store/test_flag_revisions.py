@@ -1,5 +1,7 @@
 """Flags given after the fact: appended, only where they say something new; the worst stands."""
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -7,9 +9,10 @@ import psycopg
 import pytest
 
 from detectors.flags import Test, aggregate
-from store import flag_revisions
+from store import flag_revisions, retention
 from store.flag_revisions import Verdicts
 from store.fleet import milliseconds
+from store.retention import Retention
 from tests.store.write import write_readings
 
 HOUR = datetime(2026, 3, 1, 7, tzinfo=UTC)
@@ -116,3 +119,24 @@ def test_revisions_go_with_their_readings_and_in_no_other_way(roles, stream):
         assert conn.execute(statement, (TIMES[2],)).fetchall() == [(1,)]
         left = conn.execute("select phenomenon_time from flag_revision order by 1").fetchall()
     assert left == [(TIMES[1],), (TIMES[2],)]
+
+
+def test_the_live_feed_hears_where_the_newest_reading_was_revised(roles, stream):
+    with psycopg.connect(roles.jobs.dsn, autocommit=True) as listener:
+        listener.execute("listen mizumori_live")
+        say(roles, stream, "quality", [3, 3])  # not the newest
+        say(roles, stream, "quality", [3, 3, 3])
+        [heard] = listener.notifies(timeout=5, stop_after=1)
+        assert json.loads(heard.payload)["datastreams"] == [stream]
+        say(roles, stream, "quality", [3, 3, 3])  # nothing new
+        assert list(listener.notifies(timeout=0.3)) == []
+
+
+def test_retention_takes_the_revisions_of_what_it_drops(roles, stream):
+    say(roles, stream, "quality", [3, 3, 3])
+    with roles.jobs.transaction() as conn:
+        keeps = Retention(None, 30, 7, 7, 90)
+        assert "flag_revisions" not in retention.apply(conn, keeps)
+        gone = retention.apply(conn, replace(keeps, readings_days=1))
+        assert gone["flag_revisions"] == 3
+        assert conn.execute("select count(*) from flag_revision").fetchall() == [(0,)]
