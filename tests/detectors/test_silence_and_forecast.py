@@ -96,13 +96,13 @@ def told(tracks, level):
 def test_steady_rise_is_expected_with_an_interval_around_the_truth():
     rng = np.random.default_rng(1)
     tracks = followed(0.02 * np.arange(20) + rng.normal(0, 0.005, 20))
-    said = told(tracks, 0.5)  # 0.12 m to go at 0.02 m a minute: 6 minutes, a little more damped
+    said = told(tracks, 0.5)  # 0.12 m to go at 0.02 m a minute: 6 minutes, damped nearly 8
     assert said.reach[0] == Reach.MAY
     assert said.earliest_s[0] < 360
-    assert said.after_s[0] == pytest.approx(375, abs=60)
+    assert said.after_s[0] == pytest.approx(460, abs=60)
     near = told(tracks, 0.395)
     assert near.reach[0] == Reach.EXPECTED
-    assert near.earliest_s[0] < 90 < near.latest_s[0] < 600
+    assert near.earliest_s[0] < 45 < near.latest_s[0] < 600
 
 
 def test_nothing_is_said_of_calm_falling_or_far_water():
