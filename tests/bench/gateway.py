@@ -93,7 +93,7 @@ def memory(options: Options, sync: str) -> None:
 def size(options: Options, sync: str) -> None:
     """Bytes of a stored reading."""
     with running(sync, options.superuser, options.gateways) as rig:
-        found = disk.measure(rig, max(60, round(options.messages / 100)))
+        found = disk.measure(rig, max(60, round(options.messages / 200)))
     print("\n**Bytes of a stored reading, its part of the index included**\n")
     print("| table | bytes |\n|---|---|")
     for one in found:
@@ -152,7 +152,8 @@ def main() -> None:
     said = parser.parse_args()
     part = SHORT if said.short else 1.0
     options = Options(
-        messages=max(20_000, round(said.messages * part)),
+        # The first commit of a drain, which is not counted, is up to half of all windows.
+        messages=max(60_000, round(said.messages * part)),
         rate=said.rate,
         seconds=max(5.0, said.seconds * part),
         minutes=max(0.5, said.minutes * part),
