@@ -93,6 +93,7 @@ def test_a_bad_disk_loses_nothing_and_is_told(ground, publisher, part, kind):
             assert not settled(ground, publisher).lost
         else:
             wait_until(lambda: outages(ground) > before, 60, "nobody noticed")
+            unready(ground)
         said = doctor(ground)
         assert (f"0.0 GB free for the {part}" if kind == "full" else word) in said, said
     finally:
