@@ -15,7 +15,7 @@ from detectors.derived import DERIVED
 from gateway.registry import load
 from jobs.pond_review import PondReview
 from jobs.tasks import roll_up
-from store import outbox, ponds, rules
+from store import backtest, outbox, ponds, rules
 from store.marks import Mark
 from store.replay import replay
 from tests.fixtures.database import DatabaseDsn, _create, _drop, _numbers
@@ -135,6 +135,11 @@ def test_a_cold_shock_beyond_the_usual_day_is_an_alert_like_any_other(pond_place
         steps = [step for alert_id in ids for step in replay(conn, alert_id)]
     assert len(steps) == 3  # the daily change is still on
     assert [step.differences for step in steps] == [()] * len(steps)
+    # And try another limit on what is stored.
+    request = backtest.Request("pond-temp-change-1h", {"levels": [{"on": 9.5, "off": 9.0}]})
+    tried = backtest.run(place.owner.transaction, place.tenant_id, request, backtest.Source.TABLE)
+    assert not tried.raised
+    assert [gone.onset for gone in tried.gone] == [onset]
 
 
 def test_ordinary_days_raise_nothing(pond_place):
