@@ -6,6 +6,7 @@ on a message for as long as the gateway needs for everything else: so messages, 
 comes in, are found in what was read by ourselves, and everything else is left to paho.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -40,7 +41,8 @@ class BufferedClient(Client):
 
     `on_published` is called with the messages of one read, in the order they came; paho's own
     `on_message` is not. The methods of paho that it stands in for are where paho itself meets the
-    socket: paho is shown one packet at a time, whole.
+    socket: paho is shown one packet at a time, whole, and told when something came or went, so
+    that it pings in silence alone: an answer to a ping could wait for long behind messages.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -75,6 +77,7 @@ class BufferedClient(Client):
             data = b""
         if not data:
             return super().loop_read(max_packets)  # reads the end as well, and puts all in order
+        self._last_bytes_received = time.monotonic()
         self._ahead += data
         try:
             return self._take_apart()
@@ -136,6 +139,7 @@ class BufferedClient(Client):
             except BlockingIOError:
                 return
             del self._behind[:sent]
+            self._last_msg_out = time.monotonic()
 
 
 def _published(buffer: bytes, head: int, body: int, end: int, has_properties: bool) -> Published:

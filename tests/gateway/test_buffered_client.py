@@ -2,15 +2,17 @@
 
 import socket
 import struct
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from paho.mqtt.client import _ConnectionState
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
 from gateway.buffered_client import BufferedClient, Published
 
-PINGRESP = b"\xd0\x00"
+PINGREQ, PINGRESP = b"\xc0\x00", b"\xd0\x00"
 MESSAGES = st.builds(
     Published,
     mid=st.integers(0, 0xFFFF),
@@ -109,6 +111,22 @@ def test_quality_of_service_2_was_never_asked_for(line, head):
 
 def test_a_length_that_never_ends_is_refused(line):
     assert line.send(b"\x32\xff\xff\xff\xff") == MQTTErrorCode.MQTT_ERR_PROTOCOL
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_it_pings_in_silence_alone(line, busy):
+    """The answer would wait behind messages, on a slow line longer than the keepalive."""
+    client = line.client
+    client._state = _ConnectionState.MQTT_CS_CONNECTED
+    client._keepalive = 60
+    client._last_bytes_received = client._last_msg_out = time.monotonic() - 61
+    client.acknowledge([7])
+    if busy:
+        line.send(packet(Published(8, b"t", b"p", False))[:5])
+        client.loop_write()
+    client.loop_misc()
+    client.loop_write()
+    assert (PINGREQ in line.broker.recv(100)) != busy
 
 
 def test_the_end_of_the_connection_is_told_as_paho_tells_it(line):
