@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import itertools
 import json
+import os
 import threading
 import time
 
@@ -194,12 +195,27 @@ class Town:
         self.owner.close()
 
 
+# `MIZUMORI_TEST_BROKER=mosquitto` runs this folder's tests against Mosquitto: all but those that
+# handle NATS itself (they name the fixture `nats`) and those about partitions.
+BROKER = os.environ.get("MIZUMORI_TEST_BROKER", "nats")
+
+
 @pytest.fixture
-def town(postgres, database_dsn, nats):
-    nats.add_device("plow-01")
-    made = Town(database_dsn, nats, "nats", postgres.dsn)
+def town(request, postgres, database_dsn):
+    if BROKER != "nats" and "nats" in request.fixturenames:
+        pytest.skip("it kills, changes or asks NATS")
+    broker = request.getfixturevalue(BROKER)
+    broker.add_device("plow-01")
+    made = Town(database_dsn, broker, BROKER, postgres.dsn)
     yield made
     made.close()
+
+
+@pytest.fixture
+def partitioned():
+    """For tests that need more than one partition, or what NATS alone promises of a session."""
+    if BROKER != "nats":
+        pytest.skip(f"{BROKER} has no partitions")
 
 
 @pytest.fixture

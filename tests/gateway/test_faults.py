@@ -34,7 +34,7 @@ def stored(town):
 def child(town, name="child", **settings):
     return subprocess.Popen(
         [sys.executable, Path(__file__).parent / "gateway_process.py", town.dsn.gateway,
-         str(town.broker.mqtt_port), json.dumps(settings), name],
+         str(town.broker.mqtt_port), json.dumps(settings), name, town.broker_settings.kind],
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
 
@@ -160,6 +160,7 @@ def test_a_late_acknowledgement_acknowledges_nothing_after_a_broker_restart(town
     wait_until(lambda: metrics.STALE_ACKNOWLEDGEMENTS._value.get() > stale, 5)
 
 
+@pytest.mark.usefixtures("partitioned")
 def test_a_gateway_that_was_taken_over_writes_nothing_there_and_lives_on(town):
     first = town.start()
     device = town.device()

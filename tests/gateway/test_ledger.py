@@ -4,6 +4,7 @@ import base64
 import time
 
 import numpy as np
+import pytest
 
 from detectors.fleet import Fleet
 from detectors.profile import Profile
@@ -201,6 +202,7 @@ def test_an_old_retained_status_does_not_call_a_silent_device_online(town):
     town.wait_for(state, "online")
 
 
+@pytest.mark.usefixtures("partitioned")
 def test_the_gateway_says_since_when_it_listens(town):
     gateway = town.start()
     listening = "select count(*) from intake where listening_since is not null"

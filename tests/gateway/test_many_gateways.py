@@ -22,6 +22,8 @@ from tests.fixtures.broker import TOWN, wait_until
 from tests.gateway.conftest import NOW_MS
 from tests.gateway.test_faults import child
 
+pytestmark = pytest.mark.usefixtures("partitioned")
+
 COUNT = "select count(*) from observation"
 # One after the other the devices come under water.
 FLOOD = [0.02, 0.12, 0.15, 0.15, 0.22, 0.26, 0.26, 0.24, 0.11, 0.03]

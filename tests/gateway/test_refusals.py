@@ -190,6 +190,7 @@ def test_bad_ones_beside_good_ones_end_in_quarantine_at_the_real_broker(town):
     assert rows[0][3].endswith("/d/flood-01/up")
 
 
+@pytest.mark.usefixtures("partitioned")
 def test_a_message_on_a_partition_that_is_not_its_devices_is_quarantined(town):
     town.start()
     device = town.device()

@@ -1,6 +1,7 @@
 """What a gateway goes on from, read from the store and taken over from before."""
 
 import numpy as np
+import pytest
 
 from detectors.readings import Readings
 from gateway import metrics, registry
@@ -18,6 +19,7 @@ def publish(device, first, depths):
         device.publish({"ts": NOW_MS + 60_000 * i, "m": {"depth_m": depth}})
 
 
+@pytest.mark.usefixtures("partitioned")
 def test_a_state_that_cannot_be_read_starts_one_sensor_from_nothing(town, capsys):
     gateway = town.start()
     device = town.device()

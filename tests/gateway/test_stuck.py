@@ -39,6 +39,7 @@ class Blocked:
 
 
 @pytest.mark.usefixtures("soon")
+@pytest.mark.usefixtures("partitioned")
 def test_another_gateway_takes_over_from_one_whose_worker_hangs(town, monkeypatch, capsys):
     first = town.start(name="first")
     device = town.device()
@@ -62,6 +63,7 @@ def test_another_gateway_takes_over_from_one_whose_worker_hangs(town, monkeypatc
 
 
 @pytest.mark.usefixtures("soon")
+@pytest.mark.usefixtures("partitioned")
 def test_a_town_whose_only_gateway_hangs_is_said_not_to_be_listened_to(town, monkeypatch):
     gateway = town.start()
     town.wait_for("select listening from town_listening", 4)
