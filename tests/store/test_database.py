@@ -82,3 +82,18 @@ def test_unknown_statement_names_the_nearest():
 def test_broken_file_of_statements_is_refused(text, says):
     with pytest.raises(ValueError, match=says):
         Statements("file", text)
+
+
+def test_a_partner_that_vanishes_is_noticed_on_both_sides_within_half_a_minute(database_dsn):
+    """Also with something unconfirmed on its way, when no keepalive is sent."""
+    with Database(database_dsn.gateway, name="test") as database:
+        with database.transaction() as conn:
+            named = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count",
+                     "tcp_user_timeout", "timezone")  # fmt: skip
+            server = [conn.execute(f"show {name}").fetchone()[0] for name in named]
+            ours = psycopg.conninfo.conninfo_to_dict(conn.info.dsn)
+        with database.connect() as alone:
+            assert alone.execute("show timezone").fetchone() == ("UTC",)
+    assert server == ["10", "5", "3", "25000", "UTC"]
+    assert int(ours["keepalives_idle"]) + 3 * int(ours["keepalives_interval"]) <= 30
+    assert int(ours["tcp_user_timeout"]) <= 30_000
