@@ -81,10 +81,11 @@ def inverted_at(t, own, other):
 
 
 def loop_ladder(heartbeat_s, own, other):
-    # Times at which anything can change: readings, and moments right after one went stale.
+    # Times at which anything can change: readings, and right after one went stale, which is before
+    # the next one even if that comes a millisecond later.
     moments = sorted(
         {int(t) for r in (own, other) for t in r.course.time_ms}
-        | {int(t) + r.course.holds_ms + 1 for r in (own, other) for t in r.course.time_ms}
+        | {int(t) + r.course.holds_ms + 0.5 for r in (own, other) for t in r.course.time_ms}
     )
     verdict = []
     for t in own.course.time_ms.tolist():
