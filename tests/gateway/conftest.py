@@ -117,6 +117,7 @@ class Town:
         self.broker_settings = BrokerSettings(kind=kind, host=broker.host, port=broker.mqtt_port)
         self.owner = psycopg.connect(dsn.owner, autocommit=True)
         self._devices, self._gateways = [], []
+        self.children = []  # gateways as processes; none outlives a test that failed
         with self.owner.transaction():
             tenant = town_catalog.add_tenant(
                 self.owner, NewTenant(code=TOWN, name_ja="川辺町", name_en="Kawabe")
@@ -192,6 +193,9 @@ class Town:
         for gateway in self._gateways:
             if gateway.thread.is_alive():
                 gateway.stop()
+        for process in self.children:
+            process.kill()
+            process.wait()
         self.owner.close()
 
 

@@ -32,11 +32,13 @@ def stored(town):
 
 
 def child(town, name="child", **settings):
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, Path(__file__).parent / "gateway_process.py", town.dsn.gateway,
          str(town.broker.mqtt_port), json.dumps(settings), name, town.broker_settings.kind],
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
+    town.children.append(process)
+    return process
 
 
 def send(device, first, count):
