@@ -8,6 +8,8 @@ with. Prints Markdown for docs/performance.md.
 import argparse
 import os
 import platform
+import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -135,6 +137,8 @@ def machine() -> str:
 
 def main() -> None:
     """Run the parts that are asked for."""
+    # Asked to end, it stops broker and database first.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
