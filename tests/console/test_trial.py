@@ -10,7 +10,7 @@ from tests.fixtures.browser import NARROW
 
 
 def open_trial(page):
-    trial = page.locator("#panel .trial")
+    trial = page.locator("#panel .panel-trial")
     trial.locator("summary").click()
     return trial
 
@@ -63,4 +63,4 @@ def test_the_form_fits_a_phone_and_speaks_japanese(town, visit):
 def test_a_plow_has_no_rule_to_try(town, visit):
     page = visit("/#/kawabe/snow/plow-1").page
     expect(page.locator("#panel .panel-link")).to_be_visible()
-    expect(page.locator("#panel .trial")).to_have_count(0)
+    expect(page.locator("#panel .panel-trial")).to_have_count(0)

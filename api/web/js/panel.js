@@ -1,17 +1,16 @@
 // The panel of what is picked: how it stands, its charts, values, alerts and rules.
-import { address, ask } from "./api.js";
-import { Chart } from "./chart.js";
+import { ask } from "./api.js";
+import { Charts } from "./charts.js";
 import { crewWords, forecastWords } from "./ahead.js";
 import { el, setText } from "./element.js";
-import { mainStreams, quantityName, writeRate, writeValue } from "./quantity.js";
+import { quantityName, writeRate, writeValue } from "./quantity.js";
 import { lastReceived, placeName, plowMotion, plowWords, standingWords } from "./rows.js";
-import { ruleSentences, thresholdsOf } from "./ruletext.js";
+import { ruleSentences } from "./ruletext.js";
 import { flagOf, standingOf } from "./standing.js";
 import { lookOf, svgLook } from "./symbols.js";
 import { Trial } from "./trial.js";
 import { inLanguage, knows, say, writeAge, writeSpan, writeTime } from "./words.js";
 
-const RANGES_H = [3, 24, 168];
 const SHOWN_ALERTS_MS = 7 * 86_400_000;
 
 /** `open(town, code)`, `update()` after each change, `close()`; `onClose()` when a person closes. */
@@ -19,8 +18,6 @@ export class Panel {
   constructor(element, { onClose }) {
     this.element = element;
     this.onClose = onClose;
-    this.charts = [];
-    this.hours = null;
     element.addEventListener("keydown", (event) => {
       if (event.key === "Escape") onClose();
     });
@@ -33,12 +30,11 @@ export class Panel {
     if (!device) return this.hide();
     this.town = town;
     this.code = code;
-    this.hours ??= device.kind === "pond_probe" ? 24 : 3;
     this.build(device);
     this.element.hidden = false;
     this.element.scrollTop = 0;
     if (focus) this.title.focus({ preventScroll: true });
-    this.loadCharts();
+    if (device.kind !== "plow") this.charts.load(town, device);
     this.loadAlerts();
   }
 
@@ -53,14 +49,13 @@ export class Panel {
     this.values = el("tbody");
     this.link = el("p", { class: "panel-link" });
     this.alerts = el("div", { class: "panel-alerts" }, el("p", { class: "quiet" }, say("chart.loading")));
-    this.chartBox = el("div", { class: "panel-charts" });
     this.element.replaceChildren(
       el("header", { class: "panel-head" },
         this.mark,
         el("div", { class: "panel-titles" }, this.title, el("p", { class: "panel-kind" }, `${site}${say(`device.${device.kind}`)}`)),
         el("button", { type: "button", class: "tool panel-close", "aria-label": say("panel.close"), onclick: () => this.onClose() }, "×")),
       el("div", { class: "panel-now" }, this.training, this.state, this.says, this.hints),
-      device.kind === "plow" ? this.wayPart() : this.chartPart(),
+      device.kind === "plow" ? this.wayPart() : this.chartPart(device),
       this.latestPart(device),
       el("section", {}, el("h3", {}, say("panel.link")), this.link),
       device.kind === "plow" ? "" : el("section", {}, el("h3", {}, say("panel.alerts")), this.alerts),
@@ -71,22 +66,14 @@ export class Panel {
     this.update();
   }
 
-  chartPart() {
-    const choose = (hours) => {
-      this.hours = hours;
-      for (const button of this.ranges.children) {
-        button.setAttribute("aria-pressed", String(Number(button.dataset.hours) === hours));
-      }
-      this.loadCharts();
-    };
-    this.ranges = el("div", { class: "ranges", role: "group", "aria-label": say("panel.range") },
-      RANGES_H.map((hours) => el("button", {
-        type: "button", "data-hours": hours, "aria-pressed": String(hours === this.hours),
-        onclick: () => choose(hours),
-      }, say(`panel.range_${hours}`))));
-    this.signs = el("p", { class: "chart-signs" });
-    this.csv = el("p", { class: "csv" });
-    return el("section", { class: "panel-chart" }, this.ranges, this.chartBox, this.signs, this.csv);
+  chartPart(device) {
+    this.charts = new Charts(this.charts?.hours ?? (device.kind === "pond_probe" ? 24 : 3));
+    return this.charts.node;
+  }
+
+  /** A live reading of the device. */
+  append(reading) {
+    this.charts?.append(reading);
   }
 
   latestPart(device) {
@@ -183,11 +170,11 @@ export class Panel {
   }
 
   showValues(device) {
-    this.values.replaceChildren(...device.datastreams.map(({ property, unit, latest }) => el("tr", {},
-      el("th", { scope: "row" }, quantityName(property)),
-      el("td", { class: "number" }, (latest && writeValue(property, latest.value, unit)) ?? say("panel.no_value")),
-      el("td", {}, latest ? writeTime(Date.parse(latest.time), this.town.now()) : "—"),
-      el("td", { "data-flag": latest && flagOf(latest) }, flagWords(latest)))));
+    const now = this.town.now();
+    const rowsOf = (derived) => device.datastreams.filter((stream) => Boolean(stream.derived) === derived).map((stream) => valueRow(stream, now));
+    const derived = rowsOf(true);
+    const head = el("tr", {}, el("th", { scope: "colgroup", colspan: 4, class: "quiet" }, say("panel.derived")));
+    this.values.replaceChildren(...rowsOf(false), ...(derived.length ? [head, ...derived] : []));
   }
 
   showLink(device) {
@@ -222,71 +209,6 @@ export class Panel {
       el("td", {}, say(`blade.${part.blade === true ? "down" : part.blade === false ? "up" : "unknown"}`)))));
   }
 
-  async loadCharts() {
-    const device = this.town.devices.get(this.code);
-    if (!device || device.kind === "plow") return;
-    this.stopCharts();
-    const streams = mainStreams(device);
-    this.abort = new AbortController();
-    const { signal } = this.abort;
-    this.charts = streams.map((stream) => {
-      const box = el("div", { class: "chart" });
-      const note = el("p", { class: "quiet chart-note" }, say("chart.loading"));
-      this.chartBox.append(el("figure", {}, el("figcaption", {}, quantityName(stream.property)), box, note));
-      const chart = new Chart(box, {
-        town: this.town, device, stream,
-        thresholds: thresholdsOf(device, stream, this.town.rules),
-        height: streams.length > 1 ? 168 : 250,
-        label: say("chart.label", { place: placeName(device), quantity: quantityName(stream.property) }),
-      });
-      chart.note = note;
-      return chart;
-    });
-    this.showCsv(device, streams);
-    await Promise.all(this.charts.map(async (chart) => {
-      try {
-        const n = await chart.load(this.hours, signal);
-        setText(chart.note, n ? "" : say("chart.nothing"));
-        chart.note.hidden = n > 0;
-      } catch (error) {
-        if (!signal.aborted) setText(chart.note, say("chart.problem", { reason: error.message }));
-      }
-    }));
-    if (!signal.aborted) this.showSigns();
-  }
-
-  showSigns() {
-    const signs = this.charts.map((chart) => chart.signs());
-    const some = (name) => signs.some((sign) => sign[name]);
-    const words = [
-      some("threshold") && `┄ ${say("chart.threshold")}`,
-      some("suspect") && `△ ${say("chart.suspect")}`,
-      some("failed") && `× ${say("chart.failed")}`,
-      some("band") && say("chart.band"),
-      say("chart.gap"),
-    ];
-    setText(this.signs, words.filter(Boolean).join("　"));
-  }
-
-  showCsv(device, streams) {
-    const now = this.town.now();
-    const from = new Date(now - this.hours * 3_600_000).toISOString();
-    this.csv.replaceChildren(say("panel.csv"), ...streams.flatMap((stream, i) => [
-      i ? " / " : "",
-      el("a", {
-        href: address(`${this.town.about.code}/datastreams/${stream.id}/observations`, {
-          from, to: new Date(now).toISOString(), format: "csv",
-        }),
-        download: `${device.code}-${stream.property}.csv`,
-      }, quantityName(stream.property)),
-    ]));
-  }
-
-  /** A live reading: the chart that shows its datastream grows. */
-  append(reading) {
-    for (const chart of this.charts) if (chart.stream.id === reading.datastream) chart.append(reading);
-  }
-
   /** The course of the device's alerts, newest first. */
   async loadAlerts() {
     const { town, code } = this;
@@ -314,15 +236,8 @@ export class Panel {
       el("thead", {}, el("tr", {}, head)), el("tbody", {}, rows));
   }
 
-  stopCharts() {
-    this.abort?.abort();
-    for (const chart of this.charts) chart.destroy();
-    this.charts = [];
-    this.chartBox?.replaceChildren();
-  }
-
   release() {
-    this.stopCharts();
+    this.charts?.close();
     this.trial?.close();
     this.trial = null;
     this.code = null;
@@ -331,10 +246,18 @@ export class Panel {
   hide() {
     this.release();
     this.title = null;
-    this.hours = null;
+    this.charts = null;
     this.element.hidden = true;
     this.element.replaceChildren();
   }
+}
+
+function valueRow({ property, unit, latest }, now) {
+  return el("tr", {},
+    el("th", { scope: "row" }, quantityName(property)),
+    el("td", { class: "number" }, (latest && writeValue(property, latest.value, unit)) ?? say("panel.no_value")),
+    el("td", {}, latest ? writeTime(Date.parse(latest.time), now) : "—"),
+    el("td", { "data-flag": latest && flagOf(latest) }, flagWords(latest)));
 }
 
 function flagWords(latest) {

@@ -32,7 +32,7 @@ export class Trial {
     this.said = el("p", { class: "trial-said", role: "status" });
     this.result = el("div", { class: "trial-result" });
     this.showLimits();
-    return el("details", { class: "panel-rules trial" },
+    return el("details", { class: "panel-trial" },
       el("summary", {}, el("h3", {}, say("trial.title"))),
       el("p", { class: "quiet" }, say("trial.explain")),
       el("form", { onsubmit: (event) => { event.preventDefault(); this.run(); } },
