@@ -292,3 +292,25 @@ def test_nothing_sticks_out_and_no_text_is_cut(town, visit, size, language):
         cut = page.evaluate(CUT)
         assert cut == [], json.dumps(cut, ensure_ascii=False)
         page.close()
+
+
+def test_the_page_bears_to_be_told_to_load_anew_while_it_loads(town, visit):
+    watched = visit("/#/kawabe/flood", live=False)
+    page = watched.page
+    page.add_init_script(KEEP_SOURCE)
+    watched.open("/?kept#/kawabe/flood")
+    page.evaluate(TWO_RELOADS)
+    expect(row(page, "dry")).to_have_attribute("data-state", "calm")
+    town.rise("dry", 0.22, 3)
+    expect(row(page, "dry")).to_have_attribute("data-state", "alert")
+    page.wait_for_timeout(2_000)  # what the loads complain of comes with their answers
+
+
+KEEP_SOURCE = """window.EventSource = class extends EventSource {
+  constructor(url) { super(url); window.liveSource = this; }
+};"""
+# As the API sends them when settings change and the database comes back in the same second.
+TWO_RELOADS = """() => {
+  const reload = () => new MessageEvent("reload", { data: '{"reason": "config"}' });
+  for (let i = 0; i < 3; i += 1) window.liveSource.dispatchEvent(reload());
+}"""

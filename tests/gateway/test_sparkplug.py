@@ -93,9 +93,7 @@ def values(body):
 
 def test_a_payload_byte_by_byte():
     body = payload(metric("depth", ts=5, kind=FLOAT, value=single(0.125)), ts=7, seq=3)
-    assert body.hex(" ", 1) == (
-        "08 07 12 10 0a 05 64 65 70 74 68 18 05 20 09 65 00 00 00 3e 18 03"
-    )
+    assert body.hex(" ", 1) == ("08 07 12 10 0a 05 64 65 70 74 68 18 05 20 09 65 00 00 00 3e 18 03")
     assert values(body) == [(5, "depth", 0.125)]
 
 

@@ -59,9 +59,21 @@ export class Feed {
     let held = []; // null once the snapshot stands
     const current = () => this.source === source && !this.closed;
 
+    let loading = false;
+    let again = false; // a second reload while the first is under way: its answer may be too old
+
     const reload = async () => {
       held ??= [];
-      if (!(await this.loadOnce(current))) return;
+      again = loading;
+      if (loading) return;
+      loading = true;
+      let loaded = await this.loadOnce(current);
+      while (loaded && again) {
+        again = false;
+        loaded = await this.loadOnce(current);
+      }
+      loading = false;
+      if (!loaded) return;
       const waiting = held;
       held = null;
       for (const [kind, data] of waiting) this.onEvent(kind, data);
