@@ -83,24 +83,6 @@ class Latest:
 
 
 @dataclass(frozen=True)
-class ScopedRule:
-    """The version of a rule that applies in one scope; parts that are None are not restricted."""
-
-    code: str
-    version: int
-    kind: str
-    property: str
-    device_kind: str | None
-    site_kinds: list[str] | None
-    site: str | None
-    device: str | None
-    params: dict[str, Any]
-    label_scheme: str
-    enabled: bool
-    valid_from: datetime
-
-
-@dataclass(frozen=True)
 class TrackPoint:
     """One position of a plow; positions that failed quality control are not among them."""
 
@@ -134,12 +116,6 @@ def latest(
     parameters = {"device_ids": _list(device_ids), "datastream_ids": _list(datastream_ids)}
     with conn.cursor(row_factory=class_row(Latest)) as cursor:
         return cursor.execute(queries.load("map")["latest"], parameters).fetchall()
-
-
-def rules(conn: Connection, at: datetime) -> list[ScopedRule]:
-    """List the rules that apply at a time, by code and scope, the widest scope first."""
-    with conn.cursor(row_factory=class_row(ScopedRule)) as cursor:
-        return cursor.execute(queries.load("map")["rules"], {"at": at}).fetchall()
 
 
 def track_points(

@@ -97,14 +97,20 @@ class _Version:
     kind: str
     params: dict[str, Any]
     enabled: bool
+    inherits: bool
     valid_from: datetime
     of_device: bool
     of_site: bool
 
     @property
-    def precedence(self) -> tuple[bool, bool, datetime, int]:
-        """The most specific scope wins, within it the newest version; as in `in_force`."""
-        return self.of_device, self.of_site, self.valid_from, self.version
+    def scope(self) -> tuple[bool, bool]:
+        """The most specific scope is the greatest."""
+        return self.of_device, self.of_site
+
+    @property
+    def age(self) -> tuple[datetime, int]:
+        """Within one scope the newest version is the greatest."""
+        return self.valid_from, self.version
 
 
 def compile_rules(
@@ -189,12 +195,15 @@ def held(
 
 def _periods(found: Sequence[_Version]) -> Iterator[tuple[int, list[_Version]]]:
     """Go through the times at which the rules of one datastream changed, and those of each."""
+    by_age = sorted(found, key=lambda row: row.age)
     for since_ms in sorted({milliseconds(row.valid_from) for row in found}):
+        newest: dict[tuple[str, tuple[bool, bool]], _Version] = {}
+        for row in by_age:
+            if milliseconds(row.valid_from) <= since_ms:
+                newest[row.code, row.scope] = row
         winners: dict[str, _Version] = {}
-        for row in found:
-            if milliseconds(row.valid_from) > since_ms:
-                continue
-            rival = winners.get(row.code)
-            if rival is None or row.precedence > rival.precedence:
-                winners[row.code] = row
+        for (code, _), row in sorted(newest.items()):
+            # As in `in_force`: a scope that was given up leaves the place to the wider one.
+            if not row.inherits:
+                winners[code] = row
         yield since_ms, [winners[code] for code in sorted(winners) if winners[code].enabled]

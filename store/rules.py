@@ -43,6 +43,25 @@ class RuleVersion:
     params: dict[str, Any]
     label_scheme: str
     enabled: bool
+    inherits: bool
+    valid_from: datetime
+
+
+@dataclass(frozen=True)
+class ScopedRule:
+    """The version of a rule that applies in one scope; parts that are None are not restricted."""
+
+    code: str
+    version: int
+    kind: str
+    property: str
+    device_kind: str | None
+    site_kinds: list[str] | None
+    site: str | None
+    device: str | None
+    params: dict[str, Any]
+    label_scheme: str
+    enabled: bool
     valid_from: datetime
 
 
@@ -90,6 +109,7 @@ def save(
     device_id: int | None = None,
     label_scheme: str = "street",
     enabled: bool = True,
+    inherits: bool = False,
     valid_from: datetime | None = None,
     from_the_beginning: bool = False,
 ) -> RuleVersion:
@@ -103,6 +123,8 @@ def save(
         The datastreams it applies to; "link" for rules about the device itself.
     device_kind, site_kinds, site_id, device_id
         The scope; None does not restrict it.
+    inherits
+        From then on what the wider scope says counts at this site or device again.
     valid_from
         From which phenomenon time on. Never before now: an earlier time becomes now, so that
         what was decided stays decided.
@@ -142,6 +164,7 @@ def save(
         "site_kinds": list(site_kinds) if site_kinds else None,
         "label_scheme": label_scheme,
         "enabled": enabled,
+        "inherits": inherits,
         "valid_from": valid_from,
         "from_the_beginning": from_the_beginning,
     }
@@ -153,11 +176,10 @@ def save(
             f"The rule {code!r} is for a site or device that is not there."
         ) from error
     except psycopg.errors.CheckViolation as error:
-        reason = (
-            "a code is lower-case letters, digits and '-'"
-            if error.diag.constraint_name == "rule_code_check"
-            else "it applies to a site or to a device, not to both"
-        )
+        reason = {
+            "rule_code_check": "a code is lower-case letters, digits and '-'",
+            "rule_inherits": "it is the whole town's, and there is nothing wider",
+        }.get(error.diag.constraint_name or "", "it applies to a site or to a device, not to both")
         raise RefusedError(f"The rule {code!r} is refused: {reason}.") from error
     notify(conn, "rule")
     return saved
@@ -204,6 +226,12 @@ def versions(conn: Connection, tenant_id: int, code: str | None = None) -> list[
     """List every version of a town's rules, or of one of them, oldest first."""
     with conn.cursor(row_factory=class_row(RuleVersion)) as cursor:
         return cursor.execute(_SQL["versions"], {"tenant_id": tenant_id, "code": code}).fetchall()
+
+
+def in_scopes(conn: Connection, tenant_id: int, at: datetime) -> list[ScopedRule]:
+    """List a town's rules that apply at a time, by code and scope, the widest scope first."""
+    with conn.cursor(row_factory=class_row(ScopedRule)) as cursor:
+        return cursor.execute(_SQL["in_scopes"], {"tenant_id": tenant_id, "at": at}).fetchall()
 
 
 def in_force(conn: Connection, at: datetime, tenant_id: int | None = None) -> list[RuleInForce]:

@@ -12,7 +12,6 @@ from api.errors import Kind
 from api.problems import responses
 from api.town import HasTown
 from api.words import Name
-from store import map as town_map
 from store import rules as rule_book
 
 router = APIRouter(tags=["rules"])
@@ -52,7 +51,7 @@ def rules(here: HasTown) -> list[RuleItem]:
     """List the rules in force with their parameters; a narrower scope overrides a wider one."""
     now = datetime.now(UTC)
     with here.transaction() as conn:
-        rows = town_map.rules(conn, now)
+        rows = rule_book.in_scopes(conn, here.town.tenant_id, now)
         labels = rule_book.labels(conn, now).values()
     levels: dict[str, list[LevelItem]] = {}
     for label in labels:

@@ -43,19 +43,6 @@ where (%(device_ids)s::integer[] is null or ds.device_id = any (%(device_ids)s))
     and (%(datastream_ids)s::integer[] is null or ds.datastream_id = any (%(datastream_ids)s))
 order by ds.device_id, ds.datastream_id;
 
--- name: rules
--- The newest version of each rule in each of its scopes; a more specific scope overrides a wider
--- one, also where it switches the rule off there.
-select distinct on (r.code, r.device_id, r.site_id, r.device_kind, r.site_kinds)
-    r.code, r.version, r.kind, r.property, r.device_kind, r.site_kinds, s.code as site,
-    d.code as device, r.params, r.label_scheme, r.enabled, r.valid_from
-from rule r
-left join site s on s.site_id = r.site_id
-left join device d on d.device_id = r.device_id
-where r.valid_from <= %(at)s
-order by r.code, r.device_id nulls first, r.site_id nulls first, r.device_kind, r.site_kinds,
-    r.valid_from desc, r.version desc;
-
 -- name: track_points
 select p.device_id, p.phenomenon_time as time, p.lat, p.lon, p.blade
 from tenant_position p

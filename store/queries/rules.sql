@@ -17,24 +17,37 @@ select exists (
 
 -- name: save
 insert into rule (tenant_id, code, version, kind, property, device_kind, site_kinds, site_id,
-    device_id, params, label_scheme, enabled, valid_from)
+    device_id, params, label_scheme, enabled, inherits, valid_from)
 select %(tenant_id)s, %(code)s,
     (select coalesce(max(version), 0) + 1 from rule
         where tenant_id = %(tenant_id)s and code = %(code)s),
     %(kind)s, %(property)s, %(device_kind)s, %(site_kinds)s, %(site_id)s, %(device_id)s,
-    %(params)s, %(label_scheme)s, %(enabled)s,
+    %(params)s, %(label_scheme)s, %(enabled)s, %(inherits)s,
     -- Not now(): that is when the transaction began, and others have committed since.
     case when %(from_the_beginning)s then to_timestamp(0)
         else greatest(%(valid_from)s::timestamptz, clock_timestamp()) end
 returning rule_id, tenant_id, code, version, kind, property, device_kind, site_kinds, site_id,
-    device_id, params, label_scheme, enabled, valid_from;
+    device_id, params, label_scheme, enabled, inherits, valid_from;
 
 -- name: versions
 select rule_id, tenant_id, code, version, kind, property, device_kind, site_kinds, site_id,
-    device_id, params, label_scheme, enabled, valid_from
+    device_id, params, label_scheme, enabled, inherits, valid_from
 from rule
 where tenant_id = %(tenant_id)s and (%(code)s::text is null or code = %(code)s)
 order by code, version;
+
+-- name: in_scopes
+-- The newest version of each rule in each of its scopes; a more specific scope overrides a wider
+-- one, also where it switches the rule off there.
+select distinct on (r.code, r.device_id, r.site_id, r.device_kind, r.site_kinds)
+    r.code, r.version, r.kind, r.property, r.device_kind, r.site_kinds, s.code as site,
+    d.code as device, r.params, r.label_scheme, r.enabled, r.valid_from
+from rules_at(%(at)s) r
+left join site s on s.site_id = r.site_id
+left join device d on d.device_id = r.device_id
+where r.tenant_id = %(tenant_id)s
+order by r.code, r.device_id nulls first, r.site_id nulls first, r.device_kind, r.site_kinds,
+    r.valid_from desc, r.version desc;
 
 -- name: in_force
 -- The most specific scope wins, within it the newest version; one that is off counts and wins.
@@ -49,8 +62,7 @@ from (
     from datastream ds
     join device d on d.device_id = ds.device_id
     left join site s on s.site_id = d.site_id
-    join rule r on r.tenant_id = ds.tenant_id and r.property = ds.property
-        and r.valid_from <= %(at)s
+    join rules_at(%(at)s) r on r.tenant_id = ds.tenant_id and r.property = ds.property
         and (r.device_id is null or r.device_id = d.device_id)
         and (r.site_id is null or r.site_id = d.site_id)
         and (r.device_kind is null or r.device_kind = d.kind)
@@ -71,7 +83,7 @@ from (
         r.code, r.version, r.kind, r.property, r.params, r.label_scheme, r.enabled
     from device d
     left join site s on s.site_id = d.site_id
-    join rule r on r.tenant_id = d.tenant_id and r.property = 'link' and r.valid_from <= %(at)s
+    join rules_at(%(at)s) r on r.tenant_id = d.tenant_id and r.property = 'link'
         and (r.device_id is null or r.device_id = d.device_id)
         and (r.site_id is null or r.site_id = d.site_id)
         and (r.device_kind is null or r.device_kind = d.kind)
@@ -100,8 +112,8 @@ order by scheme, level, valid_from desc;
 -- name: covering
 -- Every version whose scope covers a datastream, whether it is in force or not; of rules that are
 -- or were of some kinds.
-select ds.datastream_id, r.code, r.version, r.kind, r.params, r.enabled, r.valid_from,
-    r.device_id is not null as of_device, r.site_id is not null as of_site
+select ds.datastream_id, r.code, r.version, r.kind, r.params, r.enabled, r.inherits,
+    r.valid_from, r.device_id is not null as of_device, r.site_id is not null as of_site
 from datastream ds
 join device d on d.device_id = ds.device_id
 left join site s on s.site_id = d.site_id

@@ -237,7 +237,45 @@ WRITTEN_WITH_A_TOKEN = (
     ),
     "insert into replay_request (tenant_id, device_code) values (TOWN, 'f1')",
     "insert into audit (tenant_id, action, subject) values (TOWN, 'device.add', 'f1')",
+    (
+        "insert into rule (tenant_id, code, version, kind, property, params, valid_from)"
+        " values (TOWN, 'new', 1, 'threshold', 'depth_m', '{}', clock_timestamp())"
+    ),
 )
+
+
+def test_with_a_token_the_api_writes_no_rule_for_the_past_or_another_town_s_device(
+    roles, two_towns
+):
+    alpha, beta = two_towns
+    token = provisioning_tokens.new_token()
+    with roles.owner.transaction() as conn:
+        provisioning_tokens.add(conn, alpha.tenant_id, "supplier", token, timedelta(days=7))
+        places = [
+            conn.execute(
+                "select site_id, device_id from device where code = 'f1' and tenant_id = %s",
+                (town.tenant_id,),
+            ).fetchone()
+            for town in (alpha, beta)
+        ]
+    (own_site, own_device), (other_site, other_device) = places
+    statement = (
+        "insert into rule (tenant_id, code, version, kind, property, params, site_id, device_id,"
+        " valid_from) values (%s, 'n', %s, 'threshold', 'depth_m', '{}', %s, %s,"
+        " clock_timestamp() - %s)"
+    )
+    soon, past = timedelta(0), timedelta(hours=1)
+    with roles.api.transaction(alpha.tenant_id) as conn:
+        assert provisioning_tokens.present(conn, token)
+        for number, (site, device) in enumerate([(own_site, None), (None, own_device)], 1):
+            conn.execute(statement, (alpha.tenant_id, number, site, device, soon))
+        for site, device, ago in (
+            (None, None, past), (other_site, None, soon), (None, other_device, soon),
+        ):  # fmt: skip
+            with pytest.raises(psycopg.errors.InsufficientPrivilege), conn.transaction():
+                conn.execute(statement, (alpha.tenant_id, 9, site, device, ago))
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), conn.transaction():
+            conn.execute("update rule set enabled = false")
 
 
 def test_with_a_token_the_api_writes_its_town_and_no_other(roles, two_towns):

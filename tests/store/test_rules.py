@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from store import device_catalog, rules
+from store import device_catalog, fleet, rule_profile, rules
 from store.errors import RefusedError
 from tests.store.write import write_readings
 
@@ -131,3 +131,43 @@ def test_labels_are_dated(roles):
         old = rules.labels(conn, datetime(2020, 1, 1, tzinfo=UTC))["river", 2]
         new = rules.labels(conn, datetime(2026, 6, 1, tzinfo=UTC))["river", 2]
     assert old.label_ja != new.label_ja
+
+
+def test_a_scope_that_is_given_up_leaves_the_place_to_the_wider_one(roles, town, streams):
+    stream = streams["f1", "depth_m"]
+    with roles.owner.transaction() as conn:
+        device = device_catalog.device(conn, town.tenant_id, "f1")
+        site, own = {"site_id": device.site_id}, {"device_id": device.device_id}
+        up = {"inherits": True}
+        changes = (site, own, own | up, own, site | up, own | up, {})
+        hours = [datetime.now(UTC) + timedelta(hours=hour) for hour in range(1, 8)]
+        for change, at in zip(changes, hours, strict=True):
+            save(conn, town, valid_from=at, **change)
+        expected = [2, 3, 2, 5, 5, 1, 8]
+        assert [version_at(conn, at, stream) for at in hours] == expected
+        periods = {one.since_ms: one for one in rule_profile.timeline(conn, stream, 60.0)}
+        for at, version in zip(hours, expected, strict=True):
+            standing = periods[fleet.milliseconds(at)].compiled.versions
+            assert {one.code: one.version for one in standing}["street-depth"] == version
+        scopes = rules.in_scopes(conn, town.tenant_id, hours[-1])
+        # The town's own versions cover every sensor of that kind, and the newest of all places.
+        assert {one.version for one in scopes if one.code == "street-depth"} == {1, 8}
+
+
+def test_a_device_s_silence_rule_can_be_given_up_too(roles, town):
+    silence = {"kind": "silence", "observed_property": "link", "params": {"loss_rate": 0.2}}
+    with roles.owner.transaction() as conn:
+        device = device_catalog.device(conn, town.tenant_id, "f1").device_id
+        versions = []
+        for inherits in (False, True):
+            saved = save(
+                conn, town, "level-silence", device_id=device, inherits=inherits, **silence
+            )
+            links = rules.link_rules(conn, saved.valid_from)
+            versions += [(saved.version, one.version) for one in links if one.device_id == device]
+        assert versions == [(2, 2), (3, 1)]
+
+
+def test_what_has_nothing_wider_cannot_be_given_up(roles, town):
+    with roles.owner.transaction() as conn, pytest.raises(RefusedError, match="nothing wider"):
+        save(conn, town, inherits=True)
