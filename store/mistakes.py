@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from detectors.level_labels import LEVEL_LABELS
 from store.errors import RefusedError
 
 SITE_KINDS = ("street", "underpass", "river", "pond", "depot")
@@ -15,6 +16,7 @@ DEVICE_STATES = ("active", "maintenance", "out_of_season", "quarantined", "retir
 
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
 _TOWN_CODE = re.compile(r"[a-z][a-z0-9-]{0,30}", re.ASCII)
+_RULE_CODE = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 _PROPERTY = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
 _LONGEST_NAME = 200
 _LONGEST_UNIT = 40
@@ -150,6 +152,25 @@ def of_datastream(name: str, unit: str) -> list[Mistake]:
         found.append(
             Mistake("unit", f"{unit[:80]!r} is not allowed: one to {_LONGEST_UNIT} characters")
         )
+    return found
+
+
+def of_rule(values: Mapping[str, Any]) -> list[Mistake]:
+    """Check a rule's values but its parameters, those that are given."""
+    schemes = tuple(sorted({label.scheme for label in LEVEL_LABELS}))
+    found = _checked(
+        values,
+        {
+            "code": lambda v: _code(
+                v, _RULE_CODE, "lower-case letters, digits and '-', beginning with a letter"
+            ),
+            "device_kind": lambda v: _one_of(v, DEVICE_KINDS),
+            "site_kinds": lambda v: next(filter(None, (_one_of(k, SITE_KINDS) for k in v)), ""),
+            "label_scheme": lambda v: _one_of(v, schemes),
+        },
+    )
+    if "property" in values:
+        found += [one for one in of_datastream(values["property"], "1") if one.field == "property"]
     return found
 
 

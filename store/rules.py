@@ -149,7 +149,7 @@ def save(
         "site_id": site_id,
         "device_id": device_id,
     }
-    conn.execute(_SQL["lock_code"], scope)
+    lock(conn, tenant_id, code)
     if from_the_beginning:
         [[has_readings]] = conn.execute(_SQL["scope_has_readings"], scope).fetchall()
         if has_readings:
@@ -183,6 +183,11 @@ def save(
         raise RefusedError(f"The rule {code!r} is refused: {reason}.") from error
     notify(conn, "rule")
     return saved
+
+
+def lock(conn: Connection, tenant_id: int, code: str) -> None:
+    """Keep others from saving this rule until the transaction ends."""
+    conn.execute(_SQL["lock_code"], {"tenant_id": tenant_id, "code": code})
 
 
 def add_defaults(conn: Connection, tenant_id: int) -> list[RuleVersion]:

@@ -1,18 +1,24 @@
-"""The rules in force."""
+"""The rules in force, and how one is changed."""
 
 # ruff: noqa: FAST003 (the dependency HasTown reads {tenant})
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.errors import Kind
 from api.problems import responses
 from api.town import HasTown
 from api.words import Name
+from api.writer import HasWriter
+from store import rule_change
 from store import rules as rule_book
+from store.database import Connection
+from store.rule_change import Change
+from store.rules import ScopedRule
 
 router = APIRouter(tags=["rules"])
 
@@ -46,15 +52,60 @@ class RuleItem(BaseModel):
     labels: list[LevelItem]
 
 
+class RuleRequest(BaseModel):
+    """What is to be different of a rule; what is left out stays as it is in force there."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    code: str = Field(examples=["street-depth"])
+    site: str | None = Field(None, description="Only at this site")
+    device: str | None = Field(None, description="Only at this device; without both: everywhere")
+    params: dict[str, Any] | None = Field(
+        None, description="Parameters that are to be different, each as a whole"
+    )
+    enabled: bool | None = Field(None, description="false: this scope is left out of a wider one")
+    inherits: bool = Field(
+        default=False, description="true: give the site's or device's own version up again"
+    )
+    kind: str | None = Field(None, description="Of a new rule, as the four below")
+    property: str | None = None
+    device_kind: str | None = None
+    site_kinds: list[str] | None = None
+    label_scheme: str | None = None
+
+
 @router.get("/{tenant}/rules", responses=responses(Kind.UNKNOWN_TOWN))
 def rules(here: HasTown) -> list[RuleItem]:
     """List the rules in force with their parameters; a narrower scope overrides a wider one."""
     now = datetime.now(UTC)
     with here.transaction() as conn:
-        rows = rule_book.in_scopes(conn, here.town.tenant_id, now)
-        labels = rule_book.labels(conn, now).values()
+        return items(conn, rule_book.in_scopes(conn, here.town.tenant_id, now), now)
+
+
+@router.post(
+    "/{tenant}/rules",
+    status_code=201,
+    responses=responses(Kind.UNKNOWN_TOWN, Kind.TOKEN, Kind.TOO_LARGE),
+)
+def change_rule(writer: HasWriter, wanted: RuleRequest) -> RuleItem:
+    """Change a rule or add one, for readings measured from now on; needs a token of the town.
+
+    The answer is what is in force there now: with `inherits` the version of the wider scope.
+    """
+    town = writer.town.tenant_id
+    with writer.transaction() as conn:
+        saved = rule_change.apply(conn, town, Change(**wanted.model_dump()))
+        rows = rule_book.in_scopes(conn, town, saved.valid_from)
+        place = rule_change.place(conn, town, wanted.site, wanted.device)
+        holds = rule_change.standing(rows, place)[wanted.code]
+        [item] = items(conn, [holds], saved.valid_from)
+    return item
+
+
+def items(conn: Connection, rows: Sequence[ScopedRule], at: datetime) -> list[RuleItem]:
+    """Build what is answered of rules, with what their levels are called at a time."""
     levels: dict[str, list[LevelItem]] = {}
-    for label in labels:
+    for label in rule_book.labels(conn, at).values():
         levels.setdefault(label.scheme, []).append(
             LevelItem(
                 level=label.level,

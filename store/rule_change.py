@@ -1,0 +1,281 @@
+"""Changes of a town's rules by people and programs: checked, saved as a version, written down.
+
+What a change leaves out stays as it is in force in the place that it is for.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import Any
+
+from detectors.profiles import LINK
+from detectors.rules import ParameterError, Silence, rule_from_params
+from store import audit, datastream_catalog, device_catalog, mistakes, rules, site_catalog
+from store.database import Connection
+from store.mistakes import Mistake
+from store.rules import RuleVersion, ScopedRule
+
+_OWN = ("kind", "property", "device_kind", "site_kinds", "label_scheme")
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is to be different of a rule, in the whole town, at one site or at one device.
+
+    Attributes
+    ----------
+    code
+    site, device
+        Codes, one at most; both None: the whole town.
+    params
+        Parameters that are to be different.
+    enabled
+        False switches the rule off in this scope.
+    inherits
+        True gives the site's or device's own versions up: the wider scope counts again.
+    kind, property, device_kind, site_kinds, label_scheme
+        Of a new rule; a rule that is there keeps its own.
+    """
+
+    code: str
+    site: str | None = None
+    device: str | None = None
+    params: Mapping[str, Any] | None = None
+    enabled: bool | None = None
+    inherits: bool = False
+    kind: str | None = None
+    property: str | None = None
+    device_kind: str | None = None
+    site_kinds: Sequence[str] | None = None
+    label_scheme: str | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a rule is changed or looked at: the whole town, a site or a device."""
+
+    site: str | None = None
+    site_id: int | None = None
+    site_kind: str | None = None
+    device: str | None = None
+    device_id: int | None = None
+    device_kind: str | None = None
+    properties: frozenset[str] = frozenset()
+
+    def encloses(self, row: ScopedRule) -> bool:
+        """Tell whether a rule of this scope counts here, for the sensors that it is for."""
+        return row.site in (None, self.site) and row.device in (None, self.device)
+
+    def objection(self, kinds: "ScopedRule | RuleVersion | Plan") -> str:
+        """Say why a rule is not for this place; empty: it is."""
+        here = self.device or self.site
+        if self.device_kind and kinds.device_kind not in (None, self.device_kind):
+            return f"{here!r} is a {self.device_kind}; this rule is for {kinds.device_kind}"
+        if self.site_kind and kinds.site_kinds and self.site_kind not in kinds.site_kinds:
+            of = "" if self.device is None else f" stands at {self.site!r}, which"
+            return f"{here!r}{of} is a {self.site_kind}; this rule is for " + ", ".join(
+                kinds.site_kinds
+            )
+        if self.device and kinds.property != LINK and kinds.property not in self.properties:
+            known = ", ".join(sorted(self.properties)) or "nothing yet"
+            return f"{self.device!r} measures no {kinds.property}, but {known}"
+        return ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A change that can be saved, with what it leaves out filled in."""
+
+    place: Place
+    code: str
+    kind: str
+    property: str
+    device_kind: str | None
+    site_kinds: list[str] | None
+    label_scheme: str
+    params: dict[str, Any]
+    enabled: bool
+    inherits: bool
+    new: bool
+
+
+def place(
+    conn: Connection, tenant_id: int, site: str | None = None, device: str | None = None
+) -> Place:
+    """Find where a rule is to be changed.
+
+    Raises
+    ------
+    MistakesError
+        If the site or the device is not there, or both are given.
+    """
+    what = "The place"
+    if site is not None and device is not None:
+        mistakes.refuse(what, [Mistake("device", "goes without site: a rule is for one of them")])
+    known = {one.code: one for one in site_catalog.sites(conn, tenant_id)}
+    if device is None:
+        if site is None:
+            return Place()
+        if site not in known:
+            mistakes.refuse(what, [mistakes.no_such_site(site)])
+        return Place(site=site, site_id=known[site].site_id, site_kind=known[site].kind)
+    odd = mistakes.of_device({"code": device})
+    found = None if odd else device_catalog.device(conn, tenant_id, device)
+    if found is None:
+        said = f"{device[:80]!r} is none that this town has"
+        raise mistakes.MistakesError(what, [Mistake("device", said)])
+    streams = datastream_catalog.datastreams(conn, tenant_id, [found.device_id])
+    return Place(
+        site=found.site,
+        site_kind=None if found.site is None else known[found.site].kind,
+        device=found.code,
+        device_id=found.device_id,
+        device_kind=found.kind,
+        properties=frozenset(stream.property for stream in streams),
+    )
+
+
+def standing(rows: Sequence[ScopedRule], here: Place) -> dict[str, ScopedRule]:
+    """Choose of `rules.in_scopes` what counts in a place, by code; one that is off counts too."""
+    found: dict[str, ScopedRule] = {}
+    order = sorted(
+        rows, key=lambda row: (row.device is not None, row.site is not None, row.valid_from,
+                               row.version),
+    )  # fmt: skip
+    for row in order:
+        if here.encloses(row) and not here.objection(row):
+            found[row.code] = row
+    return found
+
+
+def plan(conn: Connection, tenant_id: int, change: Change) -> Plan:
+    """Look at a change, and fill in what it leaves out; nothing is written.
+
+    Raises
+    ------
+    MistakesError
+        If the rule, the site or the device is not there, or the rule is not for it, or the
+        detectors refuse the parameters: with the field, in words.
+    """
+    what = f"The rule {change.code[:80]!r}"
+    mistakes.refuse(what, mistakes.of_rule(_given(change)))
+    here = place(conn, tenant_id, change.site, change.device)
+    versions = rules.versions(conn, tenant_id, change.code)
+    rows = rules.in_scopes(conn, tenant_id, datetime.now(UTC))
+    if not versions:
+        mistakes.refuse(what, _of_new(change, {row.code for row in rows}))
+    base = standing(rows, here).get(change.code)
+    own = base or (versions[-1] if versions else None)
+    planned = Plan(
+        place=here,
+        code=change.code,
+        kind=own.kind if own else change.kind or "",
+        property=own.property if own else change.property or "",
+        device_kind=own.device_kind if own else change.device_kind,
+        site_kinds=own.site_kinds if own else list(change.site_kinds or ()) or None,
+        label_scheme=own.label_scheme if own else change.label_scheme or "street",
+        params={**(base.params if base else {}), **(change.params or {})},
+        enabled=change.enabled if change.enabled is not None else base.enabled if base else True,
+        inherits=change.inherits,
+        new=not versions,
+    )
+    mistakes.refuse(what, _of_plan(planned, change, rows))
+    try:
+        params = rule_from_params(planned.kind, planned.params).to_params()
+    except ParameterError as error:
+        raise mistakes.MistakesError(what, [_in_params(error)]) from error
+    return Plan(**{**vars(planned), "params": params})
+
+
+def apply(conn: Connection, tenant_id: int, change: Change) -> RuleVersion:
+    """Save a change as a new version, which holds from now on, and write down who did it.
+
+    Raises
+    ------
+    MistakesError
+        As `plan`.
+    """
+    mistakes.refuse(f"The rule {change.code[:80]!r}", mistakes.of_rule({"code": change.code}))
+    rules.lock(conn, tenant_id, change.code)  # so that the base is not changed meanwhile
+    wanted = plan(conn, tenant_id, change)
+    saved = rules.save(
+        conn,
+        tenant_id,
+        wanted.code,
+        kind=wanted.kind,
+        observed_property=wanted.property,
+        params=wanted.params,
+        device_kind=wanted.device_kind,
+        site_kinds=wanted.site_kinds,
+        site_id=wanted.place.site_id,
+        device_id=wanted.place.device_id,
+        label_scheme=wanted.label_scheme,
+        enabled=wanted.enabled,
+        inherits=wanted.inherits,
+    )
+    said = {name: value for name, value in vars(change).items() if value not in (None, False)}
+    if change.enabled is False:
+        said["enabled"] = False
+    written = {"version": saved.version, **said}
+    del written["code"]
+    action = "rule.reset" if change.inherits else "rule.set"
+    audit.record(conn, tenant_id, action, [(change.code, written)])
+    return saved
+
+
+def _given(change: Change) -> dict[str, Any]:
+    return {name: value for name, value in vars(change).items() if value is not None}
+
+
+def _of_new(change: Change, known: set[str]) -> list[Mistake]:
+    """Say what a code that is not there yet needs."""
+    missing = [name for name in ("kind", "property", "params") if getattr(change, name) is None]
+    if not missing and not change.inherits:
+        silent, link = change.kind == Silence.kind, change.property == LINK
+        if silent == link:
+            return []
+        said = f"must be {LINK} for the kind {Silence.kind}, and for no other"
+        return [Mistake("property", said)]
+    near = get_close_matches(change.code, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"a new one needs {', '.join(missing)}"
+    return [Mistake("code", f"{change.code!r} is no rule of this town; {hint}")]
+
+
+def _of_plan(planned: Plan, change: Change, rows: Sequence[ScopedRule]) -> list[Mistake]:
+    found = []
+    for name in _OWN:
+        wanted, own = getattr(change, name), getattr(planned, name)
+        if wanted is not None and (list(wanted) != own if name == "site_kinds" else wanted != own):
+            said = f"is {_said(own)} and stays so; a rule with another one takes another code"
+            found.append(Mistake(name, said))
+    here = planned.place
+    where = "device" if here.device else "site"
+    if objection := here.objection(planned):
+        found.append(Mistake(where, objection))
+    if change.inherits:
+        scopes = {(row.site, row.device) for row in rows if row.code == planned.code}
+        own_scope = (None, here.device) if here.device else (here.site, None)
+        if own_scope == (None, None):
+            said = "needs a site or a device: the whole town has nothing wider"
+            found.append(Mistake("inherits", said))
+        elif own_scope not in scopes:
+            said = f"{here.device or here.site!r} has no version of its own of this rule"
+            found.append(Mistake(where, said))
+        if change.params is not None or change.enabled is not None:
+            found.append(Mistake("inherits", "goes with neither params nor enabled"))
+    elif change.params is None and change.enabled is None:
+        found.append(Mistake("params", "are missing: nothing would be different"))
+    return found
+
+
+def _said(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(value)
+    return "not restricted" if value is None else repr(value)
+
+
+def _in_params(error: ParameterError) -> Mistake:
+    if error.field == "kind":
+        return Mistake("kind", error.reason)
+    return Mistake(f"params.{error.field}" if error.field else "params", error.reason)
