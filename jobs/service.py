@@ -21,7 +21,7 @@ from store.database import Database
 log = structlog.get_logger(__name__)
 
 RETRY_S = 1.0
-CONCURRENCY = 3  # a long upkeep must not hold up the silence watch
+CONCURRENCY = 5  # the long ones of a night together must not hold up the silence watch
 STOP_WITHIN_S = 10.0
 
 
@@ -39,7 +39,7 @@ def run(
     settings
         Section [jobs].
     database
-        As mizumori_jobs, with at least 4 connections.
+        As mizumori_jobs, with at least 6 connections.
     broker
         Where alerts are published; each town with its account's gateway user.
     stop

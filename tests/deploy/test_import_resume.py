@@ -23,7 +23,7 @@ def settings(tmp_path):
 
 @pytest.fixture
 def town():
-    tenant = Tenant(1, "kawabe", "", "", "Asia/Tokyo", False, 38, 140, 12)
+    tenant = Tenant(code="kawabe", name_ja="", name_en="", tenant_id=1)
     return importing.Town(tenant, Login("u", "p"), {"a": frozenset({"ph"})}, frozenset())
 
 
