@@ -25,6 +25,7 @@ from deploy.cli_device_sheet import register as register_sheets
 from deploy.cli_grafana import app as grafana_app
 from deploy.cli_operator import app as operator_app
 from deploy.cli_quarantine import app as quarantine_app
+from deploy.cli_rule import app as rule_app
 from deploy.cli_sim import app as sim_app
 from deploy.cli_site import app as site_app
 from deploy.cli_tenant import app as tenant_app
@@ -79,6 +80,7 @@ app.add_typer(tenant_app, name="tenant")
 app.add_typer(site_app, name="site")
 app.add_typer(token_app, name="token")
 app.add_typer(device_app, name="device")
+app.add_typer(rule_app, name="rule")
 app.add_typer(operator_app, name="operator")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(sim_app, name="sim")

@@ -1,14 +1,13 @@
 """`mizumori backtest`: what a rule would have raised on the stored readings."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 
-from deploy.cli_options import ConfigOption
+from deploy.cli_options import ConfigOption, read_params
 
 if TYPE_CHECKING:
     from store.backtest_result import RealEvent, Result, StreamResult
@@ -54,7 +53,7 @@ def backtest(
     events = None if real is None else _read_real(real, zone)
     request = Request(
         rule=rule,
-        params=None if params is None else _read_params(params),
+        params=None if params is None else read_params(params),
         since=None if since is None else _time("--since", since, zone),
         until=None if until is None else _time("--until", until, zone),
         site=site,
@@ -63,27 +62,6 @@ def backtest(
     with open_database(settings, "owner", name="mizumori-cli", max_size=1) as database:
         result = run(database.transaction, tenant.tenant_id, request, Source.TABLE)
     _print(result if events is None else judge(result, events), zone)
-
-
-def _read_params(given: str) -> dict[str, Any]:
-    text = given
-    if not given.lstrip().startswith("{"):
-        try:
-            text = Path(given).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise typer.BadParameter(
-                f"{given} is neither a JSON object nor a file that can be read.",
-                param_hint="--params",
-            ) from error
-    try:
-        read = json.loads(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"This is no JSON: {error}.", param_hint="--params") from error
-    if not isinstance(read, dict):
-        raise typer.BadParameter(
-            'An object is needed, such as {"levels": […]}.', param_hint="--params"
-        )
-    return read
 
 
 def _read_real(file: Path, zone: ZoneInfo) -> "list[RealEvent]":

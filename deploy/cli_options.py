@@ -1,7 +1,8 @@
-"""Options that several commands share."""
+"""Options that several commands share, and how they are read."""
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,3 +28,25 @@ LifelineOption = Annotated[
     int | None,
     typer.Option("--lifeline", hidden=True, callback=_hold, help="Given by `mizumori up`."),
 ]
+
+
+def read_params(given: str) -> dict[str, Any]:
+    """Read the parameters of a rule: a JSON object, or the file that holds it."""
+    text = given
+    if not given.lstrip().startswith("{"):
+        try:
+            text = Path(given).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise typer.BadParameter(
+                f"{given} is neither a JSON object nor a file that can be read.",
+                param_hint="--params",
+            ) from error
+    try:
+        read = json.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"This is no JSON: {error}.", param_hint="--params") from error
+    if not isinstance(read, dict):
+        raise typer.BadParameter(
+            'An object is needed, such as {"levels": […]}.', param_hint="--params"
+        )
+    return read

@@ -5,7 +5,6 @@ What a change leaves out stays as it is in force in the place that it is for.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any
 
@@ -162,7 +161,7 @@ def plan(conn: Connection, tenant_id: int, change: Change) -> Plan:
     mistakes.refuse(what, mistakes.of_rule(_given(change)))
     here = place(conn, tenant_id, change.site, change.device)
     versions = rules.versions(conn, tenant_id, change.code)
-    rows = rules.in_scopes(conn, tenant_id, datetime.now(UTC))
+    rows = rules.in_scopes(conn, tenant_id, rules.now(conn))
     if not versions:
         mistakes.refuse(what, _of_new(change, {row.code for row in rows}))
     base = standing(rows, here).get(change.code)

@@ -239,6 +239,13 @@ def in_scopes(conn: Connection, tenant_id: int, at: datetime) -> list[ScopedRule
         return cursor.execute(_SQL["in_scopes"], {"tenant_id": tenant_id, "at": at}).fetchall()
 
 
+def now(conn: Connection) -> datetime:
+    """Tell the time by the clock that versions begin by."""
+    [[at]] = conn.execute(_SQL["now"]).fetchall()
+    assert isinstance(at, datetime)
+    return at
+
+
 def in_force(conn: Connection, at: datetime, tenant_id: int | None = None) -> list[RuleInForce]:
     """List what applies to readings with phenomenon time `at`, by datastream and code."""
     with conn.cursor(row_factory=class_row(RuleInForce)) as cursor:

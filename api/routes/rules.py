@@ -3,7 +3,7 @@
 # ruff: noqa: FAST003 (the dependency HasTown reads {tenant})
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter
@@ -77,8 +77,8 @@ class RuleRequest(BaseModel):
 @router.get("/{tenant}/rules", responses=responses(Kind.UNKNOWN_TOWN))
 def rules(here: HasTown) -> list[RuleItem]:
     """List the rules in force with their parameters; a narrower scope overrides a wider one."""
-    now = datetime.now(UTC)
     with here.transaction() as conn:
+        now = rule_book.now(conn)
         return items(conn, rule_book.in_scopes(conn, here.town.tenant_id, now), now)
 
 

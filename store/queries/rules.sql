@@ -4,6 +4,10 @@
 -- Two people who save the same rule get two versions, one after the other.
 select pg_advisory_xact_lock(hashtextextended(%(tenant_id)s || '/' || %(code)s, 0));
 
+-- name: now
+-- Versions begin by the clock of the database.
+select clock_timestamp();
+
 -- name: scope_has_readings
 select exists (
     select 1 from latest l

@@ -1,0 +1,242 @@
+"""`mizumori rule`: the alert rules of a town, seen, changed and given up again."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+
+from deploy.cli_device import Kind as DeviceKind
+from deploy.cli_options import ConfigOption, read_params
+
+if TYPE_CHECKING:
+    from store.database import Connection
+    from store.rule_change import Change
+
+app = typer.Typer(help="Rules: which alert comes when, in force and changed.", no_args_is_help=True)
+
+TownArgument = Annotated[str, typer.Argument(metavar="TOWN", help="Code of the town.")]
+CodeArgument = Annotated[str, typer.Argument(metavar="CODE", help="Code of the rule.")]
+SiteOption = Annotated[str | None, typer.Option(metavar="CODE", help="Only this site.")]
+DeviceOption = Annotated[str | None, typer.Option(metavar="CODE", help="Only this device.")]
+
+
+@app.command("list")
+def list_rules(
+    town: TownArgument,
+    site: SiteOption = None,
+    device: DeviceOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """List the rules in force: all of the town, or those that count at a site or a device."""
+    from deploy import rule_text
+    from deploy.compose_database import open_database
+    from deploy.settings import load_settings
+    from deploy.towns import find_town
+    from store import rule_change, rules
+
+    settings = load_settings(config)
+    tenant = find_town(settings, town)
+    zone = ZoneInfo(tenant.time_zone)
+    with (
+        open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
+        database.transaction() as connection,
+    ):
+        rows = rules.in_scopes(connection, tenant.tenant_id, rules.now(connection))
+        if site or device:
+            here = rule_change.place(connection, tenant.tenant_id, site, device)
+            standing = rule_change.standing(rows, here)
+            rows = [standing[code] for code in sorted(standing)]
+    for row in rows:
+        said = rule_text.levels(row.kind, row.params) if row.enabled else "switched off"
+        typer.echo(
+            f"{row.code:24} {row.kind:20} {row.property:16} "
+            f"{rule_text.scope(row.site, row.device):20} {said}; version {row.version}, since "
+            f"{rule_text.since(row.valid_from, zone)}"
+        )
+    if not rows:
+        typer.echo(f"No rule is in force here: mizumori tenant rules {town}", err=True)
+
+
+@app.command("show")
+def show(town: TownArgument, code: CodeArgument, config: ConfigOption = None) -> None:
+    """Show a rule's versions, oldest first: where and since when, who saved it, its parameters."""
+    import json
+
+    from deploy import rule_text
+    from deploy.compose_database import open_database
+    from deploy.settings import load_settings
+    from deploy.towns import find_town
+    from store import audit, device_catalog, rules, site_catalog
+    from store.errors import RefusedError
+
+    settings = load_settings(config)
+    tenant = find_town(settings, town)
+    zone = ZoneInfo(tenant.time_zone)
+    with (
+        open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
+        database.transaction() as connection,
+    ):
+        versions = rules.versions(connection, tenant.tenant_id, code)
+        sites = {s.site_id: s.code for s in site_catalog.sites(connection, tenant.tenant_id)}
+        devices = {
+            d.device_id: d.code for d in device_catalog.devices(connection, tenant.tenant_id)
+        }
+        entries = audit.entries(connection, tenant.tenant_id, code, limit=100_000)
+    if not versions:
+        raise RefusedError(f"{town} has no rule {code!r}; mizumori rule list {town} lists them.")
+    writers = {
+        entry.change["version"]: f"token {entry.writer}" if entry.by_token else entry.writer
+        for entry in entries
+        if entry.action.startswith("rule.")
+    }
+    for row in versions:
+        where = rule_text.scope(sites.get(row.site_id or 0), devices.get(row.device_id or 0))
+        state = "given up" if row.inherits else "" if row.enabled else "switched off"
+        typer.echo(
+            f"version {row.version}, {where}, since {rule_text.since(row.valid_from, zone)}, "
+            f"by {writers.get(row.version, 'Mizumori')}{f', {state}' if state else ''}"
+        )
+        if not row.inherits:
+            typer.echo(f"  {json.dumps(row.params, ensure_ascii=False)}")
+
+
+@app.command("set")
+def set_rule(
+    town: TownArgument,
+    code: CodeArgument,
+    site: SiteOption = None,
+    device: DeviceOption = None,
+    params: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON",
+            help="Parameters that are to be different, each as a whole: JSON, or a file with it.",
+        ),
+    ] = None,
+    level: Annotated[
+        list[str] | None,
+        typer.Option(metavar="N=ON/OFF", help="One level, such as 3=0.25/0.20; again for more."),
+    ] = None,
+    enable: Annotated[
+        bool | None, typer.Option("--enable/--disable", help="Switch it on or off in this scope.")
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Of a new rule: threshold, rate_of_rise, …")
+    ] = None,
+    observed_property: Annotated[
+        str | None,
+        typer.Option("--property", help="Of a new rule: what the datastreams measure, or link."),
+    ] = None,
+    device_kind: Annotated[
+        DeviceKind | None, typer.Option(help="Of a new rule: only for such devices.")
+    ] = None,
+    site_kind: Annotated[
+        list[str] | None,
+        typer.Option(help="Of a new rule: only at such sites; again for more."),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="Of a new rule: what its levels are called: street, river, pond, rate."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be saved, and write nothing.")
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Change a rule for the whole town, a site or a device, or add one; what is not said stays."""
+    from store.rule_change import Change
+
+    change = Change(
+        code=code,
+        site=site,
+        device=device,
+        params=None if params is None else read_params(params),
+        enabled=enable,
+        kind=kind,
+        property=observed_property,
+        device_kind=device_kind,
+        site_kinds=site_kind or None,
+        label_scheme=labels,
+    )
+    _save(town, change, level or [], dry_run, config)
+
+
+@app.command("reset")
+def reset(
+    town: TownArgument,
+    code: CodeArgument,
+    site: SiteOption = None,
+    device: DeviceOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would hold, and write nothing.")
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Give a site's or device's own version up: from now on the wider scope counts there again."""
+    from store.rule_change import Change
+
+    change = Change(code=code, site=site, device=device, inherits=True)
+    _save(town, change, [], dry_run, config)
+
+
+def _save(
+    town: str, change: "Change", level: list[str], dry_run: bool, config: Path | None
+) -> None:
+    from dataclasses import replace
+
+    from deploy import rule_text
+    from deploy.settings import load_settings
+    from deploy.towns import find_town
+    from deploy.writing import writing
+    from store import rule_change, rules
+
+    settings = load_settings(config)
+    tenant = find_town(settings, town)
+    zone = ZoneInfo(tenant.time_zone)
+    with writing(settings) as connection:
+        if level:
+            changed = _levels(connection, tenant.tenant_id, change, level)
+            change = replace(change, params={**(change.params or {}), "levels": changed})
+        planned = rule_change.plan(connection, tenant.tenant_id, change)
+        saved = None if dry_run else rule_change.apply(connection, tenant.tenant_id, change)
+        at = rules.now(connection) if saved is None else saved.valid_from
+        rows = rules.in_scopes(connection, tenant.tenant_id, at)
+    where = rule_text.scope(change.site, change.device)
+    said = "switched off" if not planned.enabled else rule_text.levels(planned.kind, planned.params)
+    if change.inherits:
+        # What a dry run has not given up is not among them.
+        wider = [row for row in rows if rule_text.scope(row.site, row.device) != where]
+        said = "nothing"
+        if holds := rule_change.standing(wider, planned.place).get(change.code):
+            said = rule_text.levels(holds.kind, holds.params) if holds.enabled else "switched off"
+            said = f"as for {rule_text.scope(holds.site, holds.device)}: {said}"
+    number = "" if saved is None else f", version {saved.version}"
+    typer.echo(f"{change.code}{number}, {where}: {said}")
+    if saved is None:
+        typer.echo("Nothing was written.")
+    else:
+        typer.echo(
+            f"It holds for readings measured from {rule_text.since(at, zone)} ({tenant.time_zone}) "
+            "on; what was decided before stays."
+        )
+    if planned.kind in rule_text.TRIED and not change.inherits and not (planned.new and dry_run):
+        typer.echo("What it would have raised on the stored readings:")
+        line = rule_text.trial(town, change.code, planned.params, change.site, change.device)
+        typer.echo(f"  {line}")
+
+
+def _levels(
+    connection: "Connection", tenant_id: int, change: "Change", given: list[str]
+) -> list[Any]:
+    from deploy import rule_text
+    from store import rule_change, rules
+
+    here = rule_change.place(connection, tenant_id, change.site, change.device)
+    rows = rules.in_scopes(connection, tenant_id, rules.now(connection))
+    base = rule_change.standing(rows, here).get(change.code)
+    standing = {**(base.params if base else {}), **(change.params or {})}.get("levels", [])
+    kind = base.kind if base else change.kind
+    if kind is None:
+        return []  # no rule that there is: the catalog says so, and which one may be meant
+    return rule_text.with_levels(kind, standing if isinstance(standing, list) else [], given)
