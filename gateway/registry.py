@@ -22,7 +22,7 @@ from store import fleet as fleet_rows
 from store.database import Connection
 from store.fleet import FleetRows, TownRow, milliseconds
 from store.marks import Mark
-from store.rule_profile import Compiled, RuleVersion, compile_rules
+from store.rule_profile import AlertRule, Compiled, compile_rules
 
 if TYPE_CHECKING:
     from store.rules import RuleInForce
@@ -88,7 +88,7 @@ class Registry:
     training: frozenset[int]
     _routes: dict[tuple[int, int | None, bytes], Device] = field(default_factory=dict)
 
-    def rule_of(self, sensor: int, rule: int) -> RuleVersion:
+    def rule_of(self, sensor: int, rule: int) -> AlertRule:
         """Return the rule that an index of the fleet's outcome means."""
         return self.compiled_of(sensor).versions[rule]
 

@@ -15,7 +15,7 @@ from store.episodes import Change, moment
 from store.evidence import Before
 from store.ledger_writer import told
 from store.marks import Mark
-from store.rule_profile import Period, RuleVersion
+from store.rule_profile import AlertRule, Period
 from store.unsettled import Stored
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class History:
         """The detector state now; None: nothing was decided on."""
         return self._blob if self._state is None else self._state.dump(0)
 
-    def versions(self) -> list[RuleVersion]:
+    def versions(self) -> list[AlertRule]:
         """Return the newest version of each alert rule that ever held."""
         newest = {
             version.code: version

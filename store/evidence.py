@@ -17,7 +17,7 @@ from detectors.profile import Profile
 from detectors.readings import Readings
 from detectors.rules import rule_from_params
 from detectors.state import State
-from store.rule_profile import RuleVersion
+from store.rule_profile import AlertRule
 
 # Readings that the evidence of one transition holds at most, beside its context: four hours of
 # minutes. More are decided on in steps of so many, each with the state before it.
@@ -73,7 +73,7 @@ def before_each(
 def of_transition(
     steps: Sequence[Before],
     profile: Profile,
-    version: RuleVersion,
+    version: AlertRule,
     time_ms: int,
     *,
     unconfirmed: bool,

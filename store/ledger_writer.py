@@ -15,7 +15,7 @@ from store import ledger, ponds
 from store.database import Connection
 from store.episodes import Change, Stretch, assign, stretches
 from store.ledger import AlertRow, Episode
-from store.rule_profile import RuleVersion
+from store.rule_profile import AlertRule
 
 Reason = Literal["live", "late", "settled"]
 
@@ -55,7 +55,7 @@ class LedgerWriter:
     def write(
         self,
         stream: Stream,
-        version: RuleVersion,
+        version: AlertRule,
         decided: Sequence[Change],
         *,
         reason: Reason,
@@ -108,7 +108,7 @@ class _Rewrite:
         self,
         writer: LedgerWriter,
         stream: Stream,
-        version: RuleVersion,
+        version: AlertRule,
         alerts: Sequence[AlertRow],
         found: Sequence[Stretch],
         gone: Sequence[int],
@@ -246,7 +246,7 @@ class _Rewrite:
         ledger.send(self.conn, stream.tenant_id, topic, payload, not_before=quiet_until)
 
 
-def is_falling(version: RuleVersion) -> bool:
+def is_falling(version: AlertRule) -> bool:
     """Whether low values are what a rule is about."""
     rule = version.rule
     return isinstance(rule, Threshold | RateOfRise) and rule.direction == "falling"

@@ -27,7 +27,7 @@ _SQL = queries.load("rules")
 
 
 @dataclass(frozen=True, slots=True)
-class RuleVersion:
+class AlertRule:
     """An alert rule as it stands at some datastreams."""
 
     code: str
@@ -57,7 +57,7 @@ class Compiled:
     """
 
     profile: Profile
-    versions: tuple[RuleVersion, ...]
+    versions: tuple[AlertRule, ...]
     left_out: tuple[LeftOut, ...]
 
     @property
@@ -118,7 +118,7 @@ def compile_rules(
 ) -> Compiled:
     """Compile the rules of one datastream, which come ordered by code."""
     pairs: list[tuple[str, Parameters]] = []
-    versions: list[RuleVersion] = []
+    versions: list[AlertRule] = []
     left_out: list[LeftOut] = []
     kinds: dict[str, str] = {}
     for row in own:
@@ -137,7 +137,7 @@ def compile_rules(
         kinds[row.kind] = row.code
         pairs.append((row.code, rule))
         if is_alert:
-            versions.append(RuleVersion(row.code, row.version, rule))
+            versions.append(AlertRule(row.code, row.version, rule))
     profile = Profile.of(pairs, max_gap_s=max_gap_s(expected_interval_s))
     return Compiled(profile, tuple(versions), tuple(left_out))
 
