@@ -1,4 +1,4 @@
-"""Who may write a town's sites and devices: whoever shows one of its tokens."""
+"""Who may write a town's sites, devices and rules: whoever shows one of its tokens."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ _LONGEST = 200
 
 @dataclass(frozen=True)
 class Writer:
-    """A town, and transactions that may write its sites and devices."""
+    """A town, and transactions that may write its sites, devices and rules."""
 
     here: TownAccess
     token: str

@@ -138,12 +138,13 @@ def approve(
 def history(
     town: TownArgument,
     code: Annotated[
-        str | None, typer.Argument(metavar="[CODE]", help="Only of this town, site or device.")
+        str | None,
+        typer.Argument(metavar="[CODE]", help="Only of this town, site, device or rule."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 50,
     config: ConfigOption = None,
 ) -> None:
-    """Say who changed what of a town, its sites and devices, the newest first."""
+    """Say who changed what of a town, its sites, devices and rules, the newest first."""
     import json
 
     from deploy.compose_database import open_database

@@ -1,4 +1,4 @@
-"""`mizumori token`: who may write sites and devices through the API."""
+"""`mizumori token`: who may write sites, devices and rules through the API."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -8,7 +8,8 @@ import typer
 from deploy.cli_options import ConfigOption
 
 app = typer.Typer(
-    help="Tokens with which programs add sites and devices through the API.", no_args_is_help=True
+    help="Tokens with which programs write sites, devices and rules through the API.",
+    no_args_is_help=True,
 )
 
 TownArgument = Annotated[str, typer.Argument(metavar="TOWN", help="Code of the town.")]
@@ -36,7 +37,7 @@ def add(
     with writing(settings) as connection:
         provisioning_tokens.add(connection, tenant.tenant_id, name, token, timedelta(days=days))
     typer.echo(f"Token  {token}   (shown once; only its hash is kept)")
-    typer.echo(f"It writes sites and devices of {town} for {days} days, as:")
+    typer.echo(f"It writes sites, devices and rules of {town} for {days} days, as:")
     typer.echo("  Authorization: Bearer TOKEN")
 
 

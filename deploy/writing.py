@@ -20,7 +20,7 @@ def at_the_terminal() -> str:
 
 @contextmanager
 def writing(settings: Settings) -> Iterator[Connection]:
-    """Open a transaction that writes towns, sites and devices; all of it or nothing."""
+    """Open a transaction that writes towns, sites, devices and rules; all of it or nothing."""
     with (
         open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
         database.transaction() as connection,

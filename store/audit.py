@@ -1,4 +1,4 @@
-"""Who changed what of towns, sites, devices and datastreams: append-only, without secrets."""
+"""Who changed what of towns, sites, devices and rules: append-only, without secrets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Tokens with which a program may write a town's sites and devices through the API."""
+"""Tokens with which a program may write a town's sites, devices and rules through the API."""
 
 import hashlib
 import secrets
