@@ -220,6 +220,13 @@ def _save(
             f"It holds for readings measured from {rule_text.since(at, zone)} ({tenant.time_zone}) "
             "on; what was decided before stays."
         )
+    own = [
+        rule_text.scope(row.site, row.device)
+        for row in rows
+        if row.code == change.code and (row.site or row.device)
+    ]
+    if own and where == rule_text.scope(None, None):
+        typer.echo(f"These keep their own version: {', '.join(own)}.")
     if planned.kind in rule_text.TRIED and not change.inherits and not (planned.new and dry_run):
         typer.echo("What it would have raised on the stored readings:")
         line = rule_text.trial(town, change.code, planned.params, change.site, change.device)

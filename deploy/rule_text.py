@@ -76,7 +76,8 @@ def with_levels(kind: str, standing: Sequence[Any], given: Sequence[str]) -> lis
                 param_hint="--level",
             )
         like = changed[min(number, len(changed)) - 1] if changed else {}
-        changed[number - 1 : number] = [{**like, "on": on, "off": off}]
+        delays = like if isinstance(like, Mapping) else {}
+        changed[number - 1 : number] = [{**delays, "on": on, "off": off}]
     return changed
 
 

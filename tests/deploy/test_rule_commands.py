@@ -76,6 +76,10 @@ def test_the_closing_level_of_one_underpass_is_tried_saved_seen_and_given_up(rul
     assert "town 1 from" in line_of(rule("list", "--device", "c1"), "street-contact")
     everywhere = [line for line in rule("list").splitlines() if line.startswith("street-depth ")]
     assert len(everywhere) == 2
+    wide = rule("set", "street-depth", "--level", "4=0.4/0.3", "--dry-run")
+    assert "street-depth, town: 1 from 0.05" in wide
+    assert "These keep their own version: site ekimae." in wide
+    assert "keep their own" not in said
     shown = rule("show", "street-depth").splitlines()
     assert shown[0] == "version 1, town, since the beginning, by Mizumori"
     assert re.fullmatch(r"version 2, site ekimae, since .*, by terminal:\S+", shown[2])
@@ -123,6 +127,8 @@ def test_a_rule_is_added_switched_off_and_on(rule, tmp_path):
         (("set", "street-depth", "--device", "c1", "--level", "1=1/0"), 1,
          "'c1' is a flood_contact; this rule is for flood_level"),
         (("set", "street-depth", "--level", "2=deep/0"), 2, "write NUMBER=ON/OFF"),
+        (("set", "street-depth", "--params", '{"levels": [1]}', "--level", "2=1/0"), 1,
+         "params.levels[0] expected an object with on and off"),
         (("set", "street-depth", "--level", "9=1/0"), 2, "with a number from 1 to 5"),
         (("set", "street-rise", "--level", "1=1/0"), 2, "write --params for rate_of_rise"),
         (("set", "new", "--kind", "threshold", "--property", "ph", "--level", "1=9/8",
