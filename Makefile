@@ -5,7 +5,7 @@ SEED ?= 1
 GATEWAYS ?= 1
 KINDS ?=
 # Test files run side by side: most of them wait for a broker, a database or a browser.
-WORKERS ?= 3
+WORKERS ?= 4
 # The first Python that is new enough; else python3, and preflight says what to do.
 PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done),python3)

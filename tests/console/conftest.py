@@ -1,26 +1,27 @@
 """The real API over a real database, for the browser."""
 
 import functools
-import signal
+import multiprocessing
 import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import httpx
 import pytest
 
 from store.database import Database
+from tests.console import serve
 from tests.console.town import Town
-
-ROOT = Path(__file__).parents[2]
 
 
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+# Loading the API takes longer than most tests here: one process does, and forks off the others.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.console.serve"])
 
 
 class ApiProcess:
@@ -33,27 +34,22 @@ class ApiProcess:
         self.process = None
 
     def start(self):
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.console.serve", self.dsn, str(self.port)],
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
+        self.process = PROCESSES.Process(target=serve.main, args=(self.dsn, str(self.port)))
+        self.process.start()
         deadline = time.monotonic() + 30
         while True:
             try:
                 httpx.get(f"{self.url}/health", timeout=2).raise_for_status()
             except httpx.HTTPError:
-                assert self.process.poll() is None, self.process.stderr.read().decode()
+                assert self.process.is_alive(), f"the API ended with {self.process.exitcode}"
                 assert time.monotonic() < deadline, "the API did not start"
-                time.sleep(0.05)
+                time.sleep(0.02)
             else:
                 return
 
     def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
-        self.process.stderr.close()
+        self.process.kill()
+        self.process.join(10)
 
     def get(self, path):
         answer = httpx.get(f"{self.url}/api/v1{path}", timeout=20)
