@@ -252,7 +252,12 @@ export class Panel {
   }
 }
 
-function valueRow({ property, unit, latest }, now) {
+function valueRow({ property, unit, latest, derived }, now) {
+  // What needs days of readings is not missing before it has them.
+  if (derived && (latest?.value ?? null) === null) {
+    return el("tr", {},
+      el("th", { scope: "row" }, quantityName(property)), el("td", { colspan: 3, class: "quiet" }, say("panel.not_yet")));
+  }
   return el("tr", {},
     el("th", { scope: "row" }, quantityName(property)),
     el("td", { class: "number" }, (latest && writeValue(property, latest.value, unit)) ?? say("panel.no_value")),
