@@ -139,17 +139,14 @@ def list_devices(
     config: ConfigOption = None,
 ) -> None:
     """List devices with their state."""
-    from deploy.compose_database import open_database
+    from deploy.compose_database import owner_transaction
     from deploy.settings import load_settings
     from deploy.towns import find_town
     from store import device_catalog, town_catalog
 
     settings = load_settings(config)
     only = find_town(settings, town).tenant_id if town else None
-    with (
-        open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
-        database.transaction() as connection,
-    ):
+    with owner_transaction(settings) as connection:
         codes = {found.tenant_id: found.code for found in town_catalog.tenants(connection)}
         devices = device_catalog.devices(connection, only)
     for device in devices:
@@ -164,7 +161,7 @@ def list_devices(
 @app.command("show")
 def show(town: TownArgument, code: CodeArgument, config: ConfigOption = None) -> None:
     """Show one device with its datastreams."""
-    from deploy.compose_database import open_database
+    from deploy.compose_database import owner_transaction
     from deploy.device_codec import mapping_lines
     from deploy.settings import load_settings
     from deploy.towns import find_town
@@ -173,10 +170,7 @@ def show(town: TownArgument, code: CodeArgument, config: ConfigOption = None) ->
 
     settings = load_settings(config)
     tenant = find_town(settings, town)
-    with (
-        open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
-        database.transaction() as connection,
-    ):
+    with owner_transaction(settings) as connection:
         device = device_catalog.device(connection, tenant.tenant_id, code)
         if device is None:
             raise RefusedError(f"{town} has no device {code}; see `mizumori device list {town}`.")

@@ -147,17 +147,14 @@ def history(
     """Say who changed what of a town, its sites, devices and rules, the newest first."""
     import json
 
-    from deploy.compose_database import open_database
+    from deploy.compose_database import owner_transaction
     from deploy.settings import load_settings
     from deploy.towns import find_town
     from store import audit
 
     settings = load_settings(config)
     tenant = find_town(settings, town)
-    with (
-        open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
-        database.transaction() as connection,
-    ):
+    with owner_transaction(settings) as connection:
         entries = audit.entries(connection, tenant.tenant_id, code, limit)
     for entry in entries:
         writer = f"token {entry.writer}" if entry.by_token else entry.writer

@@ -63,17 +63,14 @@ def export_devices(
     config: ConfigOption = None,
 ) -> None:
     """Write a town's sites and devices as a sheet; `device import` takes it back."""
-    from deploy.compose_database import open_database
+    from deploy.compose_database import owner_transaction
     from deploy.device_export import export_sheet
     from deploy.settings import load_settings
     from deploy.towns import find_town
 
     settings = load_settings(config)
     tenant = find_town(settings, town)
-    with (
-        open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
-        database.transaction() as connection,
-    ):
+    with owner_transaction(settings) as connection:
         data = export_sheet(connection, tenant, language, encoding)
     if file is None:
         sys.stdout.buffer.write(data)

@@ -69,17 +69,14 @@ def list_operators(
     config: ConfigOption = None,
 ) -> None:
     """List the operators that are not revoked."""
-    from deploy.compose_database import open_database
+    from deploy.compose_database import owner_transaction
     from deploy.settings import load_settings
     from deploy.towns import find_town
     from store import operators
 
     settings = load_settings(config)
     only = find_town(settings, town).tenant_id if town else None
-    with (
-        open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
-        database.transaction() as connection,
-    ):
+    with owner_transaction(settings) as connection:
         found = operators.operators(connection, only)
     for one in found:
         how = one.topic or (

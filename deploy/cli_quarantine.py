@@ -24,17 +24,14 @@ def list_refused(
     config: ConfigOption = None,
 ) -> None:
     """List the newest refused messages."""
-    from deploy.compose_database import open_database
+    from deploy.compose_database import owner_transaction
     from deploy.settings import load_settings
     from deploy.towns import find_town
     from store import quarantine
 
     settings = load_settings(config)
     tenant = find_town(settings, town)
-    with (
-        open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
-        database.transaction() as connection,
-    ):
+    with owner_transaction(settings) as connection:
         entries = quarantine.newest(
             connection,
             tenant.tenant_id,
@@ -62,17 +59,14 @@ def list_refused(
 @app.command("count")
 def count_refused(town: TownArgument, config: ConfigOption = None) -> None:
     """Count refused messages by device and reason."""
-    from deploy.compose_database import open_database
+    from deploy.compose_database import owner_transaction
     from deploy.settings import load_settings
     from deploy.towns import find_town
     from store import newcomers, quarantine, town_catalog
 
     settings = load_settings(config)
     tenant = find_town(settings, town)
-    with (
-        open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
-        database.transaction() as connection,
-    ):
+    with owner_transaction(settings) as connection:
         counts = quarantine.counts(connection, tenant.tenant_id)
         per_day = town_catalog.register_per_day(connection, tenant.tenant_id)
         today = newcomers.registered_today(connection, tenant.tenant_id)

@@ -20,15 +20,12 @@ def replay(
     config: ConfigOption = None,
 ) -> None:
     """Decide an alert again from its evidence; exit code 0: everything is equal, 1: it is not."""
-    from deploy.compose_database import open_database
+    from deploy.compose_database import owner_transaction
     from deploy.settings import load_settings
     from store.replay import replay as decide
 
     settings = load_settings(config)
-    with (
-        open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
-        database.transaction() as connection,
-    ):
+    with owner_transaction(settings) as connection:
         transitions = decide(connection, alert)
     for one in transitions:
         _print(one)

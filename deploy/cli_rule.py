@@ -30,7 +30,7 @@ def list_rules(
 ) -> None:
     """List the rules in force: all of the town, or those that count at a site or a device."""
     from deploy import rule_text
-    from deploy.compose_database import open_database
+    from deploy.compose_database import owner_transaction
     from deploy.settings import load_settings
     from deploy.towns import find_town
     from store import rule_change, rules
@@ -38,10 +38,7 @@ def list_rules(
     settings = load_settings(config)
     tenant = find_town(settings, town)
     zone = ZoneInfo(tenant.time_zone)
-    with (
-        open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
-        database.transaction() as connection,
-    ):
+    with owner_transaction(settings) as connection:
         rows = rules.in_scopes(connection, tenant.tenant_id, rules.now(connection))
         if site or device:
             here = rule_change.place(connection, tenant.tenant_id, site, device)
@@ -64,7 +61,7 @@ def show(town: TownArgument, code: CodeArgument, config: ConfigOption = None) ->
     import json
 
     from deploy import rule_text
-    from deploy.compose_database import open_database
+    from deploy.compose_database import owner_transaction
     from deploy.settings import load_settings
     from deploy.towns import find_town
     from store import audit, device_catalog, rules, site_catalog
@@ -73,10 +70,7 @@ def show(town: TownArgument, code: CodeArgument, config: ConfigOption = None) ->
     settings = load_settings(config)
     tenant = find_town(settings, town)
     zone = ZoneInfo(tenant.time_zone)
-    with (
-        open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
-        database.transaction() as connection,
-    ):
+    with owner_transaction(settings) as connection:
         versions = rules.versions(connection, tenant.tenant_id, code)
         sites = {s.site_id: s.code for s in site_catalog.sites(connection, tenant.tenant_id)}
         devices = {

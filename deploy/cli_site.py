@@ -105,17 +105,14 @@ def set_site(
 @app.command("list")
 def list_sites(town: TownArgument, config: ConfigOption = None) -> None:
     """List a town's sites."""
-    from deploy.compose_database import open_database
+    from deploy.compose_database import owner_transaction
     from deploy.settings import load_settings
     from deploy.towns import find_town
     from store import site_catalog
 
     settings = load_settings(config)
     tenant = find_town(settings, town)
-    with (
-        open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
-        database.transaction() as connection,
-    ):
+    with owner_transaction(settings) as connection:
         sites = site_catalog.sites(connection, tenant.tenant_id)
     for site in sites:
         place = "-" if site.lat is None else f"{site.lat}, {site.lon}"

@@ -118,15 +118,12 @@ def add_rules(
 @app.command("list")
 def list_towns(config: ConfigOption = None) -> None:
     """List the towns."""
-    from deploy.compose_database import open_database
+    from deploy.compose_database import owner_transaction
     from deploy.settings import load_settings
     from store import device_catalog, town_catalog
 
     settings = load_settings(config)
-    with (
-        open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
-        database.transaction() as connection,
-    ):
+    with owner_transaction(settings) as connection:
         towns = town_catalog.tenants(connection)
         counts = {
             town.code: len(device_catalog.devices(connection, town.tenant_id)) for town in towns

@@ -47,17 +47,14 @@ def list_tokens(
     config: ConfigOption = None,
 ) -> None:
     """List tokens, with when each last wrote something."""
-    from deploy.compose_database import open_database
+    from deploy.compose_database import owner_transaction
     from deploy.settings import load_settings
     from deploy.towns import find_town
     from store import provisioning_tokens, town_catalog
 
     settings = load_settings(config)
     only = find_town(settings, town).tenant_id if town else None
-    with (
-        open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
-        database.transaction() as connection,
-    ):
+    with owner_transaction(settings) as connection:
         codes = {found.tenant_id: found.code for found in town_catalog.tenants(connection)}
         tokens = provisioning_tokens.tokens(connection, only)
     for token in tokens:

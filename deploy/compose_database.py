@@ -1,12 +1,14 @@
 """Connections to the database, one a role, from the settings."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from psycopg.conninfo import make_conninfo
 
 from deploy.settings import Settings, SettingsError
 from store import rules, town_catalog
-from store.database import Database
+from store.database import Connection, Database
 from store.migrate import Migrated, migrate
 from store.roles import ensure_roles
 
@@ -39,6 +41,16 @@ def role_dsn(settings: Settings, role: Role) -> str:
 def open_database(settings: Settings, role: Role, *, name: str, max_size: int = 4) -> Database:
     """Open a pool for one of our roles; `name` is what the server shows for it."""
     return Database(role_dsn(settings, role), name=name, max_size=max_size)
+
+
+@contextmanager
+def owner_transaction(settings: Settings) -> Iterator[Connection]:
+    """Open one transaction of the owner, as a command of the CLI needs it; all of it or nothing."""
+    with (
+        open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
+        database.transaction() as connection,
+    ):
+        yield connection
 
 
 def bring_up_schema(settings: Settings) -> Migrated:

@@ -4,7 +4,7 @@ import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from deploy.compose_database import open_database
+from deploy.compose_database import owner_transaction
 from deploy.settings import Settings
 from store import audit
 from store.database import Connection
@@ -21,9 +21,6 @@ def at_the_terminal() -> str:
 @contextmanager
 def writing(settings: Settings) -> Iterator[Connection]:
     """Open a transaction that writes towns, sites, devices and rules; all of it or nothing."""
-    with (
-        open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
-        database.transaction() as connection,
-    ):
+    with owner_transaction(settings) as connection:
         audit.write_as(connection, at_the_terminal())
         yield connection
