@@ -5,6 +5,7 @@
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
@@ -16,3 +17,10 @@ settings.register_profile(
     suppress_health_check=_SLOW,
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "normal"))
+
+
+def pytest_collection_modifyitems(items):
+    """Let a property take as long as its cases take, unless they are the normal few."""
+    if settings.get_current_profile_name() != "normal":
+        for item in items:
+            item.add_marker(pytest.mark.timeout(0))
