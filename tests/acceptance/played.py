@@ -91,10 +91,14 @@ def ledger(system, town):
 
 
 def stored(system, table, town):
+    """How many rows a town's devices have in `table`; what a job derives is nobody's message."""
     if table == "position":
         join = "join device using (device_id)"
     else:
-        join = "join datastream using (datastream_id) join device using (device_id)"
+        join = (
+            "join datastream s on s.datastream_id = observation.datastream_id and not s.derived"
+            " join device using (device_id)"
+        )
     [[count]] = rows(
         system,
         f"select count(*) from {table} {join} join tenant t on t.tenant_id = device.tenant_id"
