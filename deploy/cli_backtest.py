@@ -1,13 +1,13 @@
 """`mizumori backtest`: what a rule would have raised on the stored readings."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 
-from deploy.cli_options import ConfigOption, read_params
+from deploy.cli_options import ConfigOption, read_params, read_time
 
 if TYPE_CHECKING:
     from store.backtest_result import RealEvent, Result, StreamResult
@@ -54,8 +54,8 @@ def backtest(
     request = Request(
         rule=rule,
         params=None if params is None else read_params(params),
-        since=None if since is None else _time("--since", since, zone),
-        until=None if until is None else _time("--until", until, zone),
+        since=None if since is None else read_time("--since", since, zone),
+        until=None if until is None else read_time("--until", until, zone),
         site=site,
         device=device,
     )
@@ -80,20 +80,10 @@ def _read_real(file: Path, zone: ZoneInfo) -> "list[RealEvent]":
             raise typer.BadParameter(
                 f"Line {number} of {file} is not DEVICE TIME.", param_hint="--real"
             )
-        events.append(RealEvent(words[0], _time(f"--real, line {number}", words[1].strip(), zone)))
+        events.append(
+            RealEvent(words[0], read_time(f"--real, line {number}", words[1].strip(), zone))
+        )
     return events
-
-
-def _time(option: str, text: str, zone: ZoneInfo) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=zone)
-        return moment.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise typer.BadParameter(
-            f"{text!r} is no time; write 2026-11-22 or 2026-11-22T18:00.", param_hint=option
-        ) from error
 
 
 def _print(result: "Result", zone: ZoneInfo) -> None:

@@ -1,8 +1,10 @@
 """Options that several commands share, and how they are read."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -50,3 +52,16 @@ def read_params(given: str) -> dict[str, Any]:
             'An object is needed, such as {"levels": […]}.', param_hint="--params"
         )
     return read
+
+
+def read_time(option: str, text: str, zone: ZoneInfo) -> datetime:
+    """Read a time that a person wrote; without an offset it is the town's."""
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=zone)
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise typer.BadParameter(
+            f"{text!r} is no time; write 2026-11-22 or 2026-11-22T18:00.", param_hint=option
+        ) from error

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from deploy.cli_device import Kind as DeviceKind
-from deploy.cli_options import ConfigOption, read_params
+from deploy.cli_options import ConfigOption, read_params, read_time
 
 if TYPE_CHECKING:
     from store.database import Connection
@@ -39,17 +39,26 @@ def list_rules(
     tenant = find_town(settings, town)
     zone = ZoneInfo(tenant.time_zone)
     with owner_transaction(settings) as connection:
-        rows = rules.in_scopes(connection, tenant.tenant_id, rules.now(connection))
+        now = rules.now(connection)
+        rows = rules.in_scopes(connection, tenant.tenant_id, now)
         if site or device:
             here = rule_change.place(connection, tenant.tenant_id, site, device)
             standing = rule_change.standing(rows, here)
             rows = [standing[code] for code in sorted(standing)]
+        waiting = [
+            one for one in rules.versions(connection, tenant.tenant_id) if one.valid_from > now
+        ]
     for row in rows:
         said = rule_text.levels(row.kind, row.params) if row.enabled else "switched off"
         typer.echo(
             f"{row.code:24} {row.kind:20} {row.property:16} "
             f"{rule_text.scope(row.site, row.device):20} {said}; version {row.version}, since "
             f"{rule_text.since(row.valid_from, zone)}"
+        )
+    for one in waiting:
+        typer.echo(
+            f"version {one.version} of {one.code} waits until "
+            f"{rule_text.since(one.valid_from, zone)}: mizumori rule show {town} {one.code}"
         )
     if not rows:
         typer.echo(f"No rule is in force here: mizumori tenant rules {town}", err=True)
@@ -133,6 +142,10 @@ def set_rule(
         str | None,
         typer.Option(help="Of a new rule: what its levels are called: street, river, pond, rate."),
     ] = None,
+    valid_from: Annotated[
+        str | None,
+        typer.Option("--from", metavar="TIME", help="For readings from then on, town's time."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be saved, and write nothing.")
     ] = False,
@@ -153,7 +166,7 @@ def set_rule(
         site_kinds=site_kind or None,
         label_scheme=labels,
     )
-    _save(town, change, level or [], dry_run, config)
+    _save(town, change, level or [], valid_from, dry_run, config)
 
 
 @app.command("reset")
@@ -162,6 +175,10 @@ def reset(
     code: CodeArgument,
     site: SiteOption = None,
     device: DeviceOption = None,
+    valid_from: Annotated[
+        str | None,
+        typer.Option("--from", metavar="TIME", help="For readings from then on, town's time."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would hold, and write nothing.")
     ] = False,
@@ -171,11 +188,16 @@ def reset(
     from store.rule_change import Change
 
     change = Change(code=code, site=site, device=device, inherits=True)
-    _save(town, change, [], dry_run, config)
+    _save(town, change, [], valid_from, dry_run, config)
 
 
 def _save(
-    town: str, change: "Change", level: list[str], dry_run: bool, config: Path | None
+    town: str,
+    change: "Change",
+    level: list[str],
+    valid_from: str | None,
+    dry_run: bool,
+    config: Path | None,
 ) -> None:
     from dataclasses import replace
 
@@ -188,32 +210,40 @@ def _save(
     settings = load_settings(config)
     tenant = find_town(settings, town)
     zone = ZoneInfo(tenant.time_zone)
+    if valid_from is not None:
+        change = replace(change, valid_from=read_time("--from", valid_from, zone))
     with writing(settings) as connection:
         if level:
             changed = _levels(connection, tenant.tenant_id, change, level)
             change = replace(change, params={**(change.params or {}), "levels": changed})
         planned = rule_change.plan(connection, tenant.tenant_id, change)
-        saved = None if dry_run else rule_change.apply(connection, tenant.tenant_id, change)
-        at = rules.now(connection) if saved is None else saved.valid_from
-        rows = rules.in_scopes(connection, tenant.tenant_id, at)
+        with connection.transaction(force_rollback=dry_run):
+            saved = rule_change.apply(connection, tenant.tenant_id, change)
+            rows = rules.in_scopes(connection, tenant.tenant_id, saved.valid_from)
+            versions = rules.versions(connection, tenant.tenant_id, change.code)
     where = rule_text.scope(change.site, change.device)
     said = "switched off" if not planned.enabled else rule_text.levels(planned.kind, planned.params)
     if change.inherits:
-        # What a dry run has not given up is not among them.
-        wider = [row for row in rows if rule_text.scope(row.site, row.device) != where]
         said = "nothing"
-        if holds := rule_change.standing(wider, planned.place).get(change.code):
+        if holds := rule_change.standing(rows, planned.place).get(change.code):
             said = rule_text.levels(holds.kind, holds.params) if holds.enabled else "switched off"
             said = f"as for {rule_text.scope(holds.site, holds.device)}: {said}"
-    number = "" if saved is None else f", version {saved.version}"
+    number = "" if dry_run else f", version {saved.version}"
     typer.echo(f"{change.code}{number}, {where}: {said}")
-    if saved is None:
+    since = f"{rule_text.since(saved.valid_from, zone)} ({tenant.time_zone})"
+    if dry_run:
         typer.echo("Nothing was written.")
     else:
         typer.echo(
-            f"It holds for readings measured from {rule_text.since(at, zone)} ({tenant.time_zone}) "
-            "on; what was decided before stays."
+            f"It holds for readings measured from {since} on; what was decided before stays."
         )
+    for one in versions:
+        place = (one.site_id, one.device_id)
+        if one.valid_from > saved.valid_from and place == (saved.site_id, saved.device_id):
+            typer.echo(
+                f"From {rule_text.since(one.valid_from, zone)} on version {one.version} holds in "
+                "its place, which was saved before."
+            )
     own = [
         rule_text.scope(row.site, row.device)
         for row in rows
@@ -234,7 +264,8 @@ def _levels(
     from store import rule_change, rules
 
     here = rule_change.place(connection, tenant_id, change.site, change.device)
-    rows = rules.in_scopes(connection, tenant_id, rules.now(connection))
+    at = change.valid_from or rules.now(connection)
+    rows = rules.in_scopes(connection, tenant_id, at)
     base = rule_change.standing(rows, here).get(change.code)
     standing = {**(base.params if base else {}), **(change.params or {})}.get("levels", [])
     kind = base.kind if base else change.kind

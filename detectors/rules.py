@@ -266,6 +266,8 @@ class Silence(Parameters):
 
 
 Rule = Parameters
+# Of these several may stand at one datastream, each on its own; of every other kind one counts.
+SEVERAL: Final = (Threshold, RateOfRise, Attenuated, StepAgainstScatter, Drift)
 _KINDS: Final[dict[str, type[Parameters]]] = {
     cls.kind: cls
     for cls in (

@@ -5,8 +5,9 @@ What a change leaves out stays as it is in force in the place that it is for.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Final
 
 from detectors.profiles import LINK
 from detectors.rules import ParameterError, Silence, rule_from_params
@@ -16,6 +17,8 @@ from store.mistakes import Mistake
 from store.rules import RuleVersion, ScopedRule
 
 _OWN = ("kind", "property", "device_kind", "site_kinds", "label_scheme")
+# A season is planned a year ahead; what lies beyond is a slip of the keyboard.
+_AHEAD: Final = timedelta(days=2 * 365)
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Change:
         True gives the site's or device's own versions up: the wider scope counts again.
     kind, property, device_kind, site_kinds, label_scheme
         Of a new rule; a rule that is there keeps its own.
+    valid_from
+        For readings measured from then on; None: from now on.
     """
 
     code: str
@@ -48,6 +53,7 @@ class Change:
     device_kind: str | None = None
     site_kinds: Sequence[str] | None = None
     label_scheme: str | None = None
+    valid_from: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -160,8 +166,10 @@ def plan(conn: Connection, tenant_id: int, change: Change) -> Plan:
     what = f"The rule {change.code[:80]!r}"
     mistakes.refuse(what, mistakes.of_rule(_given(change)))
     here = place(conn, tenant_id, change.site, change.device)
+    now = rules.now(conn)
+    mistakes.refuse(what, _of_time(change.valid_from, now))
     versions = rules.versions(conn, tenant_id, change.code)
-    rows = rules.in_scopes(conn, tenant_id, rules.now(conn))
+    rows = rules.in_scopes(conn, tenant_id, change.valid_from or now)
     if not versions:
         mistakes.refuse(what, _of_new(change, {row.code for row in rows}))
     base = standing(rows, here).get(change.code)
@@ -188,12 +196,13 @@ def plan(conn: Connection, tenant_id: int, change: Change) -> Plan:
 
 
 def apply(conn: Connection, tenant_id: int, change: Change) -> RuleVersion:
-    """Save a change as a new version, which holds from now on, and write down who did it.
+    """Save a change as a new version, which holds from then on, and write down who did it.
 
     Raises
     ------
     MistakesError
-        As `plan`.
+        As `plan`, or two rules of one kind would hold somewhere of which only one counts. The
+        transaction has to end with it.
     """
     mistakes.refuse(f"The rule {change.code[:80]!r}", mistakes.of_rule({"code": change.code}))
     rules.lock(conn, tenant_id, change.code)  # so that the base is not changed meanwhile
@@ -212,15 +221,49 @@ def apply(conn: Connection, tenant_id: int, change: Change) -> RuleVersion:
         label_scheme=wanted.label_scheme,
         enabled=wanted.enabled,
         inherits=wanted.inherits,
+        valid_from=change.valid_from,
     )
+    _refuse_rival(conn, saved)
     said = {name: value for name, value in vars(change).items() if value not in (None, False)}
     if change.enabled is False:
         said["enabled"] = False
+    if change.valid_from is not None:
+        said["valid_from"] = change.valid_from.isoformat()
     written = {"version": saved.version, **said}
     del written["code"]
     action = "rule.reset" if change.inherits else "rule.set"
     audit.record(conn, tenant_id, action, [(change.code, written)])
     return saved
+
+
+def _of_time(valid_from: datetime | None, now: datetime) -> list[Mistake]:
+    if valid_from is None or now < valid_from <= now + _AHEAD:
+        return []
+    said = "lies more than two years ahead"
+    if valid_from <= now:
+        said = (
+            "has passed: a rule never holds for readings measured before it was saved; leave it "
+            "out, and it holds from now on"
+        )
+    return [Mistake("valid_from", said)]
+
+
+def _refuse_rival(conn: Connection, saved: RuleVersion) -> None:
+    """Refuse a version with which two rules of one kind hold somewhere, now or when others do."""
+    later = {
+        one.valid_from
+        for one in rules.versions(conn, saved.tenant_id)
+        if one.valid_from > saved.valid_from and one.property == saved.property
+    }
+    for at in sorted({saved.valid_from, *later}):
+        if (found := rules.rival(conn, saved, at)) is not None:
+            other, device = found
+            said = (
+                f"is {saved.kind} as that of the rule {other!r}, which holds at {device!r} too, "
+                f"and of one kind only one counts there: change {other!r}, or switch one of them "
+                "off there first"
+            )
+            raise mistakes.MistakesError(f"The rule {saved.code!r}", [Mistake("kind", said)])
 
 
 def _given(change: Change) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import set_json_loads
 
 from detectors.parameters import Parameters
-from detectors.profile import STREAM_KINDS, Profile
+from detectors.profile import QUALITY_KINDS, STREAM_KINDS, Profile
 from detectors.profiles import max_gap_s
 from detectors.quality import GrossRange
 from detectors.rules import ParameterError, rule_from_params
@@ -127,8 +127,8 @@ def compile_rules(
         except ParameterError as error:
             left_out.append(LeftOut(row.code, row.version, str(error)))
             continue
-        is_alert = isinstance(rule, STREAM_KINDS)
-        if not is_alert and row.kind in kinds:
+        # Saving refuses a second one; but a device may come to a place that two rules are for.
+        if isinstance(rule, QUALITY_KINDS) and row.kind in kinds:
             error_text = (
                 f"{kinds[row.kind]!r} is a quality test of the same kind for the same datastreams"
             )
@@ -136,7 +136,7 @@ def compile_rules(
             continue
         kinds[row.kind] = row.code
         pairs.append((row.code, rule))
-        if is_alert:
+        if isinstance(rule, STREAM_KINDS):
             versions.append(AlertRule(row.code, row.version, rule))
     profile = Profile.of(pairs, max_gap_s=max_gap_s(expected_interval_s))
     return Compiled(profile, tuple(versions), tuple(left_out))

@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb, set_json_loads
 
 from detectors.level_labels import LEVEL_LABELS, LevelLabel
 from detectors.profiles import DEFAULT_RULES
-from detectors.rules import ParameterError, rule_from_params
+from detectors.rules import SEVERAL, ParameterError, rule_from_params
 from store import queries
 from store.config_channel import notify
 from store.database import Connection
@@ -194,7 +194,8 @@ def add_defaults(conn: Connection, tenant_id: int) -> list[RuleVersion]:
     """Give a new town the default rules of `detectors.profiles`; those it has are left alone.
 
     Where no reading of their property exists yet they apply from the beginning of time, so that
-    recordings of the past can be replayed; otherwise from now on.
+    recordings of the past can be replayed; otherwise from now on. Where a rule of the town's own
+    does what a default would do, and only one of the kind counts, the default is switched off.
     """
     present = {rule.code for rule in versions(conn, tenant_id)}
     saved = []
@@ -209,20 +210,18 @@ def add_defaults(conn: Connection, tenant_id: int) -> list[RuleVersion]:
             "device_id": None,
         }
         [[has_readings]] = conn.execute(_SQL["scope_has_readings"], scope).fetchall()
-        saved.append(
-            save(
-                conn,
-                tenant_id,
-                default.code,
-                kind=default.kind,
-                observed_property=default.observed_property,
-                params=default.params,
-                device_kind=default.device_kind,
-                site_kinds=default.site_kinds,
-                label_scheme=default.label_scheme,
-                from_the_beginning=not has_readings,
-            )
-        )
+        row: dict[str, Any] = {
+            "kind": default.kind,
+            "observed_property": default.observed_property,
+            "params": default.params,
+            "device_kind": default.device_kind,
+            "site_kinds": default.site_kinds,
+            "label_scheme": default.label_scheme,
+        }
+        new = save(conn, tenant_id, default.code, **row, from_the_beginning=not has_readings)
+        if rival(conn, new, now(conn)) is not None:
+            new = save(conn, tenant_id, default.code, **row, enabled=False)
+        saved.append(new)
     add_labels(conn, LEVEL_LABELS)
     return saved
 
@@ -264,6 +263,27 @@ def next_change(conn: Connection, after: datetime) -> datetime | None:
     """Tell when the next version comes into force, None if none is waiting."""
     row = conn.execute(_SQL["next_change"], {"at": after}).fetchone()
     return row[0] if row else None
+
+
+def rival(conn: Connection, saved: RuleVersion, at: datetime) -> tuple[str, str] | None:
+    """Find another rule of a kind of which one counts, that holds at a time where this one does.
+
+    Returns
+    -------
+    (str, str) or None
+        Code of the other, and of a device where both hold.
+    """
+    if any(kind.kind == saved.kind for kind in SEVERAL):
+        return None
+    parameters = {
+        "tenant_id": saved.tenant_id,
+        "property": saved.property,
+        "code": saved.code,
+        "kind": saved.kind,
+        "at": at,
+    }
+    row = conn.execute(_SQL["rivals"], parameters).fetchone()
+    return None if row is None else (row[0], row[1])
 
 
 def unchanged_since(conn: Connection, at: datetime) -> dict[int, datetime]:

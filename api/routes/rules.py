@@ -3,12 +3,15 @@
 # ruff: noqa: FAST003 (the dependency HasTown reads {tenant})
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from api import times
 from api.errors import Kind
 from api.problems import responses
 from api.town import HasTown
@@ -72,14 +75,28 @@ class RuleRequest(BaseModel):
     device_kind: str | None = None
     site_kinds: list[str] | None = None
     label_scheme: str | None = None
+    valid_from: str | None = Field(
+        None,
+        max_length=40,
+        description="For readings measured from then on, at most two years ahead; without: from "
+        f"now on. {times.DESCRIPTION}",
+        examples=["2027-06-01"],
+    )
 
 
 @router.get("/{tenant}/rules", responses=responses(Kind.UNKNOWN_TOWN))
-def rules(here: HasTown) -> list[RuleItem]:
+def rules(
+    here: HasTown,
+    at: Annotated[
+        str | None,
+        Query(max_length=40, description=f"{times.DESCRIPTION} Default: now."),
+    ] = None,
+) -> list[RuleItem]:
     """List the rules in force with their parameters; a narrower scope overrides a wider one."""
     with here.transaction() as conn:
-        now = rule_book.now(conn)
-        return items(conn, rule_book.in_scopes(conn, here.town.tenant_id, now), now)
+        zone = ZoneInfo(here.town.time_zone)
+        when = times.parse("at", at, zone) if at else rule_book.now(conn)
+        return items(conn, rule_book.in_scopes(conn, here.town.tenant_id, when), when)
 
 
 @router.post(
@@ -88,13 +105,18 @@ def rules(here: HasTown) -> list[RuleItem]:
     responses=responses(Kind.UNKNOWN_TOWN, Kind.TOKEN, Kind.TOO_LARGE),
 )
 def change_rule(writer: HasWriter, wanted: RuleRequest) -> RuleItem:
-    """Change a rule or add one, for readings measured from now on; needs a token of the town.
+    """Change a rule or add one, for readings measured from now or from `valid_from` on.
 
-    The answer is what is in force there now: with `inherits` the version of the wider scope.
+    Needs a token of the town. The answer is what is in force there from then on: with `inherits`
+    the version of the wider scope.
     """
     town = writer.town.tenant_id
+    change = Change(**wanted.model_dump(exclude={"valid_from"}))
+    if wanted.valid_from is not None:
+        zone = ZoneInfo(writer.town.time_zone)
+        change = replace(change, valid_from=times.parse("valid_from", wanted.valid_from, zone))
     with writer.transaction() as conn:
-        saved = rule_change.apply(conn, town, Change(**wanted.model_dump()))
+        saved = rule_change.apply(conn, town, change)
         rows = rule_book.in_scopes(conn, town, saved.valid_from)
         place = rule_change.place(conn, town, wanted.site, wanted.device)
         holds = rule_change.standing(rows, place)[wanted.code]

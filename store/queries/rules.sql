@@ -99,6 +99,34 @@ from (
 where enabled
 order by device_id, code;
 
+-- name: rivals
+-- Where, at a time, two rules of one kind hold of which only one counts: a rule and another code.
+-- Devices of which nobody has said where they stand have the rules of every kind of site.
+with winner as (
+    select distinct on (d.device_id, r.code) d.device_id, d.code as device, r.code, r.kind,
+        r.enabled
+    from device d
+    left join datastream ds on ds.device_id = d.device_id and ds.property = %(property)s
+    left join site s on s.site_id = d.site_id
+    join rules_at(%(at)s) r on r.tenant_id = d.tenant_id and r.property = %(property)s
+        and (r.device_id is null or r.device_id = d.device_id)
+        and (r.site_id is null or r.site_id = d.site_id)
+        and (r.device_kind is null or r.device_kind = d.kind)
+        and (r.site_kinds is null or s.kind = any (r.site_kinds))
+    where d.tenant_id = %(tenant_id)s
+        and (ds.datastream_id is not null or %(property)s = 'link')
+    order by d.device_id, r.code,
+        (r.device_id is not null) desc, (r.site_id is not null) desc,
+        r.valid_from desc, r.version desc
+)
+select other.code, other.device
+from winner own
+join winner other using (device_id)
+where own.code = %(code)s and own.kind = %(kind)s and own.enabled
+    and other.code <> own.code and other.kind = own.kind and other.enabled
+order by other.code, other.device
+limit 1;
+
 -- name: next_change
 select min(valid_from) as at from rule where valid_from > %(at)s;
 

@@ -117,6 +117,12 @@ def test_a_new_rule_is_added_and_then_changed_by_what_is_different(api, write):
          "measures no stage_m, but battery_v, depth_m"),
         ({"inherits": True}, "inherits", "nothing wider"),
         ({"device": "f1", "inherits": True}, "device", "no version of its own"),
+        ({"code": "other-range", "kind": "gross_range", "property": "depth_m",
+          "params": {"sensor_span": [0, 5]}}, "kind",
+         "is gross_range as that of the rule 'contact-range', which holds at 'c1' too"),
+        ({"params": LOW, "valid_from": "2020-01-01"}, "valid_from", "has passed"),
+        ({"params": LOW, "valid_from": "2190-01-01T00:00:00Z"}, "valid_from", "two years ahead"),
+        ({"params": LOW, "valid_from": "soon"}, "valid_from", "is not a time"),
         ({"colour": "red"}, "colour", "Extra inputs are not permitted"),
     ],
 )  # fmt: skip
@@ -128,6 +134,51 @@ def test_each_mistake_is_named_with_its_field_and_nothing_is_written(
     assert says in {one["field"]: one["message"] for one in refused["errors"]}[field]
     assert seed.one("select count(*) from rule") == before
     assert seed.one("select count(*) from audit where action like 'rule.%%'") == 0
+
+
+def test_a_rule_of_a_later_day_waits_for_it(api, seed, write):
+    """What is left out stays as it will be in force by then, not as it is now."""
+    at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
+    local = (at + timedelta(hours=9)).strftime("%Y-%m-%dT%H:%M:%S")  # the town's time
+    later = at + timedelta(days=1)
+    made = write({"code": "street-depth", "site": "ekimae", "params": LOW, "valid_from": local})
+    assert (made["site"], made["version"]) == ("ekimae", 2)
+    assert datetime.fromisoformat(made["valid_from"]) == at
+    assert of(api, "street-depth") == [(None, None, 1)]
+    then = write({"code": "street-depth", "site": "ekimae", "params": {"noise": 0.02},
+                  "valid_from": later.isoformat()})  # fmt: skip
+    assert (then["params"]["noise"], then["params"]["levels"][0]["on"]) == (0.02, 0.03)
+    soon = write({"code": "street-depth", "site": "ekimae", "params": {"noise": 0.01}})
+    assert soon["params"]["levels"][0]["on"] == 0.05
+    in_force = [
+        [one["version"] for one in api.ok("/sakata/rules", at=when.isoformat())
+         if one["code"] == "street-depth"]
+        for when in (at - timedelta(seconds=1), at, later)
+    ]  # fmt: skip
+    assert in_force == [[1, 4], [1, 2], [1, 3]]
+    with seed.database.transaction() as conn:
+        changes = [one.change for one in audit.entries(conn, seed.town.tenant_id, "street-depth")]
+    assert [one.get("valid_from") for one in changes] == [None, later.isoformat(), at.isoformat()]
+
+
+def test_a_second_rule_of_a_kind_is_taken_where_the_first_does_not_hold(write):
+    span = {"kind": "gross_range", "property": "depth_m", "params": {"sensor_span": [0, 5]}}
+    other = {"code": "other-range", "device": "f1", **span}
+    at = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    # Also where the first is to be switched off and will be on again, or begins later.
+    write({"code": "depth-range", "device": "f1", "enabled": False})
+    write(other)
+    for body in ({"enabled": True}, {"inherits": True}, {"enabled": True, "valid_from": at}):
+        refused = write({"code": "depth-range", "device": "f1", **body}, status=422)
+        assert "the rule 'other-range'" in refused["errors"][0]["message"]
+    write({"code": "other-range", "device": "f1", "enabled": False})
+    write({"code": "depth-range", "device": "f1", "enabled": True, "valid_from": at})
+    refused = write({"code": "other-range", "device": "f1", "enabled": True}, status=422)
+    assert "the rule 'depth-range', which holds at 'f1' too" in refused["errors"][0]["message"]
+    # Levels may be watched by two rules, and silence of one device by one.
+    write({**EXTRA, "code": "street-depth-too", "property": "depth_m"})
+    silence = {"code": "quiet", "kind": "silence", "property": "link", "params": {}}
+    assert write({**silence, "device": "f1"}, status=422)["errors"][0]["field"] == "kind"
 
 
 def test_without_a_token_of_the_town_nothing_is_changed(seed, write):

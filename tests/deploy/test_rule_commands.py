@@ -6,6 +6,8 @@ import re
 import shlex
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
@@ -94,6 +96,25 @@ def test_the_closing_level_of_one_underpass_is_tried_saved_seen_and_given_up(rul
     assert "'ekimae' has no version of its own" in rule("reset", *back, code=1)
 
 
+def test_a_rule_of_a_later_day_is_tried_saved_listed_and_replaced(rule, town):
+    words = ("street-depth", "--site", "ekimae", "--level", "3=0.25/0.2")
+    at = (datetime.now(UTC) + timedelta(days=300)).astimezone(ZoneInfo("Asia/Tokyo"))
+    day = ("--from", f"{at:%Y-%m-%d}")
+    before = town.one("select count(*) from rule")
+    assert "Nothing was written." in rule("set", *words, *day, "--dry-run")
+    assert town.one("select count(*) from rule") == before
+    said = rule("set", *words, *day)
+    assert f"measured from {at:%Y-%m-%d} 00:00:00 (Asia/Tokyo) on" in said
+    waits = f"version 2 of street-depth waits until {at:%Y-%m-%d} 00:00:00"
+    assert waits in rule("list")
+    assert "town 1 from 0.05" in line_of(rule("list", "--device", "f1"), "street-depth")
+    said = rule("set", "street-depth", "--site", "ekimae", "--disable")
+    assert f"From {at:%Y-%m-%d} 00:00:00 on version 2 holds in its place" in said
+    gone = rule("reset", "street-depth", "--site", "ekimae", *day)
+    assert "version 4, site ekimae: as for town: 1 from 0.05" in gone
+    assert "holds in its place" not in gone
+
+
 def test_a_rule_is_added_switched_off_and_on(rule, tmp_path):
     (tmp_path / "battery.json").write_text('{"direction": "falling"}')
     said = rule("set", "battery-low", "--kind", "threshold", "--property", "battery_v", "--params",
@@ -133,6 +154,11 @@ def test_a_rule_is_added_switched_off_and_on(rule, tmp_path):
         (("set", "street-rise", "--level", "1=1/0"), 2, "write --params for rate_of_rise"),
         (("set", "new", "--kind", "threshold", "--property", "ph", "--level", "1=9/8",
           "--site-kind", "sea"), 1, "'sea' is not one of street, underpass"),
+        (("set", "street-depth", "--disable", "--from", "2020-01-01"), 1, "has passed"),
+        (("set", "street-depth", "--disable", "--from", "2199-01-01"), 1, "two years ahead"),
+        (("set", "street-depth", "--disable", "--from", "May"), 2, "'May' is no time"),
+        (("set", "second-range", "--kind", "gross_range", "--property", "depth_m", "--params",
+          '{"sensor_span": [0, 5]}', "--dry-run"), 1, "of one kind only one counts there"),
         (("set", "street-depth", "--params", "[1]"), 2, "neither a JSON object nor a file"),
         (("set", "street-depth", "--site", "moon", "--disable"), 1, "add the site first"),
         (("list", "--site", "ekimae", "--device", "f1"), 1, "goes without site"),

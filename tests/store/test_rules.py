@@ -63,6 +63,17 @@ def test_adding_defaults_again_changes_nothing(roles, town):
         assert rules.versions(conn, town.tenant_id) == before
 
 
+def test_a_default_that_a_town_s_own_rule_does_already_is_added_switched_off(roles, town):
+    """Of gross ranges one counts, the first by its code: an upgrade must not take the place."""
+    own = {"kind": "gross_range", "params": {"sensor_span": [0, 2]}}
+    with roles.owner.transaction() as conn:
+        conn.execute("delete from rule where code = 'depth-range'")
+        save(conn, town, "own-range", device_kind="flood_level", **own)
+        [added] = rules.add_defaults(conn, town.tenant_id)
+        assert (added.code, added.version, added.enabled) == ("depth-range", 2, False)
+        assert rules.add_defaults(conn, town.tenant_id) == []
+
+
 def test_new_version_is_never_backdated(roles, town, streams):
     stream = streams["f1", "depth_m"]
     with roles.owner.transaction() as conn:

@@ -1,0 +1,48 @@
+"""A version that is saved for a later time, and the instant at which it takes over."""
+
+import time
+from datetime import timedelta
+
+from detectors.rules import Level, Threshold
+from store import device_catalog, rule_change, rules
+from store.fleet import milliseconds
+from store.rule_change import Change
+from tests.jobs.door import ledger
+
+DEPTH = Threshold((Level(0.1, 0.05),))
+
+
+def test_gateway_and_settlement_go_over_to_a_waiting_version_at_its_instant(place):
+    """Readings on both sides of it, taken before and after the gateway has gone over."""
+    device, early = place.sensor([("depth", DEPTH.kind, DEPTH.to_params(), 0)])
+    later_device, later = place.sensor([("depth", DEPTH.kind, DEPTH.to_params(), 0)])
+    place.door.load()
+    with place.owner.transaction() as conn:
+        codes = {d.device_id: d.code for d in device_catalog.devices(conn, place.tenant_id)}
+        begins = rules.now(conn) + timedelta(milliseconds=800)
+        begins = begins.replace(microsecond=begins.microsecond // 1000 * 1000)
+        for one in (device, later_device):
+            change = Change(f"depth-{one}", device=codes[one], valid_from=begins,
+                            params={"levels": [{"on": 0.3, "off": 0.05}]})  # fmt: skip
+            assert rule_change.apply(conn, place.tenant_id, change).valid_from == begins
+    place.door.load()
+    assert place.door.standing.registry.next_rule_change == begins
+    begins_ms = milliseconds(begins)
+    readings = [(begins_ms - 2, 0.0), (begins_ms - 1, 0.2), (begins_ms, 0.04), (begins_ms + 1, 0.2)]
+    place.door.take([(early, time_ms, value) for time_ms, value in readings])
+    while place.value("select clock_timestamp() < %s", begins):
+        time.sleep(0.02)
+    place.door.load()
+    assert place.door.standing.registry.next_rule_change is None
+    place.door.take([(later, time_ms, value) for time_ms, value in readings])
+    place.settlement.drain()
+    for stream in (early, later):
+        alerts, moves, undecided = ledger(place.owner, stream)
+        # 0.2 m is an alert until the instant, and from then on only 0.3 m.
+        assert [(one[1], milliseconds(one[2]), milliseconds(one[3])) for one in alerts] == [
+            (2, begins_ms - 1, begins_ms)
+        ]
+        assert [(milliseconds(one[1]), *one[2:4], one[5]) for one in moves] == [
+            (begins_ms - 1, 0, 1, 1), (begins_ms, 1, 0, 2)
+        ]  # fmt: skip
+        assert undecided == 0
