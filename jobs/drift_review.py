@@ -15,10 +15,10 @@ from detectors.drift import DAY_MS, Drift, daily_medians, drifted_days, flags_of
 from detectors.flags import Flag, Test, aggregate
 from detectors.hourly import Flags
 from detectors.readings import Readings
-from jobs import metrics
 from jobs.quality_review import last_through
+from jobs.review import Review
 from store import flag_revisions, reviews, rule_profile, unsettled
-from store.database import Connection, Database
+from store.database import Connection
 from store.episodes import moment
 from store.flag_revisions import Verdicts
 from store.fleet import milliseconds
@@ -29,41 +29,26 @@ from store.rule_profile import Held
 _AT_ONCE: Final = 100_000
 
 
-class DriftReview:
-    """Goes over the datastreams that are marked, by groups that are compared with each other.
+class DriftReview(Review):
+    """Goes over the datastreams that are marked, by groups that are compared with each other."""
 
-    Parameters
-    ----------
-    database
-        As mizumori_jobs.
-    """
+    work = "drift"
+    at_once = _AT_ONCE
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def piece(self, conn: Connection, due: Sequence[Due]) -> Sequence[Due]:
+        """Choose those of the first one's group."""
+        group = set(_alike(conn, due[0]))
+        return [one for one in due if one.datastream_id in group]
 
-    def look(self) -> int:
-        """Look at all that is marked; returns the number of datastreams that were marked.
+    def look(self, conn: Connection, piece: Sequence[Due]) -> None:
+        """Judge the days of a whole group."""
+        for found in _look(conn, _alike(conn, piece[0]), piece):
+            self.append(conn, found)
 
-        Raises
-        ------
-        DatabaseAwayError
-            If the database does not answer.
-        """
-        with self._database.transaction() as conn:
-            due = {one.datastream_id: one for one in reviews.due(conn, "drift", _AT_ONCE)}
-            metrics.review_waiting.labels("drift").set(len(due))
-            groups = reviews.alike(conn, list(due))
-        for group in groups:
-            with self._database.transaction() as conn:
-                if not reviews.claim(conn, "drift"):
-                    return 0
-                marked = [due[datastream_id] for datastream_id in group if datastream_id in due]
-                for found in _look(conn, group, marked):
-                    revised = flag_revisions.append(conn, "drift", found)
-                    metrics.flags_revised.labels("drift").inc(revised)
-                reviews.done(conn, "drift", marked)
-            metrics.reviewed.labels("drift").inc(len(marked))
-        return len(due)
+
+def _alike(conn: Connection, one: Due) -> list[int]:
+    """List a datastream with those that it is compared with."""
+    return reviews.alike(conn, one.datastream_id) or [one.datastream_id]
 
 
 def _look(conn: Connection, group: Sequence[int], marked: Sequence[Due]) -> list[Verdicts]:

@@ -19,10 +19,10 @@ import numpy as np
 from detectors.consistency import LONGEST_FLAT_S, STIR_M, VICINITY_M
 from detectors.flags import Flag
 from detectors.nearness import near_pairs
-from jobs import metrics
 from jobs.place import KINDS, Place, Witness, holds_ms, lies_lower, look_back_s
-from store import flag_revisions, ingest, reviews, streets
-from store.database import Connection, Database
+from jobs.review import Review
+from store import flag_revisions, live, streets
+from store.database import Connection
 from store.episodes import moment
 from store.flag_revisions import Verdicts
 from store.fleet import milliseconds
@@ -39,59 +39,35 @@ READINGS: Final = 300_000
 BACK: Final = timedelta(seconds=LONGEST_FLAT_S + 3600.0)
 
 
-class FloodReview:
-    """Goes over what is marked for the work 'flood'.
+class FloodReview(Review):
+    """Judges every place that what is due may concern, a week at once."""
 
-    Parameters
-    ----------
-    database
-        As mizumori_jobs.
-    """
+    work = "flood"
+    at_once = TAKEN
+    divisible = True
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def piece(self, conn: Connection, due: Sequence[Due]) -> Sequence[Due]:
+        """Choose those that are due in one week, the earliest."""
+        del conn
+        stop = min(one.from_time for one in due) + SPAN
+        return [one for one in due if one.from_time < stop]
 
-    def drain(self) -> int:
-        """Look at every place that waits; returns how many verdicts changed.
-
-        Raises
-        ------
-        DatabaseAwayError
-            If the database does not answer.
-        """
-        changed = 0
-        while True:
-            with self._database.transaction() as conn:
-                if not reviews.claim(conn, "flood"):
-                    return changed
-                metrics.review_waiting.labels("flood").set(reviews.waiting(conn, "flood"))
-                due = reviews.due(conn, "flood", TAKEN)
-                if not due:
-                    return changed
-                start = min(one.from_time for one in due)
-                taken = [one for one in due if one.from_time < start + SPAN]
-                changed += _look(conn, taken, start, start + SPAN)
-            metrics.reviewed.labels("flood").inc(len(taken))
-
-
-def _look(conn: Connection, taken: Sequence[Due], start: datetime, stop: datetime) -> int:
-    """Judge every place that what is due may concern, in `[start, stop)`."""
-    quarter = Quarter(conn, taken, start, stop)
-    verdicts = Verdicts.join([Verdicts.none(), *(_told(conn, some) for some in quarter.places())])
-    changed = flag_revisions.append(conn, "flood", verdicts)
-    if changed:
-        metrics.flags_revised.labels("flood").inc(changed)
-        times = [moment(at) for at in verdicts.time_ms.tolist()]
-        alerts = streets.alerts_at(conn, verdicts.datastream_id.tolist(), times)
-        for tenant_id, alert_ids in alerts.items():
-            ingest.notify_live(conn, tenant_id, alerts=alert_ids)
-    newest = streets.newest(conn, [one.datastream_id for one in taken])
-    reviews.done(conn, "flood", taken)
-    # What came may have been followed by weeks of more, and speaks for a while after its end.
-    if newest is not None and newest + BACK >= stop:
-        for one in taken:
-            reviews.mark(conn, "flood", one.datastream_id, stop)
-    return changed
+    def look(self, conn: Connection, piece: Sequence[Due]) -> datetime | None:
+        """Judge a week of the places."""
+        start = min(one.from_time for one in piece)
+        stop = start + SPAN
+        quarter = Quarter(conn, piece, start, stop)
+        verdicts = Verdicts.join(
+            [Verdicts.none(), *(_told(conn, some) for some in quarter.places())]
+        )
+        if self.append(conn, verdicts):
+            times = [moment(at) for at in verdicts.time_ms.tolist()]
+            alerts = streets.alerts_at(conn, verdicts.datastream_id.tolist(), times)
+            for tenant_id, alert_ids in alerts.items():
+                live.notify(conn, tenant_id, alerts=alert_ids)
+        # What came may have been followed by weeks of more, and speaks for a while after its end.
+        newest = streets.newest(conn, [one.datastream_id for one in piece])
+        return stop if newest is not None and newest + BACK >= stop else None
 
 
 def _told(conn: Connection, places: Sequence[tuple[Place, datetime]]) -> Verdicts:

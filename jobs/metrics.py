@@ -19,7 +19,7 @@ conflicts_settled = Counter(
     "mizumori_conflicts_settled", "Conflicts that were settled.", ["changed"]
 )
 links_changed = Counter("mizumori_links_changed", "Links that the watch changed.", ["state"])
-task_failures = Counter("mizumori_task_failures", "Tasks that failed.", ["task"])
+task_failures = Counter("mizumori_task_failures", "Tasks or pieces of them that failed.", ["task"])
 settled = Counter("mizumori_settled", "Datastreams whose alerts were decided anew from storage.")
 settlement_waiting = Gauge(
     "mizumori_settlement_waiting", "Datastreams whose alerts wait to be decided anew."
@@ -32,17 +32,18 @@ settlement_s = Histogram(
     "Time to decide one datastream anew.",
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30),
 )
-ponds_waiting = Gauge(
-    "mizumori_ponds_waiting", "Datastreams of ponds whose derived values are out of date."
-)
-pond_review_s = Histogram(
-    "mizumori_pond_review_seconds",
-    "Time to compute what is derived at one pond, a week at most.",
-    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30),
-)
 derived_values = Counter("mizumori_derived_values", "Derived values that were new or changed.")
 reviewed = Counter("mizumori_reviewed", "Datastreams that a review looked back on.", ["work"])
 review_waiting = Gauge(
     "mizumori_review_waiting", "Datastreams that wait for a review to look back.", ["work"]
+)
+review_s = Histogram(
+    "mizumori_review_seconds",
+    "Time to look back on what is looked at together.",
+    ["work"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30),
+)
+set_aside = Gauge(
+    "mizumori_set_aside", "Datastreams whose work failed and is tried again later.", ["work"]
 )
 flags_revised = Counter("mizumori_flags_revised", "Flags that were appended since.", ["source"])

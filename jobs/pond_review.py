@@ -4,26 +4,22 @@ The series that `detectors.derived` computes become readings of derived datastre
 decides on them like on any other. See docs/adr/derived-datastreams.md.
 """
 
-import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
-
-import psycopg
-import structlog
 
 from detectors.derived import LOOK_BACK_MS, REACHES_BACK_MS, SPANS, Series, applicable, derive
 from detectors.pond import DAY_MS
 from jobs import metrics
-from store import config_channel, ingest, ponds, reviews
-from store.database import Connection, Database
+from jobs.review import Review
+from store import config_channel, live, ponds, reviews
+from store.database import Connection
 from store.episodes import moment
 from store.fleet import milliseconds
 from store.ponds import Probe
 from store.reviews import Due
-
-log = structlog.get_logger(__name__)
 
 # Written in one transaction at most: TimescaleDB unpacks no more than 100,000 rows in one.
 PIECE_MS: Final = 7 * DAY_MS
@@ -61,83 +57,42 @@ class _Pond:
         return dict(found)
 
 
-class PondReview:
-    """Keeps the derived datastreams of all ponds up to date.
+class PondReview(Review):
+    """Keeps the derived datastreams of all ponds up to date, a pond and a week at a time."""
 
-    Parameters
-    ----------
-    database
-        As mizumori_jobs.
-    """
+    work = "pond"
+    at_once = 200
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def look(self) -> int:
-        """Compute what waits, a pond and a week at a time; returns the number of new values.
-
-        Raises
-        ------
-        DatabaseAwayError
-            If the database does not answer.
-        """
+    def drain(self) -> int:
+        """Compute what waits, also where rules changed."""
         with self._database.transaction() as conn:
-            if not reviews.claim(conn, "pond"):
-                return 0
-            ponds.mark_changed_rules(conn)
-            metrics.ponds_waiting.set(reviews.waiting(conn, "pond"))
-        written, failed = 0, set[int]()
-        while True:
-            started, pond = time.monotonic(), None
-            try:
-                with self._database.transaction() as conn:
-                    pond = _next(conn, failed)
-                    if pond is None:
-                        return written
-                    written += _review(conn, pond)
-            except (psycopg.DataError, psycopg.IntegrityError) as error:
-                if pond is None:
-                    raise
-                # One that cannot be computed must not keep the others from it.
-                failed |= {one.datastream_id for one in pond.due}
-                metrics.task_failures.labels("ponds").inc()
-                log.error("pond not reviewed", datastreams=sorted(failed), error=str(error))  # noqa: TRY400 - a sentence, no traceback
-            else:
-                metrics.pond_review_s.observe(time.monotonic() - started)
+            if reviews.claim(conn, self.work):
+                ponds.mark_changed_rules(conn)
+        return super().drain()
 
+    def piece(self, conn: Connection, due: Sequence[Due]) -> Sequence[Due]:
+        """Choose those of the first one's pond."""
+        first = due[0].datastream_id
+        ours = {first, *(one.datastream_id for one in ponds.probes(conn, first))}
+        return [one for one in due if one.datastream_id in ours]
 
-def _next(conn: Connection, failed: set[int]) -> _Pond | None:
-    """Find the pond that has waited longest; None: none waits, or another process looks."""
-    if not reviews.claim(conn, "pond"):
-        return None
-    waiting = [one for one in reviews.due(conn, "pond") if one.datastream_id not in failed]
-    if not waiting:
-        return None
-    probes = ponds.probes(conn, [waiting[0].datastream_id])
-    ours = {one.datastream_id for one in probes} | {waiting[0].datastream_id}
-    return _Pond(probes, [one for one in waiting if one.datastream_id in ours])
-
-
-def _review(conn: Connection, pond: _Pond) -> int:
-    """Compute a week of a pond, and leave the rest marked; returns the number of new values."""
-    written, from_ms = 0, pond.from_ms
-    if from_ms is None:
-        reviews.done(conn, "pond", pond.due)
-        return 0
-    derived, new = _datastreams(conn, pond)
-    ids = [one.datastream_id for one in pond.sources]
-    if new:
-        # What is derived for the first time is derived from all that is stored.
-        oldest = ponds.first_from(conn, ids, None)
-        from_ms = from_ms if oldest is None else min(from_ms, oldest)
-    until_ms = min(from_ms + PIECE_MS, pond.newest_ms + 1)
-    if until_ms > from_ms and derived:
-        written = _compute(conn, pond, derived, from_ms, until_ms)
-    following = ponds.first_from(conn, ids, until_ms) if until_ms <= pond.newest_ms else None
-    reviews.done(conn, "pond", pond.due)
-    if following is not None:
-        reviews.mark(conn, "pond", ids[0], moment(following))
-    return written
+    def look(self, conn: Connection, piece: Sequence[Due]) -> datetime | None:
+        """Compute a week of a pond, and leave the rest marked."""
+        pond = _Pond(ponds.probes(conn, piece[0].datastream_id), piece)
+        from_ms = pond.from_ms
+        if from_ms is None:
+            return None
+        derived, new = _datastreams(conn, pond)
+        ids = [one.datastream_id for one in pond.sources]
+        if new:
+            # What is derived for the first time is derived from all that is stored.
+            oldest = ponds.first_from(conn, ids, None)
+            from_ms = from_ms if oldest is None else min(from_ms, oldest)
+        until_ms = min(from_ms + PIECE_MS, pond.newest_ms + 1)
+        if until_ms > from_ms and derived:
+            _compute(conn, pond, derived, from_ms, until_ms)
+        following = ponds.first_from(conn, ids, until_ms) if until_ms <= pond.newest_ms else None
+        return None if following is None else moment(following)
 
 
 def _datastreams(conn: Connection, pond: _Pond) -> tuple[dict[tuple[int, str], int], bool]:
@@ -164,7 +119,7 @@ def _compute(
     derived: Mapping[tuple[int, str], int],
     from_ms: int,
     until_ms: int,
-) -> int:
+) -> None:
     readings: dict[int, dict[str, Series]] = {
         device_id: {
             name: ponds.series(conn, one.datastream_id, from_ms - LOOK_BACK_MS, until_ms)
@@ -190,6 +145,5 @@ def _compute(
                 changed.append(datastream_id)
     if changed:
         ponds.thin_checkpoints(conn, changed)
-        ingest.notify_live(conn, place.tenant_id, datastreams=changed)
+        live.notify(conn, place.tenant_id, datastreams=changed)
     metrics.derived_values.inc(written)
-    return written

@@ -7,7 +7,7 @@ reading, which marks its hour, brings out what it would have been in order.
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,9 @@ from detectors.flags import Flag
 from detectors.hourly import HOURLY, Flags, hourly_flags, look_back_s, plateau_flags
 from detectors.parameters import Parameters
 from detectors.quality import FlatLine
-from jobs import metrics
+from jobs.review import Review
 from store import flag_revisions, reviews, rule_profile, unsettled
-from store.database import Connection, Database
+from store.database import Connection
 from store.episodes import moment
 from store.flag_revisions import Source, Verdicts
 from store.fleet import milliseconds
@@ -29,7 +29,8 @@ from store.rule_profile import Held
 
 # Datastreams of one transaction: the hours that it marks are locked for its last few milliseconds.
 PIECE: Final = 20
-_KINDS: Final = frozenset(kind.kind for kind in (*HOURLY, Drift))
+# What looks at the night at what the hour has marked, and at which rules.
+NIGHT: Final[Mapping[Work, type[Parameters]]] = {"drift": Drift, "plateau": FlatLine}
 Judge = Callable[[Iterable[Parameters], Times, Floats, Index], tuple[Flags, NDArray[np.int16]]]
 # Rows of one series that may be judged: its times and values around them, and their places.
 Rows = tuple[Times, Floats, Index]
@@ -54,63 +55,49 @@ class Looking:
     both_ways: bool = False
 
 
-HOURS: Final = Looking(HOURLY, hourly_flags)
-PLATEAUS: Final = Looking((FlatLine,), plateau_flags, both_ways=True)
+class _SeriesReview(Review):
+    """Goes over the series that are marked with one set of tests."""
+
+    at_once = PIECE
+    divisible = True
+    looking: ClassVar[Looking]
+
+    def look(self, conn: Connection, piece: Sequence[Due]) -> None:
+        """Judge the series, one by one."""
+        due = sorted(piece, key=lambda one: one.datastream_id)
+        kinds = {kind.kind for kind in self.looking.kinds}
+        held = rule_profile.held(conn, [one.datastream_id for one in due], kinds)
+        found = [
+            _look(conn, self.looking, self.work, one, held.get(one.datastream_id, []))
+            for one in due
+        ]
+        for one in found:
+            self.append(conn, one)
 
 
-class QualityReview:
-    """Goes over the datastreams that are marked, one by one.
+class QualityReview(_SeriesReview):
+    """Runs the tests of the hour, and marks what those of the night concern."""
 
-    Parameters
-    ----------
-    database
-        As mizumori_jobs.
-    """
+    work = "quality"
+    looking = Looking(HOURLY, hourly_flags)
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def look(self, conn: Connection, piece: Sequence[Due]) -> None:
+        """Judge the series, and leave those to the night that have rules for it."""
+        super().look(conn, piece)
+        kinds = {kind.kind for kind in NIGHT.values()}
+        held = rule_profile.held(conn, [one.datastream_id for one in piece], kinds)
+        for one, (work, kind) in itertools.product(piece, NIGHT.items()):
+            rules = [rule for period in held.get(one.datastream_id, ())
+                     for rule in period.rules.values()]  # fmt: skip
+            if any(isinstance(rule, kind) for rule in rules):
+                reviews.mark(conn, work, one.datastream_id, one.from_time)
 
-    def hours(self) -> int:
-        """Run the tests of the hour, and mark what those of the night concern.
 
-        Returns
-        -------
-        int
-            Datastreams that were gone over.
+class PlateauReview(_SeriesReview):
+    """Flags plateaus from their beginnings."""
 
-        Raises
-        ------
-        DatabaseAwayError
-            If the database does not answer.
-        """
-        return self._drain("quality", HOURS)
-
-    def plateaus(self) -> int:
-        """Flag plateaus from their beginnings; as `hours`."""
-        return self._drain("plateau", PLATEAUS)
-
-    def _drain(self, work: Literal["quality", "plateau"], looking: Looking) -> int:
-        reviewed = 0
-        while True:
-            with self._database.transaction() as conn:
-                if not reviews.claim(conn, work):
-                    return reviewed
-                metrics.review_waiting.labels(work).set(reviews.waiting(conn, work))
-                due = sorted(reviews.due(conn, work, PIECE), key=lambda one: one.datastream_id)
-                if not due:
-                    return reviewed
-                ids = [one.datastream_id for one in due]
-                held = rule_profile.held(conn, ids, _KINDS)
-                found = [
-                    _look(conn, looking, work, one, held.get(one.datastream_id, [])) for one in due
-                ]
-                for one in found:
-                    metrics.flags_revised.labels(work).inc(flag_revisions.append(conn, work, one))
-                if work == "quality":
-                    _mark_night(conn, due, held)
-                reviews.done(conn, work, due)
-            metrics.reviewed.labels(work).inc(len(due))
-            reviewed += len(due)
+    work = "plateau"
+    looking = Looking((FlatLine,), plateau_flags, both_ways=True)
 
 
 def _look(
@@ -143,18 +130,6 @@ def _look(
             Verdicts.of(due.datastream_id, time_ms[at[worth]], flag[worth], evaluated[worth])
         )
     return Verdicts.join(parts)
-
-
-def _mark_night(conn: Connection, due: Sequence[Due], held: Mapping[int, Sequence[Held]]) -> None:
-    """Mark what the tests of the night have to look at, where there are such rules."""
-    for one in due:
-        rules = [
-            rule for period in held.get(one.datastream_id, ()) for rule in period.rules.values()
-        ]
-        works: tuple[tuple[Work, type[Parameters]], ...] = (("drift", Drift), ("plateau", FlatLine))
-        for work, kind in works:
-            if any(isinstance(rule, kind) for rule in rules):
-                reviews.mark(conn, work, one.datastream_id, one.from_time)
 
 
 def walk(

@@ -11,16 +11,16 @@ from datetime import datetime
 from typing import Final
 
 import numpy as np
-import psycopg
 import structlog
 
 from detectors.dump import unpack
-from detectors.errors import DetectorError, StateError
+from detectors.errors import StateError
 from detectors.fleet import CONTEXT_ROWS
 from detectors.readings import Readings
 from jobs import metrics
 from jobs.history import EMPTY_STATE, History
-from store import ingest, unsettled
+from jobs.set_aside import PASSING, SetAside
+from store import live, unsettled
 from store.database import Connection, Database
 from store.episodes import moment
 from store.fleet import milliseconds
@@ -150,6 +150,7 @@ class Settlement:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._aside = SetAside("settlement")
 
     def drain(self) -> int:
         """Settle every datastream that waits; returns how many it were.
@@ -159,10 +160,10 @@ class Settlement:
         DatabaseAwayError
             If the database does not answer.
         """
-        settled, failed = 0, set[int]()
+        settled = 0
         while True:
             with self._database.transaction() as conn:
-                waiting = unsettled.waiting(conn, failed)
+                waiting = unsettled.waiting(conn, self._aside.ids())
                 datastreams, oldest_s = unsettled.count(conn)
             metrics.settlement_waiting.set(datastreams)
             metrics.settlement_age_s.set(oldest_s)
@@ -172,11 +173,10 @@ class Settlement:
                 started = time.monotonic()
                 try:
                     self.settle(datastream_id)
-                except (DetectorError, psycopg.DataError) as error:
-                    # One that cannot be settled must not keep the others from it.
-                    failed.add(datastream_id)
-                    metrics.task_failures.labels("settlement").inc()
-                    log.error("not settled", datastream=datastream_id, error=str(error))  # noqa: TRY400 - a sentence, no traceback
+                except PASSING:
+                    raise
+                except Exception as error:  # noqa: BLE001 - the others must not wait for it
+                    self._aside.add([datastream_id], error)
                 else:
                     settled += 1
                     metrics.settled.inc()
@@ -262,7 +262,7 @@ def _write(conn: Connection, found: _Found, course: _Course) -> None:
                 since=course.since,
             )
         for tenant_id, alerts in writer.changed.items():
-            ingest.notify_live(conn, tenant_id, alerts=alerts)
+            live.notify(conn, tenant_id, alerts=alerts)
         state = history.state
         if state is not None and history.through_ms is not None and not course.agrees(found.now):
             unsettled.write_state(

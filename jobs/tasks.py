@@ -14,7 +14,7 @@ from jobs import metrics
 from jobs.drift_review import DriftReview
 from jobs.flood_review import FloodReview
 from jobs.pond_review import PondReview
-from jobs.quality_review import QualityReview
+from jobs.quality_review import PlateauReview, QualityReview
 from jobs.replays import Replay, Replays
 from jobs.settings import JobsSettings
 from jobs.settlement import Settlement
@@ -42,9 +42,6 @@ def build_app(settings: JobsSettings, database: Database, replay: Replay | None 
     )
     watch = SilenceWatch(database, settings.gateway_outage_after_s)
     settlement = Settlement(database)
-    quality = QualityReview(database)
-    streets = FloodReview(database)
-    ponds = PondReview(database)
     kept = Retention(
         readings_days=settings.keep_readings_days or None,
         quarantine_days=settings.keep_quarantine_days,
@@ -69,14 +66,14 @@ def build_app(settings: JobsSettings, database: Database, replay: Replay | None 
 
     every("* * * * * */15", "silence", watch.look)
     every("* * * * * */20", "rollups", lambda: roll_up(database))
-    every("* * * * * */15", "ponds", ponds.look)
+    every("* * * * * */15", "ponds", PondReview(database).drain)
     every("* * * * * */15", "settlement", settlement.drain)
     every("* * * * *", "conflicts", lambda: settle_conflicts(database))
-    every("* * * * * */15", "streets", streets.drain)
-    every("7 * * * *", "quality", quality.hours)
+    every("* * * * * */15", "streets", FloodReview(database).drain)
+    every("7 * * * *", "quality", QualityReview(database).drain)
     # At night in Japan, when the day before is over.
-    every("23 18 * * *", "plateaus", quality.plateaus)
-    every("43 18 * * *", "drift", DriftReview(database).look)
+    every("23 18 * * *", "plateaus", PlateauReview(database).drain)
+    every("43 18 * * *", "drift", DriftReview(database).drain)
     if replay is not None:
         every("* * * * * */5", "replays", Replays(database, replay).drain)
     every("*/10 * * * *", "checkpoints", settlement.keep_up)

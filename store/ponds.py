@@ -11,13 +11,14 @@ from psycopg.rows import class_row
 
 from detectors.derived import LIFTED_OUT, Series
 from detectors.flags import Flag, Test
-from store import ingest, queries, unsettled
+from store import queries, unsettled
+from store.batch_writer import BatchWriter
 from store.binary import use_columns
 from store.database import Connection
 from store.episodes import moment
 from store.fleet import milliseconds
-from store.ingest import Observations
 from store.marks import Mark
+from store.observations import Observations
 
 _SQL = queries.load("ponds")
 _KEPT: Final = int(Mark.TRAINING)
@@ -54,11 +55,10 @@ class Origins:
     marks: NDArray[np.int16]
 
 
-def probes(conn: Connection, datastream_ids: Sequence[int]) -> list[Probe]:
-    """List all datastreams of the ponds that some datastreams belong to, by device."""
-    parameters = {"datastream_ids": list(datastream_ids)}
+def probes(conn: Connection, datastream_id: int) -> list[Probe]:
+    """List all datastreams of the pond that a datastream belongs to, by device."""
     with conn.cursor(row_factory=class_row(Probe)) as cursor:
-        return cursor.execute(_SQL["probes"], parameters).fetchall()
+        return cursor.execute(_SQL["probes"], {"datastream_id": datastream_id}).fetchall()
 
 
 def add_derived(conn: Connection, device_id: int, observed_property: str, unit: str) -> int | None:
@@ -162,7 +162,9 @@ def put_derived(
     )
     use_columns(conn)
     conn.execute(_SQL["put_derived"], rows.columns())
-    ingest.follow(conn, rows)
+    writer = BatchWriter(conn, ())
+    writer.follow(rows)
+    writer.flush()
     unsettled.mark(conn, rows.datastream_id[:1], time_ms[:1])
     return n
 

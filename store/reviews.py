@@ -1,6 +1,6 @@
 """What the jobs have to look at again, because readings of a datastream changed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -33,10 +33,11 @@ def claim(conn: Connection, work: Work) -> bool:
     return bool(mine)
 
 
-def due(conn: Connection, work: Work, limit: int = 200) -> list[Due]:
-    """List datastreams to look at, those marked first in front."""
+def due(conn: Connection, work: Work, limit: int, skip: Collection[int] = ()) -> list[Due]:
+    """List datastreams to look at, those marked first in front; some are left out."""
+    parameters = {"work": work, "limit": limit, "skip": list(skip)}
     with conn.cursor(row_factory=class_row(Due)) as cursor:
-        return cursor.execute(_SQL["due"], {"work": work, "limit": limit}).fetchall()
+        return cursor.execute(_SQL["due"], parameters).fetchall()
 
 
 def done(conn: Connection, work: Work, seen: Sequence[Due]) -> None:
@@ -65,13 +66,10 @@ def waiting(conn: Connection, work: Work) -> int:
     return int(datastreams)
 
 
-def alike(conn: Connection, datastream_ids: Sequence[int]) -> list[list[int]]:
-    """List datastreams with the others of their town that one property of like devices gives.
+def alike(conn: Connection, datastream_id: int) -> list[int]:
+    """List what devices of its kind measure of its property in its town, itself included.
 
-    Returns
-    -------
-    list of list of int
-        One list for each town, property and kind of device.
+    Nothing for a derived one: those are not compared.
     """
-    parameters = {"datastream_ids": list(datastream_ids)}
-    return [row[0] for row in conn.execute(_SQL["alike"], parameters).fetchall()]
+    found = conn.execute(_SQL["alike"], {"datastream_id": datastream_id}).fetchall()
+    return [int(row[0]) for row in found]

@@ -1,11 +1,11 @@
 -- The probes of ponds, and what is derived from their readings.
 
 -- name: probes
--- All datastreams of the ponds that some datastreams belong to; a device without a site is a pond
--- of its own. Without a position the town's middle tells when the sun rises well enough.
+-- All datastreams of the pond that a datastream belongs to; a device without a site is a pond of
+-- its own. Without a position the town's middle tells when the sun rises well enough.
 with hit as (
     select d.device_id, d.site_id from datastream ds join device d using (device_id)
-    where ds.datastream_id = any (%(datastream_ids)s::integer[]) and d.kind = 'pond_probe'
+    where ds.datastream_id = %(datastream_id)s and d.kind = 'pond_probe'
 )
 select ds.datastream_id, d.device_id, d.site_id, d.tenant_id, ds.property, ds.derived,
     coalesce(s.lat, d.lat, t.map_lat) as lat, coalesce(s.lon, d.lon, t.map_lon) as lon,

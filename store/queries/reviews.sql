@@ -6,7 +6,7 @@ select pg_try_advisory_xact_lock(hashtext('mizumori review'), hashtext(%(work)s)
 
 -- name: due
 select datastream_id, from_time, times_marked from review_due
-where work = %(work)s
+where work = %(work)s and datastream_id <> all (%(skip)s::integer[])
 order by marked_at, datastream_id
 limit %(limit)s;
 
@@ -27,14 +27,10 @@ set from_time = least(review_due.from_time, excluded.from_time),
 select count(*) as datastreams from review_due where work = %(work)s;
 
 -- name: alike
-with asked as (
-    select distinct ds.tenant_id, ds.property, d.kind
-    from datastream ds join device d using (device_id)
-    where ds.datastream_id = any (%(datastream_ids)s::integer[])
-)
-select array_agg(ds.datastream_id order by ds.datastream_id)
-from asked a
-join datastream ds on ds.tenant_id = a.tenant_id and ds.property = a.property and not ds.derived
-join device d on d.device_id = ds.device_id and d.kind = a.kind
-group by a.tenant_id, a.property, a.kind
+select ds.datastream_id
+from datastream own
+join device own_device on own_device.device_id = own.device_id
+join datastream ds on ds.tenant_id = own.tenant_id and ds.property = own.property
+join device d on d.device_id = ds.device_id and d.kind = own_device.kind
+where own.datastream_id = %(datastream_id)s and not own.derived and not ds.derived
 order by 1;

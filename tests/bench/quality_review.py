@@ -18,7 +18,7 @@ from deploy.embedded.account import database_account
 from deploy.embedded.ports import free_port
 from deploy.embedded.postgres import EmbeddedPostgres
 from jobs.drift_review import DriftReview
-from jobs.quality_review import QualityReview
+from jobs.quality_review import PlateauReview, QualityReview
 from store import device_catalog, rules, site_catalog, town_catalog
 from store.database import Database
 from store.device_catalog import NewDevice
@@ -116,19 +116,19 @@ def run(server: str, probes: int) -> None:
             with psycopg.connect(dsn.owner, autocommit=True) as conn:
                 conn.execute("analyze")
 
-        quality, drift = QualityReview(jobs), DriftReview(jobs)
+        quality, plateaus, drift = QualityReview(jobs), PlateauReview(jobs), DriftReview(jobs)
         fill(START, "26 hours")
-        measure("a day, tests of the hour", quality.hours)
-        measure("a day, plateaus", quality.plateaus)
-        measure("a day, drift", drift.look)
+        measure("a day, tests of the hour", quality.drain)
+        measure("a day, plateaus", plateaus.drain)
+        measure("a day, drift", drift.drain)
         fill("2026-03-02T02:00Z", "1 hour")
-        measure("the hour after it", quality.hours)
-        measure("the night: plateaus", quality.plateaus)
-        measure("the night: drift", drift.look)
+        measure("the hour after it", quality.drain)
+        measure("the night: plateaus", plateaus.drain)
+        measure("the night: drift", drift.drain)
         fill("2025-03-01T00:00Z", "365 days", first)
-        measure("a year of one probe, late", quality.hours)
-        measure("its plateaus", quality.plateaus)
-        measure("its drift, with the others", drift.look)
+        measure("a year of one probe, late", quality.drain)
+        measure("its plateaus", plateaus.drain)
+        measure("its drift, with the others", drift.drain)
         with owner.transaction() as conn:
             [[revisions]] = conn.execute("select count(*) from flag_revision").fetchall()
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -55,7 +55,7 @@ def _add_pond(conn, tenant_id, code, properties, site):
 def review(place):
     """Run the jobs as they follow each other."""
     roll_up(place.jobs)
-    PondReview(place.jobs).look()
+    PondReview(place.jobs).drain()
     place.settlement.drain()
 
 
@@ -306,7 +306,7 @@ def test_a_change_of_a_rule_is_decided_from_its_time_on(pond_place):
     moves = ledger(place.owner, swing)[1]
     assert [(move[1], move[3], move[5]) for move in moves] == [(onset, 1, 1), (iso(2010), 0, 2)]
     assert place.value("select count(*) from unsettled") == 0
-    PondReview(place.jobs).look()
+    PondReview(place.jobs).drain()
     assert place.value("select count(*) from unsettled") == 0
 
 
@@ -332,10 +332,10 @@ def test_a_years_recording_is_computed_a_week_at_a_time_and_goes_on_after_a_faul
     put_derived = ponds.put_derived
     with monkeypatch.context() as broken:
         broken.setattr(ponds, "put_derived", put)
-        PondReview(place.jobs).look()
+        PondReview(place.jobs).drain()
     assert pieces == [7 * 24, 7 * 24]
     assert place.value("select count(*) from review_due where work = 'pond'") == 1
-    PondReview(place.jobs).look()
+    PondReview(place.jobs).drain()
     assert place.value("select count(*) from review_due where work = 'pond'") == 0
     found = derived(place, streams)
     assert set(found) == {"temp_change_1h_c", "temp_change_24h_c"}

@@ -12,7 +12,7 @@ from detectors.hourly import Attenuated
 from detectors.quality import FlatLine
 from jobs import quality_review
 from jobs.drift_review import DriftReview
-from jobs.quality_review import QualityReview
+from jobs.quality_review import PlateauReview, QualityReview
 from store import device_catalog, rollups, rules, unsettled
 from store.device_catalog import NewDevice
 from tests.store.write import write_readings
@@ -46,8 +46,9 @@ def review(jobs_database):
         with jobs_database.transaction() as conn:
             while rollups.roll_up(conn):
                 pass
-        quality = QualityReview(jobs_database)
-        done = quality.hours() + quality.plateaus() + DriftReview(jobs_database).look()
+        done = sum(
+            kind(jobs_database).drain() for kind in (QualityReview, PlateauReview, DriftReview)
+        )
 
 
 def found(owner, stream):
@@ -243,9 +244,9 @@ def test_one_process_at_a_time_reviews(owner, quiet_town, pond, jobs_database):
         conn.execute(
             "select pg_advisory_xact_lock(hashtext('mizumori review'), hashtext('quality'))"
         )
-        assert QualityReview(jobs_database).hours() == 0
-    assert QualityReview(jobs_database).hours() == 1
-    assert QualityReview(jobs_database).hours() == 0
+        assert QualityReview(jobs_database).drain() == 0
+    assert QualityReview(jobs_database).drain() == 1
+    assert QualityReview(jobs_database).drain() == 0
 
 
 def test_each_row_is_judged_once_with_what_is_before_it(owner, quiet_town, pond, monkeypatch):
