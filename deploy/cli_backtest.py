@@ -44,7 +44,8 @@ def backtest(
     from deploy.compose_database import open_database
     from deploy.settings import load_settings
     from deploy.towns import find_town
-    from store.backtest import Request, Source, run
+    from store.backtest import Request, run
+    from store.backtest_readings import Source
     from store.backtest_result import judge
 
     settings = load_settings(config)

@@ -1,16 +1,13 @@
 """What a rule would have raised on a town's stored readings, beside what stands in the ledger.
 
 The rule is decided on by `detectors.backtest`, which is the streaming core that the gateway runs.
-Each datastream is read in pieces, each in a transaction of its own, and then decided on at once:
-memory is that of one datastream.
+Each datastream is read (`store.backtest_readings`) and then decided on at once: memory is that of
+one datastream.
 """
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Any, Final
 
 import numpy as np
@@ -21,24 +18,22 @@ from detectors.errors import ParameterError
 from detectors.profile import STREAM_KINDS, Profile
 from detectors.readings import Readings
 from detectors.rules import rule_from_params
-from store import queries, rules
+from store import backtest_readings, queries, rules
+from store.backtest_readings import Budget, Source, Transaction, extent
 from store.backtest_result import Bin, LedgerAlert, Raised, Result, Stream, StreamResult, compare
 from store.database import Connection
 from store.episodes import moment
-from store.errors import RefusedError, StoreError
+from store.errors import RefusedError
 from store.fleet import milliseconds
 from store.rule_profile import Compiled, compile_rules
 from store.rules import RuleInForce
 
 _SQL = queries.load("backtest")
 
-PIECE: Final = 50_000
 BINS: Final = 240
 # Read before the range, so that timers, slopes and open alerts at its begin are what they were.
 LEAD: Final = timedelta(days=1)
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-Transaction = Callable[[], AbstractContextManager[Connection]]
 
 
 class WrongRequestError(RefusedError):
@@ -47,10 +42,6 @@ class WrongRequestError(RefusedError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
-
-
-class TooMuchError(StoreError):
-    """A backtest would read more or take longer than was granted."""
 
 
 @dataclass(frozen=True)
@@ -75,55 +66,6 @@ class Request:
     until: datetime | None = None
     site: str | None = None
     device: str | None = None
-
-
-@dataclass
-class Budget:
-    """How much a backtest may read and how long it may take; it is looked at after each piece.
-
-    One datastream that was read is decided on at once, so that the time is overrun by at most
-    what that takes: about a second for a year of minutes.
-    """
-
-    readings: int
-    seconds: float
-
-    def __post_init__(self) -> None:
-        self._left = self.readings
-        self._until = time.monotonic() + self.seconds
-
-    def spend(self, readings: int) -> None:
-        """Count readings.
-
-        Raises
-        ------
-        TooMuchError
-            If there were too many, or too much time has passed.
-        """
-        self._left -= readings
-        if self._left < 0:
-            raise TooMuchError(
-                f"The range holds more than {self.readings:,} readings. Ask for a shorter range, "
-                "one site or one device; `mizumori backtest` on the server has no such limit."
-            )
-        if time.monotonic() > self._until:
-            raise TooMuchError(
-                f"The backtest took more than {self.seconds:g} seconds. Ask for a shorter range, "
-                "one site or one device; `mizumori backtest` on the server has no such limit."
-            )
-
-
-class Source(StrEnum):
-    """Where readings are read: what a role may see."""
-
-    TOWN = "tenant_observation"
-    """For the API: row-level security shows the town of the transaction."""
-    TABLE = "observation"
-    """For the owner, who is of no town; datastreams are chosen by town."""
-
-    def statement(self, name: str) -> bytes:
-        """Return a statement about readings."""
-        return _SQL[name].replace(Source.TOWN.encode(), self.value.encode())
 
 
 def run(
@@ -157,7 +99,7 @@ def run(
         chosen = _choose(conn, tenant_id, request)
         streams = [stream for stream, _ in chosen]
         ledger = _ledger(conn, tenant_id, request.rule, streams, start, stop)
-        edges = [_extent(conn, source, stream, start, stop) for stream in streams]
+        edges = [extent(conn, source, stream, start, stop) for stream in streams]
     known = [edge for edge in edges if edge is not None]
     first = request.since or min((low for low, _ in known), default=start)
     last = request.until or max((high for _, high in known), default=stop)
@@ -171,7 +113,7 @@ def run(
             low = start if edge is None else max(start, edge[0])
             after = max(EARLIEST, min([low, *(alert.onset for alert in stands)]) - LEAD)
             end = start if edge is None else min(stop, edge[1] + timedelta(milliseconds=1))
-            history = _history(transaction, source, stream, after, end, budget)
+            history = backtest_readings.history(transaction, source, stream, after, end, budget)
         found.append(_decide(stream, compiled, history, milliseconds(start), grid))
     return compare(request.rule, first, last, found, ledger, until=request.until)
 
@@ -259,50 +201,6 @@ def _ledger(
     }
     with conn.cursor(row_factory=class_row(LedgerAlert)) as cursor:
         return cursor.execute(_SQL["ledger"], parameters).fetchall()
-
-
-def _extent(
-    conn: Connection, source: Source, stream: Stream, start: datetime, stop: datetime
-) -> tuple[datetime, datetime] | None:
-    parameters = {"datastream_id": stream.datastream_id, "start": start, "stop": stop}
-    low = conn.execute(source.statement("first"), parameters).fetchone()
-    high = conn.execute(source.statement("last"), parameters).fetchone()
-    return (low[0], high[0]) if low and high else None
-
-
-def _history(
-    transaction: Transaction,
-    source: Source,
-    stream: Stream,
-    after: datetime,
-    stop: datetime,
-    budget: Budget | None,
-) -> Readings:
-    times, values = [np.zeros(0, np.int64)], [np.zeros(0)]
-    # The view is no index: all that a statement's range holds is sorted for its first rows, so
-    # the range is kept to about as many readings as a piece takes.
-    window = timedelta(seconds=PIECE * stream.expected_interval_s)
-    while after < stop:
-        until = min(stop, after + window)
-        parameters = {
-            "datastream_id": stream.datastream_id,
-            "after": after,
-            "stop": until,
-            "rows": PIECE,
-        }
-        with transaction() as conn:
-            rows = conn.execute(source.statement("readings"), parameters, binary=True).fetchall()
-        if budget is not None:
-            budget.spend(len(rows))
-        piece = np.array(rows, np.dtype([("time", np.int64), ("value", np.float64)]))
-        times.append(piece["time"])
-        values.append(piece["value"])
-        # Stored times are whole milliseconds; the statement's range holds neither of its ends.
-        whole = len(rows) < PIECE
-        after = until - timedelta(milliseconds=1) if whole else moment(int(rows[-1][0]))
-        if until == stop and whole:
-            break
-    return Readings.of(0, np.concatenate(times), np.concatenate(values))
 
 
 def _decide(

@@ -13,7 +13,8 @@ from api.errors import ApiError, Kind, Mistake
 from api.problems import RETRY_AFTER_S, responses
 from api.town import CODE, HasTown, TownAccess
 from store import backtest as store_backtest
-from store.backtest import Budget, Source, TooMuchError, WrongRequestError
+from store.backtest import WrongRequestError
+from store.backtest_readings import Budget, Source, TooMuchError
 from store.backtest_result import (
     LedgerAlert,
     Raised,

@@ -256,7 +256,7 @@ def test_a_second_one_is_asked_to_wait(database_dsn, flooded):
 @pytest.mark.usefixtures("flooded")
 def test_reading_in_pieces_changes_nothing(api, monkeypatch):
     whole = ok(api, **RANGE)
-    monkeypatch.setattr("store.backtest.PIECE", 9)
+    monkeypatch.setattr("store.backtest_readings.PIECE", 9)
     assert ok(api, **RANGE) == whole
 
 

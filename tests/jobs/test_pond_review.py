@@ -16,6 +16,7 @@ from gateway.registry import load
 from jobs.pond_review import PondReview
 from jobs.tasks import roll_up
 from store import backtest, outbox, ponds, rules
+from store.backtest_readings import Source
 from store.marks import Mark
 from store.replay import replay
 from tests.fixtures.database import DatabaseDsn, _create, _drop, _numbers
@@ -137,7 +138,7 @@ def test_a_cold_shock_beyond_the_usual_day_is_an_alert_like_any_other(pond_place
     assert [step.differences for step in steps] == [()] * len(steps)
     # And try another limit on what is stored.
     request = backtest.Request("pond-temp-change-1h", {"levels": [{"on": 9.5, "off": 9.0}]})
-    tried = backtest.run(place.owner.transaction, place.tenant_id, request, backtest.Source.TABLE)
+    tried = backtest.run(place.owner.transaction, place.tenant_id, request, Source.TABLE)
     assert not tried.raised
     assert [gone.onset for gone in tried.gone] == [onset]
 
