@@ -1,17 +1,17 @@
 """Letting a device out of quarantine, from its row to its refused messages that come again."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from deploy.compose_database import open_database
+from deploy.compose_database import owner_transaction
 from deploy.settings import Settings
+from deploy.waiting import wait_for
 from deploy.writing import at_the_terminal
 from store import audit, newcomers, quarantine
+from store.database import Connection
 from store.town_catalog import Tenant
 
 REPLAYED_WITHIN_S = 30.0
-POLL_S = 0.3
 
 
 @dataclass(frozen=True)
@@ -36,19 +36,19 @@ def approve_device(
     StoreError
         The database refuses or does not answer.
     """
-    with open_database(settings, "owner", name="mizumori-cli", max_size=1) as database:
-        with database.transaction() as conn:
-            audit.write_as(conn, at_the_terminal())
-            made = newcomers.approve(conn, town.tenant_id, code, changes, streams)
-            waited = quarantine.waiting(conn, town.tenant_id, code)
-        deadline = time.monotonic() + REPLAYED_WITHIN_S
-        while time.monotonic() < deadline:
-            with database.transaction() as conn:
-                asked = quarantine.is_replay_requested(conn, town.tenant_id, code)
-                left = quarantine.waiting(conn, town.tenant_id, code)
-            if not asked:
-                return Approval(made, _sentence(town, code, waited, left))
-            time.sleep(POLL_S)
+    with owner_transaction(settings) as conn:
+        audit.write_as(conn, at_the_terminal())
+        made = newcomers.approve(conn, town.tenant_id, code, changes, streams)
+        waited = quarantine.waiting(conn, town.tenant_id, code)
+
+    def left(conn: Connection) -> int | None:
+        if quarantine.is_replay_requested(conn, town.tenant_id, code):
+            return None
+        return quarantine.waiting(conn, town.tenant_id, code)
+
+    refused = wait_for(settings, left, REPLAYED_WITHIN_S)
+    if refused is not None:
+        return Approval(made, _sentence(town, code, waited, refused))
     return Approval(
         made,
         f"Its {waited} refused messages come again when the jobs run: "

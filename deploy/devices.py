@@ -8,16 +8,17 @@ from dataclasses import replace
 from deploy.broker.errors import BrokerUnreachableError
 from deploy.broker.mqtt_client import Login, MqttAddress, publish
 from deploy.broker.secrets import hash_secret, new_secret
-from deploy.compose_database import open_database
+from deploy.compose_database import owner_transaction
 from deploy.settings import Settings
+from deploy.waiting import POLL_S, wait_for
 from deploy.writing import at_the_terminal
 from store import audit, broker_accounts, device_catalog
+from store.database import Connection
 from store.device_catalog import Device, NewDevice
 from store.town_catalog import Tenant
 
 KNOWN_WITHIN_S = 20.0
 SEEN_WITHIN_S = 15.0
-POLL_S = 0.2
 HEARD_AFTER_S = 0.8  # the supervisor gathers changes, then the broker reads its accounts
 
 
@@ -30,10 +31,7 @@ def add_device(settings: Settings, town: Tenant, new: NewDevice) -> tuple[Device
         The database refuses or does not answer.
     """
     secret = new_secret()
-    with (
-        open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
-        database.transaction() as connection,
-    ):
+    with owner_transaction(settings) as connection:
         audit.write_as(connection, at_the_terminal())
         [device] = device_catalog.add_devices(
             connection, town.tenant_id, [replace(new, secret_hash=hash_secret(secret))]
@@ -60,13 +58,12 @@ def prove_device(settings: Settings, user: str, secret: str) -> str:
     refusal = publish_probe(settings, Login(user, secret), nonce, KNOWN_WITHIN_S)
     if refusal:
         return refusal
-    deadline = time.monotonic() + SEEN_WITHIN_S
-    with open_database(settings, "owner", name="mizumori-cli", max_size=1) as database:
-        while time.monotonic() < deadline:
-            with database.transaction() as connection:
-                if broker_accounts.probes_seen(connection, [nonce]):
-                    return ""
-            time.sleep(POLL_S)
+
+    def seen(connection: Connection) -> bool | None:
+        return True if broker_accounts.probes_seen(connection, [nonce]) else None
+
+    if wait_for(settings, seen, SEEN_WITHIN_S):
+        return ""
     return (
         f"the broker took the test message, but the gateway has not seen it within "
         f"{SEEN_WITHIN_S:g} s: does the gateway run? `mizumori doctor` says more"

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from deploy.broker.mqtt_client import Login, MqttAddress, publish
-from deploy.compose_database import open_database
+from deploy.compose_database import owner_transaction
 from deploy.import_csv import read as read_csv
 from deploy.import_item import Found, ImportFileError, Item, Skipped
 from deploy.import_track import read_gpx, read_nmea
@@ -100,10 +100,7 @@ def read_file(path: Path, zone: tzinfo | None) -> tuple[bytes, Iterator[Found]]:
 
 def find_town(settings: Settings, tenant: Tenant) -> Town:
     """Read what the town has; raises RefusedError if the broker does not know it yet."""
-    with (
-        open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
-        database.transaction() as conn,
-    ):
+    with owner_transaction(settings) as conn:
         accounts = broker_accounts.list_accounts(conn)
         devices = device_catalog.devices(conn, tenant.tenant_id)
         streams = datastream_catalog.datastreams(conn, tenant.tenant_id)

@@ -1,16 +1,15 @@
 """Adding a town, from its row to its account at the broker."""
 
-import time
-
-from deploy.compose_database import open_database
+from deploy.compose_database import owner_transaction
 from deploy.settings import Settings
+from deploy.waiting import wait_for
 from deploy.writing import at_the_terminal
 from store import audit, broker_accounts, rules, town_catalog
+from store.database import Connection
 from store.errors import RefusedError
 from store.town_catalog import NewTenant
 
 ACCOUNT_WITHIN_S = 15.0
-POLL_S = 0.1
 
 
 def add_town(settings: Settings, town: NewTenant) -> tuple[int, bool]:
@@ -26,19 +25,16 @@ def add_town(settings: Settings, town: NewTenant) -> tuple[int, bool]:
     StoreError
         The database refuses or does not answer.
     """
-    with open_database(settings, "owner", name="mizumori-cli") as database:
-        with database.transaction() as connection:
-            audit.write_as(connection, at_the_terminal())
-            row = town_catalog.add_tenant(connection, town)
-            made = len(rules.add_defaults(connection, row.tenant_id))
-        deadline = time.monotonic() + ACCOUNT_WITHIN_S
-        while time.monotonic() < deadline:
-            with database.transaction() as connection:
-                accounts = broker_accounts.list_accounts(connection)
-            if any(account.tenant_code == town.code for account in accounts):
-                return made, True
-            time.sleep(POLL_S)
-    return made, False
+    with owner_transaction(settings) as connection:
+        audit.write_as(connection, at_the_terminal())
+        row = town_catalog.add_tenant(connection, town)
+        made = len(rules.add_defaults(connection, row.tenant_id))
+
+    def account(connection: Connection) -> bool | None:
+        accounts = broker_accounts.list_accounts(connection)
+        return True if any(one.tenant_code == town.code for one in accounts) else None
+
+    return made, wait_for(settings, account, ACCOUNT_WITHIN_S) is not None
 
 
 def find_town(settings: Settings, code: str) -> town_catalog.Tenant:
@@ -49,10 +45,7 @@ def find_town(settings: Settings, code: str) -> town_catalog.Tenant:
     RefusedError
         There is none; the message names those there are.
     """
-    with (
-        open_database(settings, "owner", name="mizumori-cli", max_size=1) as database,
-        database.transaction() as connection,
-    ):
+    with owner_transaction(settings) as connection:
         found = town_catalog.tenant(connection, code)
         if found is not None:
             return found
