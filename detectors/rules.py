@@ -268,7 +268,7 @@ class Silence(Parameters):
 Rule = Parameters
 # Of these several may stand at one datastream, each on its own; of every other kind one counts.
 SEVERAL: Final = (Threshold, RateOfRise, Attenuated, StepAgainstScatter, Drift)
-_KINDS: Final[dict[str, type[Parameters]]] = {
+KINDS: Final[dict[str, type[Parameters]]] = {
     cls.kind: cls
     for cls in (
         Threshold,
@@ -312,6 +312,6 @@ def rule_from_params(kind: str, params: Mapping[str, Any]) -> Rule:
     >>> rule_from_params("threshold", {"levels": [{"on": 0.1, "off": 0.05}]}).levels[0].on
     0.1
     """
-    if kind not in _KINDS:
-        raise ParameterError("kind", f"no rule of kind {kind!r}; known: {', '.join(_KINDS)}")
-    return _KINDS[kind].from_params(params)
+    if kind not in KINDS:
+        raise ParameterError("kind", f"no rule of kind {kind!r}; known: {', '.join(KINDS)}")
+    return KINDS[kind].from_params(params)
