@@ -35,7 +35,8 @@ def config(*, host: str, port: int, folder: Path, window_messages: int) -> str:
         Messages the gateway may hold unacknowledged.
     """
     return f"""\
-# Written by Mizumori. What this cannot promise is in docs/broker.md.
+# Written by Mizumori, once. What this cannot promise is in docs/broker.md. To let devices of
+# other machines in, change the listener's address and set TLS (certfile, keyfile).
 per_listener_settings false
 listener {port} {host}
 allow_anonymous false
@@ -101,16 +102,43 @@ def _own_topics(text: str) -> list[str]:
     return [f"topic write {topics.filter}"]
 
 
+def users(access_list: str) -> frozenset[str]:
+    """Return the users that an access list names."""
+    return frozenset(
+        line.removeprefix("user ") for line in access_list.splitlines() if line.startswith("user ")
+    )
+
+
 def passwords(secret_of_user: Mapping[str, str]) -> str:
-    """Write the password file from secrets in the clear.
+    """Write a password file from secrets in the clear.
 
     Mosquitto knows no bcrypt, and bcrypt is all that the database keeps: the line of a device can
     only be written when its secret is made.
     """
-    return "".join(f"{user}:{_pbkdf2(secret)}\n" for user, secret in sorted(secret_of_user.items()))
+    return "".join(f"{password_line(*one)}\n" for one in sorted(secret_of_user.items()))
 
 
-def _pbkdf2(secret: str) -> str:
-    salt = secrets.token_bytes(12)
-    digest = hashlib.pbkdf2_hmac("sha512", secret.encode(), salt, _ROUNDS)
-    return f"$7${_ROUNDS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
+def password_lines(password_file: str) -> dict[str, str]:
+    """Return the line of each user in a password file."""
+    lines = [line.strip() for line in password_file.splitlines()]
+    return {line.partition(":")[0]: line for line in lines if ":" in line}
+
+
+def password_line(user: str, secret: str) -> str:
+    """Return the line of a user."""
+    return f"{user}:{_pbkdf2(secret, secrets.token_bytes(12), _ROUNDS)}"
+
+
+def is_of(line: str, secret: str) -> bool:
+    """Tell whether a line of the password file is of this secret."""
+    try:
+        _, number, rounds, salt, _ = line.partition(":")[2].split("$")
+        known = _pbkdf2(secret, base64.b64decode(salt, validate=True), int(rounds))
+    except ValueError:
+        return False
+    return number == "7" and line.endswith(f":{known}")
+
+
+def _pbkdf2(secret: str, salt: bytes, rounds: int) -> str:
+    digest = hashlib.pbkdf2_hmac("sha512", secret.encode(), salt, rounds)
+    return f"$7${rounds}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"

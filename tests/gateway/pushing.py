@@ -18,6 +18,15 @@ def add_operator(town, code="loranet", codec="native", *, field="", topic=None):
     return secret
 
 
+def admit(town, code, codec, topic):
+    """Add an operator with topics of its own, and let it in at the broker; return its secret."""
+    secret = add_operator(town, code, codec, topic=topic)
+    town.owner.execute("select pg_notify('mizumori_config', '{\"kind\": \"broker\"}')")
+    [added] = [one for one in operators.at_broker(town.owner) if one.code == code]
+    town.broker.let_in(added, secret)
+    return secret
+
+
 def push(port, path, body, token=None, *, method="POST", timeout_s=30, **headers):
     """Send one request; return status, headers and the answer's document."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)

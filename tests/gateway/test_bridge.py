@@ -10,9 +10,8 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from psycopg.types.json import Jsonb
 
-from deploy.broker.secrets import hash_secret, new_secret
-from store.operators import BrokerOperator
-from tests.fixtures.broker import TOWN, _mosquitto_binary, free_ports, wait_until
+from tests.fixtures.broker import _mosquitto_binary, free_ports, wait_until
+from tests.gateway.pushing import admit
 from tests.gateway.test_lorawan import CHIRPSTACK
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
@@ -44,9 +43,7 @@ def test_uplinks_come_from_a_network_servers_broker_into_the_database(town, tmp_
                      "map": {"water_level": {"property": "depth_m", "scale": 0.01}}})),
     )  # fmt: skip
     town.start()
-    secret = new_secret()
-    town.broker.operators = [BrokerOperator(1, TOWN, "chirpstack", TOPIC, hash_secret(secret))]
-    town.broker.renew()
+    secret = admit(town, "chirpstack", "chirpstack", TOPIC)
     bridge = bridge_in("devices.md")
     for old, new in (
         ("MIZUMORI:1883", f"{town.broker.host}:{town.broker.mqtt_port}"), ("SECRET", secret),

@@ -9,16 +9,16 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from psycopg.types.json import Jsonb
 
-from deploy.broker.secrets import hash_secret, new_secret
 from gateway.foreign_topic import ForeignTopic
-from store.operators import BrokerOperator
 from tests.fixtures.broker import TOWN, wait_until
 from tests.gateway.conftest import NOW_MS
+from tests.gateway.pushing import admit
 from tests.gateway.test_lorawan import CHIRPSTACK
 
 CHIRP = "application/+/device/{device}/event/up"
 STACK = "v3/app.1@ttn/devices/{device}/up"
 TASMOTA = "tele/{device}/SENSOR"
+CODECS = {"chirp": "chirpstack"}
 COUNT = "select count(*) from observation"
 EUI = "24e1000000000001"
 
@@ -60,15 +60,11 @@ def servers():
         server.close()
 
 
-def admit(town, servers, **topics):
-    """Add operators at the broker, and connect as the last of them."""
-    secrets = {code: new_secret() for code in topics}
-    town.broker.operators += [
-        BrokerOperator(number, TOWN, code, topic, hash_secret(secrets[code]))
-        for number, (code, topic) in enumerate(topics.items())
-    ]
-    town.broker.renew()
-    servers += [Server(town.broker, code, secret) for code, secret in secrets.items()]
+def connect(town, servers, **topics):
+    """Add operators, and connect as the last of them."""
+    for code, topic in topics.items():
+        secret = admit(town, code, CODECS.get(code, "native"), topic)
+        servers.append(Server(town.broker, code, secret))
     return servers[-1]
 
 
@@ -84,8 +80,8 @@ def test_uplinks_of_one_server_reach_their_devices(town, servers):
            map={"water_level": {"property": "depth_m", "scale": 0.01}})  # fmt: skip
     rename(town, "pond-01", "pond_3", "native")
     town.start()
-    chirp = admit(town, servers, chirp=CHIRP)
-    stack = admit(town, servers, stack=STACK, tasmota=TASMOTA)
+    chirp = connect(town, servers, chirp=CHIRP)
+    stack = connect(town, servers, stack=STACK, tasmota=TASMOTA)
     uplink = CHIRPSTACK | {"time": datetime.now(UTC).isoformat()}
     chirp.publish(f"application/app-1/device/{EUI}/event/up", uplink)
     stack.publish("tele/pond_3/SENSOR", {"ts": NOW_MS, "m": {"ph": 7.1}})
@@ -97,7 +93,7 @@ def test_uplinks_of_one_server_reach_their_devices(town, servers):
 
 def test_a_device_that_the_town_does_not_have_is_kept(town, servers):
     town.start()
-    server = admit(town, servers, tasmota=TASMOTA)
+    server = connect(town, servers, tasmota=TASMOTA)
     server.publish("tele/new_one/SENSOR", {"Temperature": 3})
     town.wait_for("select count(*) from quarantine", 1)
     assert town.rows("select device_code, reason from quarantine") == [
@@ -105,10 +101,11 @@ def test_a_device_that_the_town_does_not_have_is_kept(town, servers):
     ]
 
 
+@pytest.mark.usefixtures("partitioned")
 def test_all_of_many_devices_come_to_their_partitions(town, servers):
     codes = [f"eui{number:04x}" for number in range(40)]
     town.start()
-    server = admit(town, servers, tasmota=TASMOTA)
+    server = connect(town, servers, tasmota=TASMOTA)
     for code in codes:
         server.publish(f"tele/{code}/SENSOR", {})
     town.wait_for("select count(*) from quarantine", len(codes))
@@ -118,7 +115,7 @@ def test_all_of_many_devices_come_to_their_partitions(town, servers):
 
 def test_a_server_reads_nothing_and_writes_nothing_else(town, servers):
     town.start()
-    server = admit(town, servers, tasmota=TASMOTA)
+    server = connect(town, servers, tasmota=TASMOTA)
     seen = []
     server.client.on_message = lambda *message: seen.append(message[2].topic)
     server.client.subscribe("mz/v1/kawabe/#", qos=1)
@@ -131,7 +128,7 @@ def test_a_server_reads_nothing_and_writes_nothing_else(town, servers):
 
 def test_a_revoked_server_is_not_let_in(town, servers):
     town.start()
-    server = admit(town, servers, tasmota=TASMOTA)
+    server = connect(town, servers, tasmota=TASMOTA)
     assert not server.reason.is_failure
     town.broker.operators.clear()
     town.broker.renew()

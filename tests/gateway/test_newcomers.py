@@ -15,11 +15,12 @@ STATE = "select max(state) from device where code = %s"
 
 
 @pytest.fixture
-def bridge(town, nats):  # noqa: ARG001 (the town's account is at the broker)
+def bridge(town):
     """Somebody who speaks for many devices: a bridge, a network server."""
+    broker = town.broker
     client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="bridge")
-    client.username_pw_set(nats.account.gateway_user, nats.account.gateway_password)
-    client.connect(nats.host, nats.mqtt_port)
+    client.username_pw_set(broker.account.gateway_user, broker.account.gateway_password)
+    client.connect(broker.host, broker.mqtt_port)
     client.loop_start()
 
     def publish(code, payload):

@@ -10,16 +10,14 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from psycopg.types.json import Jsonb
 
-from deploy.broker.town_accounts import prepare_relay
 from deploy.quarantine_replay import replay
 from deploy.settings import Settings
 from gateway.codecs import sparkplug
-from store import operators
 from store.database import Database
 from store.town_catalog import tenants
 from tests.fixtures.broker import TOWN, wait_until
 from tests.gateway.conftest import NOW_MS
-from tests.gateway.pushing import add_operator
+from tests.gateway.pushing import admit
 from tests.gateway.test_faults import child
 from tests.gateway.test_lorawan import CHIRPSTACK
 from tests.gateway.test_sparkplug import (
@@ -86,25 +84,6 @@ def edges():
     yield made
     for edge in made:
         edge.close()
-
-
-def admit(town, code, codec, topic):
-    """Add an operator in the database and at the broker; return its secret."""
-    secret = add_operator(town, code, codec, topic=topic)
-    town.owner.execute("select pg_notify('mizumori_config', '{\"kind\": \"broker\"}')")
-    found = operators.at_broker(town.owner)
-    if hasattr(town.broker, "renew"):
-        for one in found:
-            if topic.startswith("spBv1.0"):
-                prepare_relay(town.broker.account, one, town.broker.settings, town.broker.mqtt)
-        town.broker.operators = found
-        town.broker.renew()
-    else:
-        town.broker.operators += [(one, secret) for one in found if one.code == code]
-        town.broker.write()
-        town.broker.stop()
-        town.broker.start()
-    return secret
 
 
 def sparkplug_device(town, code="flood-01", to="gate_tank"):
