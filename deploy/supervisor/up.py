@@ -105,7 +105,7 @@ class Supervisor:
         leftovers = end_leftovers(self._data.run)
         if leftovers:
             self._console.say(f"  Stopped what a killed run had left: {', '.join(leftovers)}")
-        self._check_http_port()
+        self._check_ports()
         lifeline = Lifeline()
         self._undo.callback(lifeline.close)
         embedded = compose_embedded(self._said, self._data)
@@ -146,13 +146,18 @@ class Supervisor:
                 "stop it first (Ctrl-C there, or `kill` with its process id)."
             ) from error
 
-    def _check_http_port(self) -> None:
-        api = self._said.api
-        if not is_free(api.host, api.port):
-            raise EmbeddedError(
-                f"Port {api.port} on {api.host} is taken by another program: stop that program, or "
-                f"set another port: MIZUMORI_API__PORT={api.port + 1} make run."
-            )
+    def _check_ports(self) -> None:
+        api, gateway = self._said.api, self._said.gateway
+        for host, port, name in (
+            (api.host, api.port, "API__PORT"),
+            (gateway.push_host, gateway.push_port, "GATEWAY__PUSH_PORT"),
+            ("127.0.0.1", gateway.metrics_port, "GATEWAY__METRICS_PORT"),
+        ):
+            if port and not is_free(host, port):
+                raise EmbeddedError(
+                    f"Port {port} on {host} is taken by another program: stop that program, or "
+                    f"set another port: MIZUMORI_{name}={port + 1} make run."
+                )
 
     def _start_postgres(self, embedded: Embedded) -> None:
         server = embedded.postgres

@@ -32,7 +32,7 @@ def test_every_variable_is_a_setting():
 
 def test_every_published_port_is_bound_to_this_machine():
     ports = re.findall(r'ports: \["([^"]+)"\]', COMPOSE)
-    assert len(ports) == COMPOSE.count("ports: [") == 3
+    assert len(ports) == COMPOSE.count("ports: [") == 4
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
