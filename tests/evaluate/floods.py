@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
@@ -10,11 +11,14 @@ from detectors.outcome import Transitions
 from detectors.profile import Profile
 from detectors.profiles import default_rules
 from detectors.readings import Readings
+from detectors.rules import Threshold
 from tests.evaluate.events import share
 from tests.evaluate.recordings import Flood, Recording
 from tests.evaluate.split import PARTS, part_of
 
 RULE = "street-depth"
+# A ceiling that a site might choose; the default is 20 m/h.
+HELD_M_PER_H: Final = 6.0
 
 
 def street_profile() -> Profile:
@@ -100,6 +104,36 @@ def score_floods(
     return score
 
 
+def steep_crossings(
+    recordings: Sequence[Recording], ceilings_m_per_h: Sequence[float]
+) -> tuple[int, list[int]]:
+    """Count crossings of the street's levels, and those that a ceiling would hold.
+
+    Returns
+    -------
+    crossings : int
+        Readings at or above a level that the reading before, no gap between, lay below; a reading
+        that crosses several levels counts once for each.
+    steep : list of int
+        Of these, for each ceiling: steps beyond it by more than three `noise`.
+    """
+    profile = street_profile()
+    rule = next(keyed.rule for keyed in profile.rules if keyed.key == RULE)
+    assert isinstance(rule, Threshold)
+    crossings, steep = 0, [0] * len(ceilings_m_per_h)
+    for recording in recordings:
+        step, hours = np.diff(recording.value), np.diff(recording.time_ms) / 3.6e6
+        before, after = recording.value[:-1], recording.value[1:]
+        linked = hours * 3600.0 <= profile.max_gap_s
+        for level in rule.levels:
+            crosses = linked & (before < level.on) & (after >= level.on)
+            crossings += int(np.count_nonzero(crosses))
+            for k, ceiling in enumerate(ceilings_m_per_h):
+                held = crosses & (step > ceiling * hours + 3.0 * rule.noise)
+                steep[k] += int(np.count_nonzero(held))
+    return crossings, steep
+
+
 def section(recordings: Sequence[Recording], floods: Sequence[Flood]) -> list[str]:
     """Write the report's part, by level and by part of the set."""
     readings = sum(len(r.value) for r in recordings)
@@ -135,4 +169,18 @@ def section(recordings: Sequence[Recording], floods: Sequence[Flood]) -> list[st
                 f"{s.missed} | {' / '.join(share(p, len(late)) for p in shares)} | "
                 f"{s.episodes} / {s.plain_episodes} | {s.false_clears} |"
             )
-    return [*lines, ""]
+    ceilings = (HELD_M_PER_H, 20.0)
+    crossings, steep = steep_crossings(recordings, ceilings)
+    return [
+        *lines,
+        "",
+        (
+            f"Of {crossings:,} crossings of a level, one for each level that a reading crosses, "
+            + " and ".join(
+                f"{n} rose by more than {ceiling:g} m/h"
+                for n, ceiling in zip(steep, ceilings, strict=True)
+            )
+            + " (beyond three times the noise): that many a ceiling there holds for one reading."
+        ),
+        "",
+    ]

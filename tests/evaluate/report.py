@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.evaluate import anomalies, arrivals, floods, labelled, ponds, rise, storms
+from tests.evaluate import anomalies, arrivals, blind, floods, labelled, ponds, rise, storms
 from tests.evaluate.picture import flood_picture
 from tests.evaluate.recordings import river_stages, street_floods
 
@@ -37,6 +37,7 @@ def main() -> None:
         f"![A street flood and the alert it raises](images/{picture.name})",
         "",
         *arrivals.section(recordings, river_stages(args.data)),
+        *blind.section(blind.stream_stages(args.data)),
         *rise.section(),
         *storms.section(),
         *ponds.section(),

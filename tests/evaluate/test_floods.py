@@ -7,7 +7,7 @@ import pytest
 
 from detectors.forecast import TimeToThreshold
 from tests.evaluate.arrivals import STREET_LEVELS, statements, stretches
-from tests.evaluate.floods import FloodScore, run, score_floods, street_profile
+from tests.evaluate.floods import FloodScore, run, score_floods, steep_crossings, street_profile
 from tests.evaluate.recordings import Flood, Recording, street_floods, street_sample
 from tests.evaluate.split import TUNED, part_of
 
@@ -69,3 +69,12 @@ def test_a_flood_that_is_missed_late_or_cleared_too_early_is_counted():
     assert (told.missed, told.onset_readings) == (0, [5])
     right = score_floods([water], [flood], run([water], street_profile()), 0.10)
     assert (right.missed, right.onset_readings, right.false_clears) == (0, [0], 0)
+
+
+def test_crossings_are_counted_for_each_level_and_not_across_a_gap():
+    minutes = np.array([0, 1, 2, 3, 4, 100, 101])
+    depth = np.array([0.0, 0.04, 0.25, np.nan, 0.0, 0.4, 0.25])
+    water = Recording("a", 60_000 * minutes, depth)
+    # 21 cm in a minute cross 5, 10 and 20 cm at 12.6 m/h; what the hole and the gap hide counts not
+    assert steep_crossings([water], (6.0, 12.0, 20.0)) == (3, [3, 0, 0])
+    assert steep_crossings([water], (11.0,)) == (3, [3])

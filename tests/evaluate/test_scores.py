@@ -1,15 +1,21 @@
 """The scores themselves, on small cases counted by hand."""
 
+import math
+
 import numpy as np
 import pytest
 
 from detectors.fleet import Fleet
+from detectors.forecast import TimeToThreshold
 from detectors.profile import Profile
 from detectors.readings import Readings
 from detectors.rules import Level, Threshold
+from tests.evaluate.arrivals import Said
+from tests.evaluate.blind import of_streets, verdict
 from tests.evaluate.events import Span, alerts_of, runs, score
 from tests.evaluate.nab import FEW_FALSE, FEW_MISSED, STANDARD, normalised, raw_score, worth
 from tests.evaluate.split import PARTS, TUNED, part_of
+from tests.evaluate.storms import Streets
 
 MINUTE = 60_000
 # 2 / (1 + e^(5 y)) - 1 by hand
@@ -105,3 +111,39 @@ def test_every_flood_belongs_to_one_part_and_the_tuned_one_is_even_and_odd():
     assert part_of(4, march + 1_000) == "even sensors, even months"
     assert part_of(5, march) == "odd sensors, odd months"
     assert len(set(PARTS.values())) == 4
+
+
+def said(inside, outside, never, expected):
+    """Statements of one flood, of which so many hold, and so many of the last are expected."""
+    truth = np.array([300.0] * inside + [900.0] * outside + [np.inf] * never)
+    n = len(truth)
+    after, earliest, latest = np.full(n, 300.0), np.full(n, 200.0), np.full(n, 400.0)
+    return Said(np.zeros(n), np.arange(n) >= n - expected, after, earliest, latest, truth)
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ((80, 17, 3, 30), "interval holds; expected holds"),
+        ((80, 16, 4, 30), "interval holds; expected does not"),
+        ((86, 14, 0, 30), "interval does not; expected holds"),
+        ((74, 26, 0, 29), "interval does not; expected: too few to tell"),
+        ((79, 20, 0, 0), "too few to tell; expected: too few to tell"),
+    ],
+)
+def test_an_acceptance_says_yes_no_or_that_there_is_too_little(counts, words):
+    assert verdict(said(*counts)) == words
+
+
+def test_statements_on_drawn_streets_are_held_against_the_true_depth():
+    minutes = np.arange(30)
+    truth = np.where(minutes < 10, 0.0, 0.012 * (minutes - 10))[None, :]
+    reported = truth + 0.001 * (minutes % 2)
+    reported[0, 5] = np.nan
+    told = of_streets(Streets(truth, reported), TimeToThreshold())
+    # Asked from minute 13 on: 5 cm truly stand from minute 15, 10 cm from 19, 20 cm from 27 on.
+    ahead = [2, 1, 4, 3, 2, 1, 8, 7, 6, 5, 4, 3, 2, 1]
+    assert (told.truth_s / 60.0).tolist() == [*ahead, math.inf, math.inf, math.inf]
+    dry = of_streets(Streets(truth * 0.0, reported), TimeToThreshold())
+    assert len(dry.truth_s) == len(told.truth_s)
+    assert np.isinf(dry.truth_s).all()
