@@ -9,15 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.consistency import ContactLadder, Neighbours, Stuck
+from detectors.drift import Drift
 from detectors.errors import ParameterError
 from detectors.fleet import Fleet
 from detectors.forecast import TimeToThreshold
 from detectors.hourly import Attenuated, StepAgainstScatter
-from detectors.profile import Profile
+from detectors.profile import STREAM_KINDS, Profile
 from detectors.profiles import DEFAULT_RULES, LEVEL_LABELS, default_rules, river_threshold
 from detectors.quality import Climatology, FlatLine, GrossRange, RateOfChange, Season, Spike
 from detectors.readings import Readings
-from detectors.rules import Level, RateOfRise, Silence, Threshold, rule_from_params
+from detectors.rules import KINDS, Level, RateOfRise, Silence, Threshold, rule_from_params
 from detectors.track import Location, Speed
 from tests.detectors.series import START, profiles, ramps, series, thresholds
 from tests.detectors.twin import tell
@@ -42,6 +43,7 @@ ALL_RULES = [
     FlatLine(3600.0, 7200.0, 0.001),
     Attenuated(0.5, 0.1),
     StepAgainstScatter(),
+    Drift(0.2, 0.3),
     Location(5_000.0),
     Speed(),
     ContactLadder(600.0),
@@ -67,6 +69,11 @@ def told(outcome):
 
 
 any_series = series(50) | ramps(50)
+
+
+def test_no_kind_of_rule_is_registered_that_is_not_held_to_this():
+    assert {rule.kind for rule in ALL_RULES} == KINDS.keys()
+    assert {type(rule) for rule in STREAM_RULES.values()} == set(STREAM_KINDS)
 
 
 @pytest.mark.parametrize("rule", ALL_RULES, ids=lambda rule: rule.kind)
@@ -204,7 +211,7 @@ def test_street_levels_end_above_zero_and_streets_use_no_river_words():
 def test_river_labels_change_their_wording_on_28_may_2026():
     river = [label for label in LEVEL_LABELS if (label.scheme, label.level) == ("river", 4)]
     old, new = sorted(river, key=lambda label: label.valid_from)
-    assert (old.label_ja, new.label_ja) == ("氾濫危険水位（警戒レベル4相当）", "氾濫危険水位")  # noqa: RUF001
+    assert (old.label_ja, new.label_ja) == ("氾濫危険水位（警戒レベル4相当）", "氾濫危険水位")
     assert new.valid_from.isoformat() == "2026-05-28T00:00:00+09:00"
     with pytest.raises(ParameterError, match="levels"):
         river_threshold([2.0, 1.0])
