@@ -8,8 +8,8 @@ from gateway.batch import Batch, Rows
 from gateway.reasons import Reason
 from gateway.registry import Registry
 from store.clocks import ClockFaults
-from store.ingest import Positions
 from store.marks import Mark
+from store.positions import Positions
 
 
 @dataclass

@@ -21,15 +21,19 @@ from gateway.recent import Recent
 from gateway.routers import Routers
 from gateway.sift import Sifted, sift
 from gateway.standing import Standing
+from store import broker_accounts, conflicts, fleet, ledger, live, routers, unsettled
 from store import clocks as clock_rows
-from store import fleet, ingest, ledger, routers, unsettled
-from store.database import Connection, Database
+from store.batch_writer import BatchWriter
+from store.database import Database
+from store.detector_states import States
 from store.evidence import Before, before_each
-from store.ingest import Observations, Positions, States
-from store.intake_lease import Lease, fence
+from store.flag_revisions import Verdicts
+from store.intake_lease import Lease
 from store.ledger import OpenAlert
 from store.ledger_writer import is_falling
 from store.marks import Mark
+from store.observations import Observations
+from store.positions import Positions, known_positions, write_positions
 
 if TYPE_CHECKING:
     from detectors.outcome import Outcome
@@ -52,7 +56,7 @@ class Committer:
     quarantine
         Keeps what is refused.
     sequence_horizon_s
-        See `store.ingest.claim_sequences`.
+        See `store.sequences.claim`.
     """
 
     def __init__(
@@ -98,31 +102,33 @@ class Committer:
             Another gateway has taken over.
         """
         with self._database.transaction() as conn:
-            fence(conn, leases)
+            writer = BatchWriter(conn, leases)
             sifted = sift(
-                conn,
+                writer,
                 standing.registry,
                 batch.rows,
                 self._recent,
                 sequence_horizon_s=self._sequence_horizon_s,
                 ask_store=not copy,
             )
-            work = _Work(conn, batch, standing, sifted)
+            work = _Work(writer, batch, standing, sifted)
             work.decide()
-            positions = self._new_positions(conn, batch, ask_store=not copy)
+            positions = self._new_positions(writer, batch, ask_store=not copy)
             work.write(positions, copy=copy)
             heard = self._links.due(batch.heard)
-            links = ingest.heard(conn, heard)
-            self._quarantine.write(conn, batch.refused)
-            faults = clocks.faults(batch, work.sifted.rows, positions, standing.registry)
-            clock_rows.count(conn, faults)
+            writer.heard(heard)
+            if batch.refused:
+                self._quarantine.write(writer.conn, batch.refused)
+            if faults := clocks.faults(batch, work.sifted.rows, positions, standing.registry):
+                clock_rows.count(writer.conn, faults)
             leads = self._leads.due(work.sifted.rows, positions, standing.registry)
-            clock_rows.write_leads(conn, leads)
-            heard_by = self._routers.due(batch)
-            routers.heard(conn, heard_by)
+            if len(leads):
+                clock_rows.write_leads(writer.conn, leads)
+            if heard_by := self._routers.due(batch):
+                routers.heard(writer.conn, heard_by)
             if batch.probes:
-                ingest.see_probes(conn, batch.probes)
-            work.notify(positions, links)
+                broker_accounts.see_probes(writer.conn, batch.probes)
+            work.notify(positions)
             after = work.after()
         # From here on it is stored.
         self._links.committed(heard)
@@ -134,14 +140,15 @@ class Committer:
         _count(work, positions, batch)
         return after
 
-    def _new_positions(self, conn: Connection, batch: Batch, *, ask_store: bool) -> Positions:
+    def _new_positions(self, writer: BatchWriter, batch: Batch, *, ask_store: bool) -> Positions:
         positions = position_columns(batch.positions)
         if not len(positions.time_ms):
             return positions
         known = self._recent_positions.look(positions.device_id, positions.time_ms, positions.lat)
         seen = known.same | known.other
         if ask_store:
-            seen[ingest.known_positions(conn, positions.device_id, positions.time_ms)] = True
+            there = known_positions(writer.conn, positions.device_id, positions.time_ms)
+            seen[there] = True
         return positions.take(~seen)
 
 
@@ -150,12 +157,12 @@ class _Work:
 
     def __init__(
         self,
-        conn: Connection,
+        writer: BatchWriter,
         batch: Batch,
         standing: Standing,
         sifted: Sifted,
     ) -> None:
-        self.conn = conn
+        self.writer = writer
         self.batch = batch
         self.standing = standing
         self.registry = standing.registry
@@ -197,7 +204,7 @@ class _Work:
         """Write readings, ledger, detector state and what was set aside."""
         self._write_states()  # first: whoever has these rows has the datastreams' alerts
         before = self._before()  # reads what was stored before this batch
-        rows, conn = self.sifted.rows, self.conn
+        rows, writer = self.sifted.rows, self.writer
         observations = Observations(
             self.sifted.datastream_id,
             self.registry.tenant_id[rows.sensor],
@@ -210,52 +217,44 @@ class _Work:
             rows.marks,
             self.rate,
         )
-        ingest.write_observations(conn, observations, copy=copy)
-        ingest.write_positions(conn, positions, copy=copy)
+        writer.observations(observations, copy=copy)
+        if len(positions):
+            write_positions(writer.conn, positions, copy=copy)
         verdicts = self.outcome.verdicts
-        ingest.write_verdicts(
-            conn,
-            self.registry.datastream_id[verdicts.sensor],
-            verdicts.time_ms,
-            verdicts.flag,
-            verdicts.evaluated,
-            verdicts.awaited,
-        )
+        if len(verdicts):
+            of = self.registry.datastream_id[verdicts.sensor]
+            revised = Verdicts(of, verdicts.time_ms, verdicts.flag, verdicts.evaluated)
+            writer.verdicts(revised, verdicts.awaited)
         if len(self.outcome.transitions) or len(self.outcome.windows):
-            writer = decisions.write(conn, self.registry, self.outcome, before)
-            self.alerts = writer.changed
-            self.added = writer.added
+            decided = decisions.write(writer.conn, self.registry, self.outcome, before)
+            self.alerts = decided.changed
+            self.added = decided.added
         self._raise_peaks()
         self._mark_unsettled()
         if self.sifted.conflicts:
-            ingest.add_conflicts(conn, self.sifted.conflicts)
+            conflicts.add(writer.conn, self.sifted.conflicts)
 
-    def notify(self, positions: Positions, links: Collection[int]) -> None:
-        """Tell the live feed, town by town, when this commits."""
-        changed: dict[int, dict[str, set[int]]] = {}
-
-        def add(kind: str, tenants: NDArray[np.int32], ids: NDArray[np.int32]) -> None:
-            for tenant in np.unique(tenants).tolist():
-                of_town = np.unique(ids[tenants == tenant]).tolist()
-                changed.setdefault(tenant, {}).setdefault(kind, set()).update(of_town)
-
-        rows = self.sifted.rows
-        add("datastreams", self.registry.tenant_id[rows.sensor], self.sifted.datastream_id)
-        add("devices", positions.tenant_id, positions.device_id)
-        for tenant, alerts in self.alerts.items():
-            changed.setdefault(tenant, {})["alerts"] = alerts
-        for device in links:
-            tenant = self.batch.heard[device][0]
-            changed.setdefault(tenant, {}).setdefault("links", set()).add(device)
-        for tenant, ids in changed.items():
-            ingest.notify_live(self.conn, tenant, **ids)
+    def notify(self, positions: Positions) -> None:
+        """Write what was put off, and tell the live feed when all this commits."""
+        sensor = np.unique(self.sifted.rows.sensor)
+        towns = self.registry.tenant_id[sensor]
+        changed = _by_town("datastreams", towns, self.registry.datastream_id[sensor])
+        for town, of_town in _by_town("devices", positions.tenant_id, positions.device_id).items():
+            changed.setdefault(town, {}).update(of_town)
+        for town, alerts in self.alerts.items():
+            changed.setdefault(town, {})["alerts"] = alerts
+        self.writer.notify(changed)
+        self.writer.flush()
+        # Whose link changed is known only now.
+        for device in self.writer.linked:
+            live.notify(self.writer.conn, self.batch.heard[device][0], links=[device])
 
     def after(self) -> Standing:
         """Return what to go on from once this is committed."""
         after = replace(self.standing, state=self.outcome.state)
         alerts: Iterable[OpenAlert] = self.standing.open_alerts
         if self.alerts:
-            alerts = ledger.open_alerts(self.conn)
+            alerts = ledger.open_alerts(self.writer.conn)
         elif not self._raised:
             return after
         else:
@@ -275,7 +274,7 @@ class _Work:
             own = np.flatnonzero((rows.sensor == sensor) & self.decided)
             own = own[np.argsort(rows.time_ms[own], kind="stable")]
             stored = ledger.context_before(
-                self.conn, int(registry.datastream_id[sensor]), CONTEXT_ROWS
+                self.writer.conn, int(registry.datastream_id[sensor]), CONTEXT_ROWS
             )
             context = Readings.of(
                 sensor, [fleet.milliseconds(time) for time, _ in stored], [v for _, v in stored]
@@ -311,7 +310,7 @@ class _Work:
             peak = float(rows.value[own].min() if falling else rows.value[own].max())
             known = alert.peak_value
             if known is None or (peak < known if falling else peak > known):
-                ledger.raise_peak(self.conn, alert.alert_id, peak)
+                ledger.raise_peak(self.writer.conn, alert.alert_id, peak)
                 self._raised[alert.alert_id] = peak
 
     def _write_states(self) -> None:
@@ -332,7 +331,7 @@ class _Work:
             self.registry.decided_from_ms[touched],
             self.outcome.state.dumps(touched),
         )
-        ingest.write_states(self.conn, states)
+        self.writer.states(states)
 
     def _mark_unsettled(self) -> None:
         """Mark what a job has to decide anew: late readings, and older ones near a rule's change.
@@ -342,15 +341,28 @@ class _Work:
         """
         registry, rows, windows = self.registry, self.sifted.rows, self.outcome.windows
         late = ~self.decided
+        if not (len(windows) or late.any()):
+            return
         since = registry.decided_from_ms[windows.sensor]
         near = (since > 0) & (windows.from_ms < since + RULE_CHANGE_MS)
+        if not (near.any() or late.any()):
+            return
         unsettled.mark(
-            self.conn,
+            self.writer.conn,
             np.concatenate(
                 [self.sifted.datastream_id[late], registry.datastream_id[windows.sensor[near]]]
             ),
             np.concatenate([rows.time_ms[late], np.minimum(since, windows.from_ms)[near]]),
         )
+
+
+def _by_town(
+    kind: str, towns: NDArray[np.int32], ids: NDArray[np.int32]
+) -> dict[int, dict[str, set[int]]]:
+    found: dict[int, dict[str, set[int]]] = {}
+    for town, one in zip(towns.tolist(), ids.tolist(), strict=True):
+        found.setdefault(town, {kind: set()})[kind].add(one)
+    return found
 
 
 def _count(work: _Work, positions: Positions, batch: Batch) -> None:

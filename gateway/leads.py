@@ -12,8 +12,8 @@ import numpy as np
 from gateway.batch import Rows
 from gateway.registry import Registry
 from store.clocks import WINDOW_MS, Leads
-from store.ingest import Positions
 from store.marks import Mark
+from store.positions import Positions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,7 +14,7 @@ from gateway.intake import Message
 from gateway.reasons import Reason
 from gateway.registry import Device, Registry
 from gateway.topics import parse_status
-from store import ingest
+from store import links, live
 from store.database import Connection
 from store.episodes import moment
 
@@ -72,7 +72,7 @@ class Links:
                     refused.append(Refused(message, tenant, code, error.reason, error.detail))
                 continue
             self._written_ms.pop(device.device_id, None)
-            if ingest.link_said(
+            if links.said(
                 conn,
                 device.tenant_id,
                 device.device_id,
@@ -82,7 +82,7 @@ class Links:
             ):
                 changed.setdefault(device.tenant_id, []).append(device.device_id)
         for tenant, devices in changed.items():
-            ingest.notify_live(conn, tenant, links=devices)
+            live.notify(conn, tenant, links=devices)
         return refused
 
     @staticmethod

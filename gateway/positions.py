@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from detectors.flags import Flag, Test
 from gateway.batch import Position
-from store.ingest import Positions
+from store.positions import Positions
 
 
 def columns(fixes: Sequence[Position]) -> Positions:

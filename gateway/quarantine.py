@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection
 from gateway import metrics
 from gateway.batch import Refused
 from gateway.reasons import Reason
-from store import ingest
+from store import quarantine
 from store.database import Connection
 from store.episodes import moment
-from store.ingest import QuarantineRow
+from store.quarantine import QuarantineRow
 
 # A message can be a whole buffer; what is kept of it in quarantine is its beginning.
 QUARANTINE_BYTES = 16 * 1024
@@ -57,9 +57,9 @@ class Quarantine:
                 hour_ms = one.message.received_ms // _HOUR_MS * _HOUR_MS
                 beyond[one.tenant_id, code or "", hour_ms, str(one.reason)] += 1
         if rows:
-            ingest.quarantine(conn, rows)
+            quarantine.add(conn, rows)
         if beyond:
-            ingest.count_overflow(
+            quarantine.count_overflow(
                 conn,
                 [
                     (tenant, code, moment(hour_ms), reason, count)

@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 from gateway.batch import NO_SEQUENCE, Rows
 from gateway.recent import Recent
 from gateway.registry import Registry
-from store import ingest
-from store.conflicts import payload_hash
-from store.database import Connection
+from store import observations, sequences
+from store.batch_writer import BatchWriter
+from store.conflicts import ConflictRow, payload_hash
 from store.episodes import moment
-from store.ingest import ConflictRow
 from store.marks import Mark
 
 
@@ -57,7 +56,7 @@ class Sifted:
 
 
 def sift(
-    conn: Connection,
+    writer: BatchWriter,
     registry: Registry,
     rows: Rows,
     recent: Recent,
@@ -69,22 +68,24 @@ def sift(
 
     Parameters
     ----------
-    conn
-        The batch's transaction.
+    writer
+        Of the batch's transaction.
     recent
         What was stored a moment ago.
     sequence_horizon_s
-        For readings without a device time; see `store.ingest.claim_sequences`.
+        For readings without a device time; see `store.sequences.claim`.
     ask_store
         Also ask the database which rows it has: after a COPY that met one of them.
     """
     sifted = Sifted(rows, registry.datastream_id[rows.sensor], registry)
-    _claim(conn, sifted, sequence_horizon_s)
+    _claim(writer, sifted, sequence_horizon_s)
     _within(sifted)
     known = recent.look(sifted.datastream_id, sifted.rows.time_ms, sifted.rows.value)
     sifted.drop(known.same, known.other)
     if ask_store and len(sifted.rows):
-        places, stored = ingest.known_values(conn, sifted.datastream_id, sifted.rows.time_ms)
+        places, stored = observations.known_values(
+            writer.conn, sifted.datastream_id, sifted.rows.time_ms
+        )
         same, other = np.zeros((2, len(sifted.rows)), np.bool_)
         equal = _equal(sifted.rows.value[places], stored)
         same[places[equal]] = True
@@ -93,7 +94,7 @@ def sift(
     return sifted
 
 
-def _claim(conn: Connection, sifted: Sifted, horizon_s: float) -> None:
+def _claim(writer: BatchWriter, sifted: Sifted, horizon_s: float) -> None:
     """Keep readings without a device time only if their sequence number is new."""
     rows = sifted.rows
     unclocked = (rows.marks & Mark.NO_DEVICE_TIME != 0) & (rows.seq != NO_SEQUENCE)
@@ -108,9 +109,8 @@ def _claim(conn: Connection, sifted: Sifted, horizon_s: float) -> None:
     for pair, time_ms in zip(pairs, rows.time_ms[places].tolist(), strict=True):
         times.setdefault(pair, time_ms)
     keys = np.array(list(times), np.int64)
-    claimed = ingest.claim_sequences(
-        conn, keys[:, 0].astype(np.int32), keys[:, 1], np.array(list(times.values())), horizon_s
-    )
+    devices, taken_ms = keys[:, 0].astype(np.int32), np.array(list(times.values()))
+    claimed = sequences.claim(writer.conn, devices, keys[:, 1], taken_ms, horizon_s)
     duplicate = np.zeros(len(rows), np.bool_)
     duplicate[places] = [
         pair not in claimed or times[pair] != time_ms

@@ -27,9 +27,10 @@ from gateway.registry import Registry, load
 from gateway.settings import GatewaySettings
 from gateway.standing import Standing
 from store.database import Database
+from store.detector_states import StateMovedError
 from store.errors import DatabaseAwayError
-from store.ingest import AlreadyStoredError, StateMovedError
 from store.intake_lease import LeaseLostError, fence
+from store.observations import AlreadyStoredError
 
 log = structlog.get_logger(__name__)
 
@@ -373,7 +374,7 @@ class Worker:
                 self._holdings.lose(lost.lost)
             except (DatabaseAwayError, psycopg.Error) as error:
                 if not told and not isinstance(error, DatabaseAwayError):
-                    log.error("registry_not_loaded", error=str(error).strip())  # noqa: TRY400 - a sentence, no traceback
+                    log.error("registry_not_loaded", error=str(error).strip())
                     told = True
                 stop.wait(delay)
                 delay = min(2 * delay, RETRY_S[1])

@@ -6,6 +6,7 @@ No Python object per value: 100,000 rows of eight columns take a few millisecond
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -23,7 +24,10 @@ _COPY_TRAILER: Final = struct.pack("!h", -1)
 
 @dataclass(frozen=True, slots=True)
 class PgType:
-    """A type of PostgreSQL: its oids (pg_type.dat, fixed for ever) and its bytes on the wire."""
+    """A type of PostgreSQL: its oids (pg_type.dat, fixed for ever) and its bytes on the wire.
+
+    `wire` is empty where values differ in length.
+    """
 
     oid: int
     array_oid: int
@@ -37,6 +41,8 @@ INT8: Final = PgType(20, 1016, ">i8")
 FLOAT4: Final = PgType(700, 1021, ">f4")
 FLOAT8: Final = PgType(701, 1022, ">f8")
 TIMESTAMPTZ: Final = PgType(1184, 1185, ">i8")
+BYTEA: Final = PgType(17, 1001, "")
+TEXT: Final = PgType(25, 1009, "")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,11 +64,24 @@ class Column:
     null: NDArray[np.bool_] | None = None
 
     def wire(self) -> NDArray[Any]:
-        """Return the values as they go over the wire."""
-        values = self.values
+        """Return the values as they go over the wire, in any byte order."""
         if self.kind is TIMESTAMPTZ:
-            values = (values.astype(np.int64) - _EPOCH_SHIFT_MS) * 1000
-        return values.astype(self.kind.wire)
+            values: NDArray[np.int64] = self.values.astype(np.int64, copy=False)
+            return (values - _EPOCH_SHIFT_MS) * 1000
+        return self.values
+
+    def take(self, index: NDArray[np.intp]) -> "Column":
+        """Values picked by index."""
+        null = None if self.null is None else self.null[index]
+        return Column(self.kind, self.values[index], null)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Blobs:
+    """n values of `BYTEA` or, encoded, of `TEXT`."""
+
+    kind: PgType
+    values: Sequence[bytes]
 
 
 def copy_rows(columns: Sequence[Column]) -> bytes:
@@ -91,25 +110,40 @@ def copy_rows(columns: Sequence[Column]) -> bytes:
 
 
 def use_columns(conn: Connection) -> None:
-    """Let `Column` be a parameter of this connection's statements: an array of its type."""
+    """Let `Column` and `Blobs` be parameters of this connection's statements: arrays."""
     conn.adapters.register_dumper(Column, _ColumnDumper)
+    conn.adapters.register_dumper(Blobs, _BlobsDumper)
 
 
-class _ColumnDumper(Dumper):
-    """Writes a `Column` as a binary array; each type of column has its own oid."""
+class _ArrayDumper(Dumper):
+    """Writes a binary array; each type of its values has its own oid."""
 
     format = pq.Format.BINARY
 
-    def get_key(self, obj: Column, _format: PyFormat) -> Any:
-        return (Column, obj.kind.array_oid)
+    def get_key(self, obj: Column | Blobs, _format: PyFormat) -> Any:
+        return (self.cls, obj.kind.array_oid)
 
-    def upgrade(self, obj: Column, _format: PyFormat) -> Dumper:
-        dumper = _ColumnDumper(type(obj))
+    def upgrade(self, obj: Column | Blobs, _format: PyFormat) -> Dumper:
+        dumper = type(self)(self.cls)
         dumper.oid = obj.kind.array_oid
         return dumper
 
+
+class _BlobsDumper(_ArrayDumper):
+    def dump(self, obj: Blobs) -> Buffer:
+        if not obj.values:
+            return struct.pack("!iii", 0, 0, obj.kind.oid)
+        parts = [struct.pack("!iiiii", 1, 0, obj.kind.oid, len(obj.values), 1)]
+        for value in obj.values:
+            parts += (len(value).to_bytes(4, "big"), value)
+        return b"".join(parts)
+
+
+class _ColumnDumper(_ArrayDumper):
     def dump(self, obj: Column) -> Buffer:
-        items = np.empty(len(obj.values), np.dtype([("size", ">i4"), ("value", obj.kind.wire)]))
+        if not len(obj.values):
+            return struct.pack("!iii", 0, 0, obj.kind.oid)
+        items = np.empty(len(obj.values), _item(obj.kind.wire))
         items["size"] = items.dtype["value"].itemsize
         items["value"] = obj.wire()
         keep = None
@@ -118,10 +152,13 @@ class _ColumnDumper(Dumper):
             keep = np.ones((len(items), items.dtype.itemsize), np.bool_)
             keep[obj.null, _extent(items.dtype, "value")] = False
         has_null = 0 if keep is None else 1
-        if not len(items):
-            return struct.pack("!iii", 0, 0, obj.kind.oid)
         header = struct.pack("!iiiii", 1, has_null, obj.kind.oid, len(items), 1)
         return header + _bytes(items, keep)
+
+
+@cache
+def _item(wire: str) -> np.dtype[Any]:
+    return np.dtype([("size", ">i4"), ("value", wire)])
 
 
 def _extent(dtype: np.dtype[Any], name: str) -> slice:

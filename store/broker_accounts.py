@@ -1,6 +1,6 @@
 """Towns' accounts at the broker, and the devices that may connect to them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from store import queries
@@ -89,3 +89,10 @@ def town_probe_seen(conn: Connection, nonce: str) -> bool:
     """Tell whether a gateway has seen a test publish of the town that the transaction serves."""
     statement = queries.load("broker_accounts")["town_probe_seen"]
     return conn.execute(statement, {"nonce": nonce}).fetchone() is not None
+
+
+def see_probes(conn: Connection, probes: Iterable[tuple[str, int]]) -> None:
+    """Tell provisioning which test publishes (nonce, tenant_id) came through."""
+    seen = [{"nonce": nonce, "tenant_id": town} for nonce, town in probes]
+    with conn.cursor() as cursor:
+        cursor.executemany(queries.load("broker_accounts")["see_probe"], seen)

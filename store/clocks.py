@@ -51,6 +51,9 @@ class Leads:
     window_ms: int
     lead_ms: NDArray[np.int64]
 
+    def __len__(self) -> int:
+        return len(self.device_id)
+
     @classmethod
     def none(cls) -> "Leads":
         """Return those of no device."""

@@ -8,8 +8,8 @@ import hashlib
 import itertools
 import math
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import numpy as np
@@ -23,6 +23,19 @@ from store.marks import Mark
 from store.unsettled import mark as mark_unsettled
 
 _SQL = queries.load("conflicts")
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictRow:
+    """Another value for a phenomenon time that is taken."""
+
+    tenant_id: int
+    datastream_id: int
+    phenomenon_time: datetime
+    received_time: datetime
+    value: float
+    seq: int | None
+    payload_hash: bytes
 
 
 @dataclass(frozen=True)
@@ -71,6 +84,12 @@ def payload_hash(value: float, seq: int | None) -> bytes:
     """
     number = struct.pack(">d", math.nan if math.isnan(value) else value)
     return hashlib.sha256(number + (b"" if seq is None else struct.pack(">q", seq))).digest()
+
+
+def add(conn: Connection, rows: Iterable[ConflictRow]) -> None:
+    """Keep other values aside; one that is there already is left alone."""
+    with conn.cursor() as cursor:
+        cursor.executemany(_SQL["add"], [asdict(row) for row in rows])
 
 
 def unsettled(conn: Connection, limit: int = 50) -> list[Conflict]:

@@ -1,8 +1,11 @@
 """A pool of connections for one database role."""
 
+import select
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -15,6 +18,9 @@ Connection = psycopg.Connection[TupleRow]
 
 # A commit that hangs longer than this is an outage: the gateway's ack_wait is 15 s.
 ANSWER_WITHIN_S = 5.0
+
+# A connection that answered so lately is not asked whether it is still there.
+TRUSTED_S = 1.0
 
 # The server's side of the same: what a client that vanished has locked is free half a minute
 # later, and not after the two hours that are the kernel's default.
@@ -66,6 +72,7 @@ class Database:
             tcp_user_timeout=25_000,
             options=SESSION,
         )
+        self._answered_s: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             self.dsn,
             name=name,
@@ -74,7 +81,7 @@ class Database:
             timeout=answer_within_s,
             # Short, so that the pool tries again at the next request and not after a long pause.
             reconnect_timeout=answer_within_s,
-            check=ConnectionPool.check_connection,
+            check=self._check,
             open=False,
         )
         self._pool.open(wait=False)
@@ -101,6 +108,7 @@ class Database:
                         "select set_config('mizumori.tenant_id', %s, true)", (str(tenant_id),)
                     )
                 yield conn
+            self._answered_s[conn] = time.monotonic()
         except PoolTimeout as error:
             raise self._away(error) from error
         except psycopg.OperationalError as error:
@@ -121,6 +129,13 @@ class Database:
         except psycopg.OperationalError as error:
             raise self._away(error) from error
 
+    def _check(self, conn: Connection) -> None:
+        """Ask a connection whether it is still there, unless that is as good as sure."""
+        lately = time.monotonic() - self._answered_s.get(conn, -TRUSTED_S) < TRUSTED_S
+        # A server that goes says so, and what nobody asked for can be read.
+        if not lately or _readable(conn):
+            ConnectionPool.check_connection(conn)
+
     def _away(self, error: Exception) -> DatabaseAwayError:
         return DatabaseAwayError(
             f"{self._where} does not answer: {str(error).strip()}. "
@@ -136,6 +151,12 @@ class Database:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _readable(conn: Connection) -> bool:
+    poller = select.poll()
+    poller.register(conn, select.POLLIN)
+    return bool(poller.poll(0))
 
 
 def is_away(error: psycopg.OperationalError) -> bool:

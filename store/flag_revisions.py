@@ -13,10 +13,9 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from store import queries
+from store import live, queries
 from store.binary import INT2, INT4, TIMESTAMPTZ, Column, use_columns
 from store.database import Connection
-from store.ingest import notify_live
 
 Source = Literal["quality", "plateau", "drift", "flood", "pond"]
 _SQL = queries.load("flag_revisions")
@@ -56,6 +55,19 @@ class Verdicts:
         """Those of one datastream."""
         return cls(np.full(len(time_ms), datastream_id, np.int32), time_ms, flag, evaluated)
 
+    def columns(self) -> dict[str, Column]:
+        """Return them as columns of the statements."""
+        return {
+            "datastream_id": Column(INT4, self.datastream_id),
+            "phenomenon_time": Column(TIMESTAMPTZ, self.time_ms),
+            "flag": Column(INT2, self.flag),
+            "evaluated": Column(INT2, self.evaluated),
+        }
+
+    def take(self, which: NDArray[np.bool_]) -> Self:
+        """Some of them."""
+        return type(self)(*(column[which] for column in vars(self).values()))
+
     @classmethod
     def none(cls) -> Self:
         """No verdicts."""
@@ -86,21 +98,21 @@ def append(conn: Connection, source: Source, verdicts: Verdicts) -> int:
         return 0
     use_columns(conn)
     conn.execute(_SQL["lock"], {"source": source})
-    parameters = {
-        "source": source,
-        "datastream_id": Column(INT4, verdicts.datastream_id),
-        "phenomenon_time": Column(TIMESTAMPTZ, verdicts.time_ms),
-        "flag": Column(INT2, verdicts.flag),
-        "evaluated": Column(INT2, verdicts.evaluated),
-    }
+    parameters = {"source": source, **verdicts.columns()}
     changed = conn.execute(_SQL["append"], parameters).fetchall()
     if changed:
         datastream_ids, times = zip(*changed, strict=True)
         hours = {"datastream_ids": list(datastream_ids), "times": list(times)}
         conn.execute(_SQL["mark_hours"], hours)
         for tenant_id, newest in conn.execute(_SQL["newest"], hours).fetchall():
-            notify_live(conn, tenant_id, datastreams=newest)
+            live.notify(conn, tenant_id, datastreams=newest)
     return len(changed)
+
+
+def revise(conn: Connection, verdicts: Verdicts) -> None:
+    """Append what late readings changed about the flags of their neighbours."""
+    use_columns(conn)
+    conn.execute(_SQL["revise"], verdicts.columns())
 
 
 def standing(

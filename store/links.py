@@ -110,6 +110,21 @@ def change(conn: Connection, changes: Iterable[Change]) -> list[int]:
     return [row[0] for row in conn.execute(_SQL["change"], parameters).fetchall()]
 
 
+def said(
+    conn: Connection, tenant_id: int, device_id: int, at: datetime, *, online: bool, retained: bool
+) -> bool:
+    """Set a device's link as its status or last will says; return whether that is a change."""
+    parameters = {
+        "tenant_id": tenant_id,
+        "device_id": device_id,
+        "state": "online" if online else "offline",
+        "reason": "status" if online else "will",
+        "retained": retained,
+        "at": at,
+    }
+    return conn.execute(_SQL["said"], parameters).fetchone() is not None
+
+
 def publish(conn: Connection) -> int:
     """Put into the outbox what has changed of silent devices; returns how many messages."""
     said = conn.execute(_SQL["publish"]).rowcount

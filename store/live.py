@@ -1,16 +1,19 @@
 """What changed, for the live feed: one visit to the database for all who watch a town."""
 
 import json
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 from store import map as town_map
 from store.alerts import Alert, alerts_by_id
-from store.database import Database
+from store.database import Connection, Database
 from store.doubts import Doubt, doubts
 
 CHANNEL = "mizumori_live"
 CONFIG_CHANNEL = "mizumori_config"
+# The server refuses a payload of 8,000 bytes or more; an id has up to ten digits, and a comma.
+_IDS_PER_NOTICE = 640
 
 
 @dataclass
@@ -54,6 +57,22 @@ def parse(payload: str) -> tuple[int, Changes]:
         return int(body["tenant_id"]), Changes(**ids)
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"not a notification of {CHANNEL}: {payload[:200]}") from error
+
+
+def notices(tenant_id: int, **ids: Collection[int]) -> Iterator[str]:
+    """Write the payloads that say which `datastreams`, `devices`, `alerts`, `links` changed."""
+    queue = [(kind, int(one)) for kind, many in ids.items() for one in many]
+    for start in range(0, len(queue), _IDS_PER_NOTICE):
+        payload: dict[str, Any] = {"tenant_id": tenant_id, **{kind: [] for kind in ids}}
+        for kind, one in queue[start : start + _IDS_PER_NOTICE]:
+            payload[kind].append(one)
+        yield json.dumps(payload, separators=(",", ":"))
+
+
+def notify(conn: Connection, tenant_id: int, **ids: Collection[int]) -> None:
+    """Tell the live feed what changed, when this commits; see `notices`."""
+    for payload in notices(tenant_id, **ids):
+        conn.execute("select pg_notify(%s, %s)", (CHANNEL, payload))
 
 
 def news(database: Database, tenant_id: int, changes: Changes) -> News:

@@ -1,7 +1,7 @@
 """Messages that were refused, kept with their reason until they are replayed or pruned."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from psycopg.rows import class_row
@@ -11,6 +11,19 @@ from store.database import Connection
 
 _SQL = queries.load("quarantine")
 _HEAD_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineRow:
+    """A message that could not be accepted, and why."""
+
+    tenant_id: int
+    received_time: datetime
+    topic: str
+    payload: bytes
+    device_code: str | None
+    reason: str
+    detail: str
 
 
 @dataclass(frozen=True)
@@ -157,3 +170,28 @@ def replay_requests(conn: Connection) -> list[tuple[str, str]]:
 def replay_done(conn: Connection, town: str, device: str) -> None:
     """Take a request back: it was done, or somebody else did it."""
     conn.execute(_SQL["replay_done"], {"town": town, "device": device})
+
+
+def add(conn: Connection, rows: Iterable[QuarantineRow]) -> None:
+    """Keep refused messages. A NUL, which no text column holds, becomes U+FFFD."""
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            _SQL["add"],
+            [
+                {
+                    **asdict(row),
+                    "topic": row.topic.replace("\0", "\ufffd"),
+                    "detail": row.detail.replace("\0", "\ufffd"),
+                }
+                for row in rows
+            ],
+        )
+
+
+def count_overflow(conn: Connection, rows: Iterable[tuple[int, str, datetime, str, int]]) -> None:
+    """Count refused messages that are not kept: (tenant_id, device, hour, reason, messages)."""
+    names = ("tenant_id", "device_code", "bucket", "reason", "messages")
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            _SQL["count_overflow"], [dict(zip(names, row, strict=True)) for row in rows]
+        )

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "queries"
+# psycopg takes a statement of more than 4,096 bytes apart each time: what only people read goes.
+_FOR_PEOPLE = re.compile(r"^[ \t]*--.*\n?|^[ \t]+", re.MULTILINE)
 _HEADING = re.compile(r"^-- name: ([a-z][a-z0-9_]*)\s*$", re.MULTILINE)
 
 
@@ -38,7 +40,7 @@ class Statements(Mapping[str, bytes]):
             message = f"{source}.sql: SQL stands before the first '-- name:' line"
             raise ValueError(message)
         for name, body in zip(parts[::2], parts[1::2], strict=True):
-            statement = body.strip().rstrip(";")
+            statement = _FOR_PEOPLE.sub("", body.strip()).rstrip(";")
             if not statement:
                 message = f"{source}.sql: the statement {name!r} is empty"
                 raise ValueError(message)

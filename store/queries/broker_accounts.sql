@@ -35,3 +35,11 @@ select nonce from probe_seen where nonce = any (%(nonces)s);
 
 -- name: town_probe_seen
 select 1 from town_probe_seen where nonce = %(nonce)s;
+
+-- name: see_probe
+with seen as (
+    insert into probe_seen (nonce, tenant_id) values (%(nonce)s, %(tenant_id)s)
+    on conflict (nonce) do update set seen_at = now()
+    returning nonce
+)
+select pg_notify('mizumori_probe', nonce) from seen;

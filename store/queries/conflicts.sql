@@ -46,3 +46,10 @@ where datastream_id = %(datastream_id)s and phenomenon_time = %(phenomenon_time)
 
 -- name: open_conflicts
 select count(*) as conflicts from conflict where settled_at is null;
+
+-- name: add
+insert into conflict (tenant_id, datastream_id, phenomenon_time, received_time, value, seq,
+                      payload_hash)
+values (%(tenant_id)s, %(datastream_id)s, %(phenomenon_time)s, %(received_time)s, %(value)s,
+        %(seq)s, %(payload_hash)s)
+on conflict do nothing;

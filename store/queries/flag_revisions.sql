@@ -52,3 +52,7 @@ from flag_revision
 where datastream_id = any (%(datastream_ids)s::integer[]) and source = %(source)s
     and phenomenon_time >= %(start)s
 order by datastream_id, phenomenon_time, flag_revision_id desc;
+
+-- name: revise
+insert into flag_revision (datastream_id, phenomenon_time, flag, evaluated)
+select * from unnest(%(datastream_id)s, %(phenomenon_time)s, %(flag)s, %(evaluated)s);

@@ -82,3 +82,22 @@ limit %(limit)s;
 
 -- name: announce
 select pg_notify('mizumori_live', %(payload)s);
+
+-- name: said
+-- What a status message or a last will says. A retained one is what was said last, maybe long ago:
+-- that a device is online it only tells of one that nothing, or no more than that it was offline,
+-- is known of. Returns a row if the link changed by it.
+with said as (
+    insert into link_state as l (device_id, tenant_id, state, since)
+    values (%(device_id)s, %(tenant_id)s, %(state)s, %(at)s)
+    on conflict (device_id) do update set state = excluded.state, since = excluded.since
+    where l.state <> excluded.state
+      and l.since <= excluded.since
+      and (excluded.state = 'online' or l.last_received_time is null
+           or l.last_received_time <= excluded.since)
+      and (not %(retained)s or excluded.state = 'offline' or l.state in ('offline', 'unknown'))
+    returning device_id, tenant_id, state, since
+)
+insert into link_event (tenant_id, device_id, state, reason, at)
+select tenant_id, device_id, state, %(reason)s, since from said
+returning device_id;

@@ -68,3 +68,14 @@ limit 100;
 -- name: replay_done
 delete from replay_request r using tenant t
 where t.tenant_id = r.tenant_id and t.code = %(town)s and r.device_code = %(device)s;
+
+-- name: add
+insert into quarantine (tenant_id, received_time, topic, payload, device_code, reason, detail)
+values (%(tenant_id)s, %(received_time)s, %(topic)s, %(payload)s, %(device_code)s, %(reason)s,
+        %(detail)s);
+
+-- name: count_overflow
+insert into quarantine_overflow (tenant_id, device_code, bucket, reason, messages)
+values (%(tenant_id)s, %(device_code)s, %(bucket)s, %(reason)s, %(messages)s)
+on conflict (tenant_id, device_code, bucket, reason)
+do update set messages = quarantine_overflow.messages + excluded.messages;

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import psycopg
 
-from store.ingest import Observations
 from store.migrate import Engine
+from store.observations import Observations
 from tests.bench import table_copy
 from tests.bench.rig import Rig
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import psycopg
 
-from store.ingest import Observations
+from store.observations import Observations
 from tests.bench import readers, table_copy
 from tests.bench.publisher import Load
 from tests.bench.rig import DEVICES, Rig

@@ -7,10 +7,11 @@ import pytest
 
 from detectors.readings import Readings
 from gateway import registry, standing
-from store import device_catalog, ingest
+from store import device_catalog
+from store.batch_writer import BatchWriter
 from store.database import Database
+from store.detector_states import States
 from store.device_catalog import NewDevice
-from store.ingest import States
 from tests.gateway.conftest import NOW_MS
 
 DEVICES = 10_000  # two datastreams each
@@ -63,8 +64,10 @@ def fill(town, database, known, empty):
                 copy.write_row((int(known.datastream_id[s]), moment, moment, v, 1, 0, 0))
         touched = outcome.touched
         with database.transaction() as conn:
-            ingest.write_states(conn, States(
+            writer = BatchWriter(conn, ())
+            writer.states(States(
                 known.datastream_id[touched], np.ones(len(touched), np.int64),
                 np.zeros(len(touched), np.int64), np.full(len(touched), int(time_ms.max())),
                 known.decided_from_ms[touched], outcome.state.dumps(touched),
             ))  # fmt: skip
+            writer.flush()

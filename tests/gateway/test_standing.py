@@ -6,9 +6,10 @@ import pytest
 from detectors.readings import Readings
 from gateway import metrics, registry
 from gateway.standing import Standing
-from store import ingest, rules
+from store import rules
+from store.batch_writer import BatchWriter
 from store.database import Database
-from store.ingest import States
+from store.detector_states import States
 from tests.gateway.conftest import NOW_MS
 
 COUNT = "select count(*) from observation"
@@ -56,11 +57,13 @@ def test_what_is_taken_over_is_what_would_be_read(town):
         outcome = first.fleet.step(empty.state, Readings.of(sensors, time_ms, value))
         touched = outcome.touched
         with database.transaction() as conn:
-            ingest.write_states(conn, States(
+            writer = BatchWriter(conn, ())
+            writer.states(States(
                 first.datastream_id[touched], epoch[touched], np.zeros(len(touched), np.int64),
                 np.full(len(touched), int(time_ms.max())), first.decided_from_ms[touched],
                 outcome.state.dumps(touched),
             ))  # fmt: skip
+            writer.flush()
         town.owner.cursor().executemany(
             "insert into observation (datastream_id, phenomenon_time, received_time, value, flag, "
             "evaluated, marks) values (%s, to_timestamp(%s / 1000.0), now(), %s, 1, 0, 0)",

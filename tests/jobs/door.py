@@ -16,9 +16,10 @@ from gateway.standing import Standing
 from jobs.settlement import Settlement
 from store import town_catalog
 from store.database import Database
-from store.ingest import AlreadyStoredError, StateMovedError
+from store.detector_states import StateMovedError
 from store.intake_lease import Lease
 from store.marks import Mark
+from store.observations import AlreadyStoredError
 from store.town_catalog import NewTenant
 
 START_MS = 1_763_760_000_000

@@ -40,7 +40,7 @@ def test_connections_killed_by_the_server_are_replaced(database_dsn, postgres):
             conn.execute("select 1")
         with psycopg.connect(postgres.dsn, autocommit=True) as admin:
             admin.execute(
-                "select pg_terminate_backend(pid) from pg_stat_activity"
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
                 " where application_name = 'victim'"
             )
         with database.transaction() as conn:

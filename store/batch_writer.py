@@ -1,0 +1,211 @@
+"""What a gateway writes with every batch: put off, and written in one statement."""
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from store import flag_revisions, live, observations, queries
+from store.binary import (
+    BYTEA,
+    FLOAT8,
+    INT2,
+    INT4,
+    INT8,
+    TEXT,
+    TIMESTAMPTZ,
+    Blobs,
+    Column,
+    PgType,
+    use_columns,
+)
+from store.database import Connection
+from store.detector_states import States, refuse_moved
+from store.flag_revisions import Verdicts
+from store.intake_lease import Lease, fence
+from store.observations import AlreadyStoredError, Observations
+
+# More rows than this are faster by COPY, two ways there and back as they are.
+FEW_ROWS: Final = 200
+_HOUR_MS: Final = 3_600_000
+_WRITE: Final = queries.load("batch_writer")["write"]
+
+
+class BatchWriter:
+    """Puts off what a transaction writes until somebody needs it to be there.
+
+    A commit of a few readings is then one statement. The leases are held by the first of them:
+    nothing is read or written through `conn` before.
+
+    Parameters
+    ----------
+    conn
+        Of the batch's transaction.
+    leases
+        Under which the batch is written.
+
+    Attributes
+    ----------
+    linked
+        Devices whose link was found changed by `heard`, once that is written.
+    """
+
+    def __init__(self, conn: Connection, leases: Collection[Lease]) -> None:
+        self._conn = conn
+        self._leases = leases
+        self._states: States | None = None
+        self._rows = 0
+        self._waiting: dict[str, Column | Blobs] = {}
+        self.linked: list[int] = []
+        use_columns(conn)
+        if leases:
+            units = np.array([lease.unit for lease in leases], np.int64)
+            self._put("lease", {
+                "tenant_id": Column(INT4, units[:, 0]),
+                "partition_no": Column(INT2, units[:, 1]),
+                "epoch": Column(INT8, np.array([lease.epoch for lease in leases], np.int64)),
+            })  # fmt: skip
+
+    @property
+    def conn(self) -> Connection:
+        """The transaction's connection, after everything that was put off.
+
+        Raises
+        ------
+        LeaseLostError, StateMovedError, AlreadyStoredError
+            See `flush`.
+        """
+        self.flush()
+        return self._conn
+
+    def flush(self) -> None:
+        """Write what was put off.
+
+        Raises
+        ------
+        LeaseLostError
+            If somebody else has taken one of the leases.
+        StateMovedError
+            If a settlement has replaced states that these were decided from.
+        AlreadyStoredError
+            If a reading is there already. Roll back and look again.
+        """
+        if not self._waiting:
+            return
+        parameters, self._waiting = {**_NOTHING, **self._waiting}, {}
+        [row] = self._conn.execute(_WRITE, parameters).fetchall()
+        held, states, stored, linked, _ = row
+        if held != len(self._leases):
+            fence(self._conn, self._leases)
+        self._leases = ()
+        if self._states is not None and states != len(self._states):
+            refuse_moved(self._conn, self._states)
+        self._states = None
+        if stored != self._rows:
+            missing = self._rows - stored
+            raise AlreadyStoredError(f"{missing} of {self._rows} readings were stored meanwhile")
+        self._rows = 0
+        self.linked += linked or ()
+
+    def states(self, rows: States) -> None:
+        """Write detector states, and keep settlements from them until the transaction ends."""
+        if len(rows):
+            self._states = rows
+            self._put("state", rows.columns())
+
+    def observations(self, rows: Observations, *, copy: bool) -> None:
+        """Write readings, and the newest of each datastream to `latest`.
+
+        Parameters
+        ----------
+        rows
+            No two with one datastream and time.
+        copy
+            Many by COPY, which raises psycopg.errors.UniqueViolation if one is there already.
+        """
+        if not len(rows):
+            return
+        if copy and len(rows) > FEW_ROWS:
+            observations.copy(self.conn, rows)
+        else:
+            self._rows = len(rows)
+            self._put("row", rows.columns())
+        self.follow(rows)
+
+    def follow(self, rows: Observations) -> None:
+        """Write the newest of written readings to `latest`, and mark the hours they are in."""
+        order = np.lexsort((rows.time_ms, rows.datastream_id))
+        stream, hour = rows.datastream_id[order], rows.time_ms[order] // _HOUR_MS
+        last = np.ones(len(order), np.bool_)
+        last[:-1] = stream[1:] != stream[:-1]
+        first = np.ones(len(order), np.bool_)
+        first[1:] = last[:-1] | (hour[1:] != hour[:-1])
+        newest = order[last]
+        columns = {name: column.take(newest) for name, column in rows.columns().items()}
+        columns["tenant_id"] = Column(INT4, rows.tenant_id[newest])
+        rate = rows.rate_per_h[newest]
+        columns["rate_per_h"] = Column(FLOAT8, rate, np.isnan(rate))
+        self._put("newest", columns)
+        hours = {
+            "datastream_id": Column(INT4, stream[first]),
+            "bucket": Column(TIMESTAMPTZ, hour[first] * _HOUR_MS),
+        }
+        self._put("hour", hours)
+
+    def verdicts(self, verdicts: Verdicts, awaited: NDArray[np.bool_]) -> None:
+        """Write new flags of readings that were stored before.
+
+        Those that had to wait for the next reading (`awaited`) are written in their place. The
+        others, which a late neighbour changed, are appended: what was said in real time stays.
+        """
+        if awaited.any():
+            own = verdicts if awaited.all() else verdicts.take(awaited)
+            self._put("verdict", own.columns())
+        if not awaited.all():
+            flag_revisions.revise(self.conn, verdicts.take(~awaited))
+
+    def heard(self, devices: Mapping[int, tuple[int, int]]) -> None:
+        """Set devices online: {device_id: (tenant_id, received_ms)}."""
+        if devices:
+            towns, times = zip(*devices.values(), strict=True)
+            self._put("heard", {
+                "device_id": Column(INT4, np.array(list(devices), np.int32)),
+                "tenant_id": Column(INT4, np.array(towns, np.int32)),
+                "at": Column(TIMESTAMPTZ, np.array(times, np.int64)),
+            })  # fmt: skip
+
+    def notify(self, changed: Mapping[int, Mapping[str, Collection[int]]]) -> None:
+        """Tell the live feed by town which ids changed; see `store.live.notices`."""
+        said = [one for town, ids in changed.items() for one in live.notices(town, **ids)]
+        if said:
+            self._waiting["notices"] = Blobs(TEXT, [one.encode() for one in said])
+
+    def _put(self, part: str, columns: Mapping[str, Column | Blobs]) -> None:
+        self._waiting |= {
+            name: column
+            for what, column in columns.items()
+            if (name := f"{part}_{what}") in _NOTHING
+        }
+
+
+def _nothing() -> dict[str, Any]:
+    """Return the statement's parameters that write nothing."""
+    kinds: dict[PgType, str] = {
+        INT2: "lease_partition_no row_flag row_evaluated row_marks verdict_flag verdict_evaluated "
+        "newest_flag newest_marks",
+        INT4: "lease_tenant_id state_datastream_id row_datastream_id verdict_datastream_id "
+        "newest_datastream_id newest_tenant_id hour_datastream_id heard_device_id heard_tenant_id",
+        INT8: "lease_epoch state_epoch state_revision row_seq",
+        FLOAT8: "row_value newest_value newest_rate_per_h",
+        TIMESTAMPTZ: "state_through_time state_rules_since row_phenomenon_time row_received_time "
+        "verdict_phenomenon_time newest_phenomenon_time newest_received_time hour_bucket heard_at",
+    }
+    empty = np.zeros(0)
+    columns: dict[str, Any] = {
+        name: Column(kind, empty) for kind, names in kinds.items() for name in names.split()
+    }
+    return columns | {"state_state": Blobs(BYTEA, ()), "notices": Blobs(TEXT, ())}
+
+
+_NOTHING: Final = _nothing()

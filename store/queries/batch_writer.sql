@@ -1,0 +1,96 @@
+-- What a gateway writes with every batch. Array parameters whose names begin alike are of one
+-- length; empty ones write nothing.
+
+-- name: write
+-- One statement, because what a small batch costs is the way there and back. Its parts see one
+-- snapshot and none of what the others write. Whoever writes alerts has the rows of `states` by an
+-- earlier statement.
+with held as (
+    select tenant_id, partition_no, epoch
+    from intake
+    where (tenant_id, partition_no) in (
+        select t, p from unnest(%(lease_tenant_id)s, %(lease_partition_no)s) as l (t, p)
+    )
+    order by tenant_id, partition_no
+    for share of intake
+),
+states as (
+    -- The revision must be the one that the state was decided from: else nothing is written.
+    insert into detector_state as s (datastream_id, epoch, revision, through_time, rules_since,
+                                     state)
+    select * from unnest(%(state_datastream_id)s, %(state_epoch)s, %(state_revision)s,
+                         %(state_through_time)s, %(state_rules_since)s, %(state_state)s)
+    on conflict (datastream_id) do update
+    set epoch = excluded.epoch, state = excluded.state, rules_since = excluded.rules_since,
+        through_time = greatest(s.through_time, excluded.through_time)
+    where s.epoch <= excluded.epoch and s.revision = excluded.revision
+    returning datastream_id
+),
+stored as (
+    insert into observation (phenomenon_time, received_time, value, seq, datastream_id, flag,
+                             evaluated, marks)
+    select * from unnest(%(row_phenomenon_time)s, %(row_received_time)s, %(row_value)s,
+                         %(row_seq)s, %(row_datastream_id)s, %(row_flag)s, %(row_evaluated)s,
+                         %(row_marks)s)
+    on conflict do nothing
+    returning datastream_id
+),
+awaited as (
+    -- The spike test's verdict had to wait for the next reading: the one flag that is written over.
+    update observation o
+    set flag = v.flag, evaluated = v.evaluated
+    from unnest(%(verdict_datastream_id)s, %(verdict_phenomenon_time)s, %(verdict_flag)s,
+                %(verdict_evaluated)s) as v (datastream_id, phenomenon_time, flag, evaluated)
+    where o.datastream_id = v.datastream_id and o.phenomenon_time = v.phenomenon_time
+),
+newest as (
+    insert into latest as l (phenomenon_time, received_time, value, datastream_id, flag, marks,
+                             tenant_id, rate_per_h)
+    select * from unnest(%(newest_phenomenon_time)s, %(newest_received_time)s, %(newest_value)s,
+                         %(newest_datastream_id)s, %(newest_flag)s, %(newest_marks)s,
+                         %(newest_tenant_id)s, %(newest_rate_per_h)s)
+    on conflict (datastream_id) do update
+    set phenomenon_time = excluded.phenomenon_time, received_time = excluded.received_time,
+        value = excluded.value, flag = excluded.flag, marks = excluded.marks,
+        rate_per_h = excluded.rate_per_h
+    where excluded.phenomenon_time >= l.phenomenon_time
+),
+hours as (
+    -- The update that changes nothing still locks the row: the rollup job, which deletes it, then
+    -- waits for our commit and counts our readings.
+    insert into rollup_dirty as h (datastream_id, bucket)
+    select d, date_trunc('hour', t, 'UTC')
+    from unnest(%(hour_datastream_id)s, %(hour_bucket)s) as dirty (d, t)
+    order by d, t
+    on conflict (datastream_id, bucket) do update set marked_at = h.marked_at where false
+),
+heard as materialized (
+    select * from unnest(%(heard_device_id)s, %(heard_tenant_id)s, %(heard_at)s)
+        as h (device_id, tenant_id, at)
+),
+link as (
+    -- A device that sends is online, unless its last will came after what it sent.
+    insert into link_state as l (device_id, tenant_id, state, since, last_received_time)
+    select device_id, tenant_id, 'online', at, at from heard order by device_id
+    on conflict (device_id) do update
+    set last_received_time = greatest(l.last_received_time, excluded.last_received_time),
+        since = case when l.state = 'online' or l.since > excluded.since then l.since
+                     else excluded.since end,
+        state = case when l.since > excluded.since then l.state else 'online' end
+),
+linked as (
+    insert into link_event (tenant_id, device_id, state, reason, at)
+    select h.tenant_id, h.device_id, 'online', 'message', h.at
+    from heard h
+    left join link_state l using (device_id)
+    where l.state is distinct from 'online' and (l.since is null or l.since <= h.at)
+    returning device_id
+)
+select
+    (select count(*) from held
+     join unnest(%(lease_tenant_id)s, %(lease_partition_no)s, %(lease_epoch)s)
+         as l (tenant_id, partition_no, epoch) using (tenant_id, partition_no, epoch)),
+    (select count(*) from states),
+    (select count(*) from stored),
+    (select array_agg(device_id) from linked),
+    (select count(pg_notify('mizumori_live', payload)) from unnest(%(notices)s) as payload);
