@@ -26,6 +26,8 @@ class Reason(enum.StrEnum):
     """More readings than `gateway.max_message_readings`."""
     NO_BIRTH = "no_birth"
     """Sparkplug data with aliases that no birth has explained; the birth has been asked for."""
+    FOREIGN_CODEC = "foreign_codec"
+    """The operator that sent it speaks for devices of another codec."""
     BAD_PAYLOAD = "bad_payload"
     """Not the format that the device is set to."""
     EMPTY = "empty"

@@ -97,9 +97,11 @@ class Gateway:
         self._member = member
         self.holdings = Holdings(settings.queue_messages, self._arrived, self._look)
         self._sharing = Sharing(database, broker, settings, member, self.holdings)
-        self._relays = Relays(database, broker, settings, self.holdings)
         self._progress = Progress(BEAT_S)
         self._worker = Worker(database, settings, self.holdings, self._sharing.tend, self._progress)
+        self._relays = Relays(
+            database, broker, settings, self.holdings, lambda: self._worker.registry
+        )
         self._abandon = abandon
         self._stuck = False
         self._push: PushListener | None = None

@@ -30,3 +30,4 @@ class Session:
     tls_ca: Path | None = None
     # Of an operator whose messages are handed on to its devices: its topics, as it has said them.
     operator_topics: str = ""
+    operator_codec: str = ""

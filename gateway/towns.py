@@ -109,6 +109,7 @@ def relay_session(
         lease_no=0,
         partition_no=None,
         operator_topics=operator.topic,
+        operator_codec=operator.codec,
     )
 
 
@@ -123,6 +124,7 @@ def _session(
     lease_no: int,
     partition_no: int | None,
     operator_topics: str = "",
+    operator_codec: str = "",
 ) -> Session:
     return Session(
         name=name,
@@ -141,4 +143,5 @@ def _session(
         keepalive_s=settings.keepalive_s,
         tls_ca=broker.tls_ca,
         operator_topics=operator_topics,
+        operator_codec=operator_codec,
     )

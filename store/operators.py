@@ -1,6 +1,7 @@
 """Operators: who speaks for many devices of a town, by HTTP or under topics of its own."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
@@ -50,13 +51,19 @@ class NewOperator:
 
 @dataclass(frozen=True, slots=True)
 class BrokerOperator:
-    """An operator that may connect to the broker: its town, its name, its topics, its secret."""
+    """An operator that may connect to the broker: its town, its name, its topics, its secret.
+
+    `not_for` are the devices of the town that it may not speak for: those of another codec.
+    `revoked_lately`: a minute ago at most, so that somebody may not have heard of it.
+    """
 
     operator_id: int
     tenant_code: str
     code: str
     topic: str
     secret_hash: str = field(repr=False)
+    not_for: Sequence[str] = ()
+    revoked_lately: bool = False
 
 
 def token_hash(token: str) -> bytes:
@@ -113,6 +120,7 @@ def revoke(conn: Connection, tenant_id: int, code: str) -> None:
         raise RefusedError(f"The town has no operator {code}.")
 
 
-def at_broker(conn: Connection) -> list[BrokerOperator]:
-    """Return the operators of all towns that may connect to the broker."""
-    return [BrokerOperator(*row) for row in conn.execute(_SQL["at_broker"]).fetchall()]
+def at_broker(conn: Connection, *, revoked: bool = False) -> list[BrokerOperator]:
+    """Return the operators of all towns that may connect to the broker, or may not any more."""
+    rows = conn.execute(_SQL["at_broker"], {"revoked": revoked}).fetchall()
+    return [BrokerOperator(*row) for row in rows]

@@ -107,12 +107,12 @@ class AccountAdmin:
                 found.append(session)
         return found
 
-    def subscriptions(self) -> set[str]:
-        """Return the subjects of all stored subscriptions, as MQTT clients of NATS name them."""
-        return {
+    def subscriptions(self) -> list[str]:
+        """Return the subject of each stored subscription, as MQTT clients of NATS name them."""
+        return [
             (info.config.filter_subject or "").removeprefix(SUBJECT_PREFIX)
             for info in self._run(self._consumers())
-        }
+        ]
 
     def limit_queue(self, account: BrokerAccount) -> bool:
         """Let the queue fill before the store does, and map what came unmapped.

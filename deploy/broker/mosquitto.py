@@ -82,7 +82,12 @@ def acl(
                 lines.append(f"topic write {NAMESPACE}/{STATE}/{host_id(town)}")
         lines.append("")
         for one in own:
-            lines += [f"user {operator_user(town, one.code)}", *_own_topics(one.topic), ""]
+            lines += [
+                f"# operator {town} {one.operator_id}",
+                f"user {operator_user(town, one.code)}",
+                *_own_topics(one.topic),
+                "",
+            ]
     for device in sorted(devices, key=lambda d: (d.tenant_code, d.code)):
         base = f"mz/v1/{device.tenant_code}/d/{device.code}"
         lines += [
@@ -107,6 +112,12 @@ def users(access_list: str) -> frozenset[str]:
     return frozenset(
         line.removeprefix("user ") for line in access_list.splitlines() if line.startswith("user ")
     )
+
+
+def let_in(access_list: str) -> frozenset[tuple[str, int]]:
+    """Return the operators of an access list: town and number."""
+    lines = [line.split() for line in access_list.splitlines() if line.startswith("# operator ")]
+    return frozenset((line[2], int(line[3])) for line in lines)
 
 
 def passwords(secret_of_user: Mapping[str, str]) -> str:

@@ -15,7 +15,7 @@ from deploy.broker import mosquitto
 from deploy.broker.account import new_account
 from deploy.broker.errors import BrokerConfigError, BrokerError
 from deploy.broker.file import write_if_changed
-from deploy.broker.mqtt_client import MqttAddress, make_session
+from deploy.broker.mqtt_client import MqttAddress, end_session, make_session
 from deploy.broker.nats_config import device_user, operator_user
 from deploy.broker.settings import NatsSettings
 from gateway.operator_topics import parse_topics
@@ -85,7 +85,8 @@ class MosquittoFiles:
             The files cannot be read or written.
         """
         accounts, devices, servers = self._read()
-        known = frozenset() if start else mosquitto.users(self._text(ACL))
+        text = "" if start else self._text(ACL)
+        known, let_in = mosquitto.users(text), mosquitto.let_in(text)
         refused: dict[str, str] = {}
         ready = [a for a in accounts if self._is_ready(a, devices, known, refused)]
         towns = {a.tenant_code: a for a in ready}
@@ -94,8 +95,9 @@ class MosquittoFiles:
             one
             for one in servers
             if one.tenant_code in towns
-            and self._is_kept(towns[one.tenant_code], one, known, refused)
+            and self._is_kept(towns[one.tenant_code], one, let_in, refused)
         ]
+        self._end_sessions(towns, let_in - {(one.tenant_code, one.operator_id) for one in servers})
         changed = self._write(ACL, mosquitto.acl(accounts, devices, servers))
         known_lines = mosquitto.password_lines(self._text(PASSWORDS))
         lines, missing = _passwords(known_lines, accounts, devices, servers)
@@ -149,18 +151,27 @@ class MosquittoFiles:
         self,
         account: BrokerAccount,
         one: BrokerOperator,
-        known: Collection[str],
+        let_in: Collection[tuple[str, int]],
         refused: dict[str, str],
     ) -> bool:
         """Make the session in which an operator's messages wait, unless it was let in before."""
         user = operator_user(one.tenant_code, one.code)
-        if user not in known:
+        if (one.tenant_code, one.operator_id) not in let_in:
             client_id = account.relay_client_id(one.operator_id)
             try:
                 make_session(self.mqtt, account, client_id, parse_topics(one.topic).filter)
             except BrokerError as error:
                 refused[user] = str(error)
         return user not in refused
+
+    def _end_sessions(
+        self, towns: Mapping[str, BrokerAccount], gone: Iterable[tuple[str, int]]
+    ) -> None:
+        """End those of operators that are revoked: another one's messages would pile up in them."""
+        for town, operator_id in gone:
+            if town in towns:
+                account = towns[town]
+                end_session(self.mqtt, account, account.relay_client_id(operator_id))
 
     def _text(self, name: str) -> str:
         try:

@@ -74,6 +74,18 @@ def make_session(
             )
 
 
+def end_session(address: MqttAddress, account: BrokerAccount, client_id: str) -> None:
+    """Have the broker forget a session of the gateway, and what waits in it.
+
+    Raises
+    ------
+    BrokerUnreachableError
+        The broker does not answer, or does not let the gateway's user in.
+    """
+    with _visit(address, Login.gateway_of(account), client_id, keep_session=False):
+        pass
+
+
 def publish(address: MqttAddress, login: Login, messages: Iterable[tuple[str, bytes]]) -> None:
     """Publish messages with QoS 1 and until they are acknowledged.
 

@@ -233,9 +233,7 @@ def _account(
 
 
 def _device(town: str, device: BrokerDevice) -> str:
-    code = device.code
-    if not _DEVICE.fullmatch(code):
-        raise BrokerConfigError(f"{code!r} cannot be a device's code at the broker")
+    code = _code(device.code)
     publish = [
         f"mz.v1.{town}.p.*.d.{code}.up",
         # A device may send its first reading together with its CONNECT. The server parses that
@@ -248,19 +246,29 @@ def _device(town: str, device: BrokerDevice) -> str:
     return _user(device_user(town, code), device.secret_hash, "MQTT", allow)
 
 
+def _code(code: str) -> str:
+    if not _DEVICE.fullmatch(code):
+        raise BrokerConfigError(f"{code!r} cannot be a device's code at the broker")
+    return code
+
+
 def _operator(town: str, operator: BrokerOperator) -> str:
     if not _TENANT.fullmatch(operator.code):
         raise BrokerConfigError(f"{operator.code!r} cannot be an operator's name at the broker")
     topics = _topics(operator)
+    denied: list[str] = []
     if isinstance(topics, SparkplugGroup):
         own = f"{subject(NAMESPACE)}.{topics.group}"
         publish = [f"{own}.>"]
         subscribe = _list([f"{own}.NCMD.>", f"{own}.DCMD.>", f"{subject(NAMESPACE)}.{STATE}.>"])
     else:
         # What it publishes under its own topics is a device's reading once it is mapped, and the
-        # server looks at the permission after that: it speaks for every device of the town.
+        # server looks at the permission after that. It speaks for devices of its codec, and for
+        # those that the town does not know: what it says of these is to be seen in quarantine.
         publish, subscribe = [f"mz.v1.{town}.p.*.d.*.up"], '{ deny: [">"] }'
-    allow = f", permissions {{ publish: {_list(publish)}, subscribe: {subscribe} }}"
+        denied = [f"mz.v1.{town}.p.*.d.{_code(code)}.up" for code in operator.not_for]
+    may = f"{{ allow: {_list(publish)}, deny: {_list(denied)} }}"
+    allow = f", permissions {{ publish: {may}, subscribe: {subscribe} }}"
     return _user(operator_user(town, operator.code), operator.secret_hash, "MQTT", allow)
 
 

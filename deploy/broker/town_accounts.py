@@ -16,6 +16,7 @@ the file, and says so in its answer.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,7 +32,7 @@ from deploy.broker.errors import (
 )
 from deploy.broker.file import write_if_changed
 from deploy.broker.monitor import Monitor
-from deploy.broker.mqtt_client import MqttAddress, make_session
+from deploy.broker.mqtt_client import MqttAddress, end_session, make_session
 from deploy.broker.nats_config import fitting, operator_user, render, store_limit
 from deploy.broker.settings import NatsSettings
 from gateway.foreign_topic import subject
@@ -60,12 +61,15 @@ class Renewal:
         For each other town, or user of an operator, why not, in words.
     reload_needed
         Whether somebody must have NATS read the file, and then call `renew` again.
+    unfinished
+        Whether to call `renew` again soon: a gateway may still be at what was ended.
     """
 
     changed: bool = False
     admitted: tuple[str, ...] = ()
     refused: dict[str, str] = field(default_factory=dict)
     reload_needed: bool = False
+    unfinished: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class _Guests:
 
     devices: list[BrokerDevice]
     operators: list[BrokerOperator]
+    revoked: list[BrokerOperator]
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,7 @@ class TownAccounts:
         refused = {a.tenant_code: self._too_much(a) for a in known if a not in accounts}
         ready = [a for a in accounts if self._is_ready(a)]
         everybody = guests
+        unfinished = self._end_sessions(everybody, ready)
         guests = self._with_sessions(everybody, ready, {})
         changed = self._write(accounts, guests, ready)
         if not self._is_current():
@@ -144,13 +150,17 @@ class TownAccounts:
             if self.reload is None:
                 return Renewal(changed, _codes(ready), refused, reload_needed=True)
             self._reload()
-        return Renewal(changed, _codes(ready), refused)
+        return Renewal(changed, _codes(ready), refused, unfinished=unfinished)
 
     def _read(self) -> tuple[list[BrokerAccount], "_Guests"]:
         with self.database.transaction() as conn:
             for tenant_id, code in broker_accounts.towns_without_account(conn):
                 broker_accounts.add_account(conn, new_account(tenant_id, code, self.settings))
-            guests = _Guests(broker_accounts.list_devices(conn), operators.at_broker(conn))
+            guests = _Guests(
+                broker_accounts.list_devices(conn),
+                operators.at_broker(conn),
+                operators.at_broker(conn, revoked=True),
+            )
             return broker_accounts.list_accounts(conn), guests
 
     def _write(
@@ -184,7 +194,34 @@ class TownAccounts:
                 refused[operator_user(one.tenant_code, one.code)] = str(error)
             else:
                 let_in.append(one)
-        return _Guests(guests.devices, let_in)
+        return _Guests(guests.devices, let_in, guests.revoked)
+
+    def _end_sessions(self, guests: "_Guests", ready: Iterable[BrokerAccount]) -> bool:
+        """End the sessions of operators that are revoked; return whether to look again soon.
+
+        Nobody reads them, and the messages of whoever gets the same topics would fill the queue. A
+        gateway that has not heard of it yet makes one anew.
+        """
+        unfinished = False
+        for account in ready:
+            town = account.tenant_code
+            gone = [
+                one
+                for one in guests.revoked
+                if one.tenant_code == town and needs_relay(one.topic, "nats")
+            ]
+            if not gone:
+                continue
+            with AccountAdmin(self.settings, town) as admin:
+                unread = Counter(admin.subscriptions())
+            unread -= Counter(
+                relay_subject(one) for one in guests.operators if one.tenant_code == town
+            )
+            for one in gone:
+                if one.revoked_lately or unread[relay_subject(one)]:
+                    end_session(self.mqtt, account, account.relay_client_id(one.operator_id))
+                    unfinished = True
+        return unfinished
 
     def _too_much(self, account: BrokerAccount) -> str:
         return (
@@ -241,6 +278,11 @@ def is_prepared(account: BrokerAccount, settings: NatsSettings) -> bool:
         return present >= intake_filters(account).keys() and admin.is_limited(account)
 
 
+def relay_subject(operator: BrokerOperator) -> str:
+    """Return what NATS makes of an operator's topics."""
+    return subject(parse_topics(operator.topic).filter)
+
+
 def prepare_relay(
     account: BrokerAccount, operator: BrokerOperator, settings: NatsSettings, mqtt: MqttAddress
 ) -> None:
@@ -251,10 +293,10 @@ def prepare_relay(
     BrokerError
         It could not be made.
     """
-    topic_filter = parse_topics(operator.topic).filter
     with AccountAdmin(settings, account.tenant_code) as admin:
-        if subject(topic_filter) in admin.subscriptions():
+        if relay_subject(operator) in admin.subscriptions():
             return
+    topic_filter = parse_topics(operator.topic).filter
     make_session(mqtt, account, account.relay_client_id(operator.operator_id), topic_filter)
 
 

@@ -80,7 +80,7 @@ class BrokerKeeper:
             town, reason = next(iter(renewal.refused.items()))
             return self._complain(f"Devices of {town} are not let in yet: {reason}")
         self._complaint = ""
-        return True
+        return not renewal.unfinished
 
     def close(self) -> None:
         """Stop following."""

@@ -148,12 +148,8 @@ class PushApp:
                 404 if device else 422, "not-found" if device else "bad-body",
                 f"{code[:80]!r} cannot be the code of a device: letters, digits, - and _.",
             )  # fmt: skip
-        codec = self._delivery.codec_of(operator.tenant_id, code)
-        if codec is not None and codec != operator.codec:
-            raise PushError(
-                403, "not-allowed", f"The operator {operator.code} speaks for devices whose codec "
-                f"is {operator.codec}; that of {code} is {codec}."
-            )  # fmt: skip
+        if objection := self._delivery.objection(operator, code):
+            raise PushError(403, "not-allowed", f"{objection[0].upper()}{objection[1:]}.")
         key = given.get("idempotency-key", "")
         if key and not KEY.match(key):
             raise PushError(400, "bad-body", "Idempotency-Key holds 1 to 255 visible characters.")

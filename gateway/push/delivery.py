@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import msgspec
 from paho.mqtt.client import MQTTMessageInfo
 
+from gateway import remit
 from gateway.codecs import native
 from gateway.codecs.reading import Reading
 from gateway.foresight import Foreseen, Foresight
@@ -24,6 +25,7 @@ from gateway.towns import partitions_of
 from store import broker_accounts
 from store.broker_accounts import BrokerAccount
 from store.database import Database
+from store.operators import Operator
 
 # Readings of one message where we write it anew.
 _READINGS = 200
@@ -100,11 +102,12 @@ class Delivery:
         self._publishers: dict[int, Publisher] = {}
         self._under_way: dict[int, dict[str, Future[None]]] = {}
 
-    def codec_of(self, tenant_id: int, device_code: str) -> str | None:
-        """Return a device's codec; None: there is none of this code, or nobody knows now."""
+    def objection(self, operator: Operator, device_code: str) -> str:
+        """Say why an operator may not speak for a device; "": it may, or nobody knows now."""
         registry = self._registry()
-        device = registry.devices.get((tenant_id, device_code)) if registry else None
-        return device.codec if device else None
+        if registry is None:
+            return ""  # nothing is taken then
+        return remit.objection(registry, operator.tenant_id, operator.codec, device_code)
 
     def send(self, parcel: Parcel) -> Sent | None:
         """Publish a body and its receipt; None: the database is away, nothing was published.

@@ -8,6 +8,7 @@ the broker sends it again, and what is stored already is recognised by its ident
 import contextlib
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import psycopg
@@ -20,6 +21,7 @@ from gateway.intake import Intake, Message
 from gateway.operator_topics import parse_topics
 from gateway.publisher import BrokerAwayError, Publisher
 from gateway.quarantine import Quarantine
+from gateway.registry import Registry
 from gateway.relay.host_state import HostState
 from gateway.relay.translation import SparkplugTranslator, TopicTranslator, Translated
 from gateway.settings import BrokerSettings, GatewaySettings
@@ -72,6 +74,8 @@ class Relays:
         Sections ``[broker]`` and ``[gateway]``.
     holdings
         What this gateway reads.
+    registry
+        Returns what the worker goes by now; None while the database is away.
     """
 
     def __init__(
@@ -80,8 +84,10 @@ class Relays:
         broker: BrokerSettings,
         settings: GatewaySettings,
         holdings: Holdings,
+        registry: Callable[[], Registry | None],
     ) -> None:
         self._database = database
+        self._registry = registry
         self._broker = broker
         self._settings = settings
         self._holdings = holdings
@@ -111,6 +117,9 @@ class Relays:
     def _serve(self, holding: Holding, intake: Intake, stop: threading.Event) -> bool:
         """Hand on what waits; return whether there was any."""
         messages: list[Message] = []
+        registry = self._registry()
+        if registry is None:
+            return False  # for whom an operator speaks is not known now
         try:
             relay = self._relays.get(intake)
             if relay is None:
@@ -119,7 +128,7 @@ class Relays:
                 relay.state.say(online=intake.subscribed_since is not None)
             messages = [m for m in intake.take(MESSAGES) if m.generation > relay.failed]
             if messages:
-                self._hand_on(relay, holding.lease, messages)
+                self._hand_on(relay, holding.lease, messages, registry)
                 intake.acknowledge(messages)
         except Exception as error:  # a thread that ended would hand on nothing more
             if not isinstance(error, _AWAY):
@@ -153,9 +162,11 @@ class Relays:
         state = HostState(self._broker, account, keepalive_s)
         return _Relay(SparkplugTranslator(town, host), publisher, state)
 
-    def _hand_on(self, relay: _Relay, lease: Lease, messages: list[Message]) -> None:
+    def _hand_on(
+        self, relay: _Relay, lease: Lease, messages: list[Message], registry: Registry
+    ) -> None:
         """Publish what messages become, then write down what has to be kept of them."""
-        translated = relay.translator.translate(messages)
+        translated = relay.translator.translate(messages, registry)
         deadline = time.monotonic() + CONFIRMED_WITHIN_S
         publish = relay.publisher.publish
         sent = publish(translated.messages) + publish(translated.status, retain=True)

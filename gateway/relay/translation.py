@@ -10,6 +10,8 @@ from gateway.codecs import sparkplug
 from gateway.foreign_topic import ForeignTopic
 from gateway.intake import Message
 from gateway.reasons import Reason
+from gateway.registry import Registry
+from gateway.remit import objection
 from gateway.sparkplug.host import Birth, Host
 from gateway.sparkplug.topic import Address
 
@@ -40,6 +42,21 @@ class Translated:
     refused: list[Refused] = field(default_factory=list)
     births: list[tuple[Birth, int]] = field(default_factory=list)
 
+    def hand_on(
+        self, message: Message, registry: Registry, town: str, code: str, payload: bytes
+    ) -> None:
+        """Hand a payload on to a device, if the operator speaks for it."""
+        if said := self.objection(message, registry, code):
+            self.refuse(message, code, Reason.FOREIGN_CODEC, said)
+        else:
+            self.messages.append((f"mz/v1/{town}/d/{code}/up", payload))
+
+    @staticmethod
+    def objection(message: Message, registry: Registry, code: str) -> str:
+        """Say why the sender of a message may not speak for a device; "" if it may."""
+        intake = message.intake
+        return objection(registry, intake.tenant_id, intake.session.operator_codec, code)
+
     def refuse(self, message: Message, code: str | None, reason: str, detail: str) -> None:
         """Set a message aside."""
         self.refused.append(Refused(message, message.intake.tenant_id, code, reason, detail))
@@ -55,7 +72,7 @@ class TopicTranslator:
     def begin_again(self) -> None:
         """Nothing is remembered."""
 
-    def translate(self, messages: list[Message]) -> Translated:
+    def translate(self, messages: list[Message], registry: Registry) -> Translated:
         """Say what messages become, in their order."""
         out = Translated()
         for message in messages:
@@ -63,7 +80,7 @@ class TopicTranslator:
             if code is None:
                 out.refuse(message, None, Reason.BAD_TOPIC, "names no device where one should be")
             else:
-                out.messages.append((up_topic(self._town, code), message.payload))
+                out.hand_on(message, registry, self._town, code, message.payload)
         return out
 
 
@@ -80,7 +97,7 @@ class SparkplugTranslator:
         """Forget the last messages: they come again."""
         self._host.begin_again(self._before)
 
-    def translate(self, messages: list[Message]) -> Translated:
+    def translate(self, messages: list[Message], registry: Registry) -> Translated:
         """Say what messages become, in their order."""
         self._before = self._host.picture()
         out = Translated()
@@ -89,10 +106,11 @@ class SparkplugTranslator:
             step = self._host.take(topic, message.payload)
             address = Address.parse(topic)
             for code, payload in step.forward:
-                out.messages.append((up_topic(self._town, code), payload))
+                out.hand_on(message, registry, self._town, code, payload)
             for code, online in step.status:
                 said = b'{"online": true}' if online else b'{"online": false}'
-                out.status.append((f"mz/v1/{self._town}/d/{code}/status", said))
+                if not out.objection(message, registry, code):
+                    out.status.append((f"mz/v1/{self._town}/d/{code}/status", said))
             if step.birth is not None:
                 out.births.append((step.birth, message.received_ms))
                 self._asked.pop(address.command if address else "", None)
@@ -110,8 +128,3 @@ class SparkplugTranslator:
             command = sparkplug.rebirth(round(time.time() * 1000))
             out.commands.append((address.command, command))
             log.info("birth_asked_for", edge=address.edge, group=address.group)
-
-
-def up_topic(town: str, code: str) -> str:
-    """Return where a device's readings belong."""
-    return f"mz/v1/{town}/d/{code}/up"

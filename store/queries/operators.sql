@@ -25,8 +25,15 @@ update operator set revoked_at = now()
 where tenant_id = %(tenant_id)s and code = %(code)s and revoked_at is null;
 
 -- name: at_broker
-select o.operator_id, t.code, o.code, o.topic, o.secret_hash
+-- A device that waits for approval has no codec yet that anybody has chosen.
+select o.operator_id, t.code, o.code, o.topic, o.secret_hash,
+    array(
+        select d.code from device d
+        where d.tenant_id = o.tenant_id and d.codec <> o.codec
+            and d.state not in ('retired', 'quarantined')
+        order by d.code),
+    coalesce(o.revoked_at > now() - interval '1 minute', false)
 from operator o
 join tenant t using (tenant_id)
-where o.topic is not null and o.revoked_at is null
+where o.topic is not null and (o.revoked_at is not null) = %(revoked)s
 order by t.code, o.code;

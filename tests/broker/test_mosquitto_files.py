@@ -142,6 +142,8 @@ def test_a_town_from_the_first_run_to_a_revoked_operator(owner, server, files):
     assert waiting(server, account, account.relay_client_id(one.operator_id)) == [
         ("tele/flood-01/SENSOR", b"handed on")
     ]
+    with connected(server, guest, secret) as client:
+        assert client.publish("tele/flood-01/SENSOR", b"not handed on yet")
     revoked = Client(server, guest, secret).open()
     with owner.transaction() as conn:
         operators.revoke(conn, town, "tasmota")
@@ -151,6 +153,7 @@ def test_a_town_from_the_first_run_to_a_revoked_operator(owner, server, files):
     with connected(server, guest, secret) as client:
         assert client.code.is_failure
     revoked.close()
+    assert waiting(server, account, account.relay_client_id(one.operator_id)) == []
     assert guest not in (server.folder / PASSWORDS).read_text()
     assert device in (server.folder / PASSWORDS).read_text()
 

@@ -6,14 +6,17 @@ import psycopg
 import pytest
 
 from deploy.broker.account import new_account
+from deploy.broker.account_admin import AccountAdmin
 from deploy.broker.errors import BrokerUnreachableError
 from deploy.broker.findings import Severity, examine
+from deploy.broker.mqtt_client import make_session
 from deploy.broker.probe import probe
 from deploy.broker.secrets import hash_secret, new_secret
 from deploy.broker.town_accounts import TownAccounts, is_prepared
 from gateway.partition import partition_of
-from store import broker_accounts
+from store import broker_accounts, operators
 from store.database import Database
+from store.operators import NewOperator
 from tests.broker.clients import Client, device, drain_all, gateway, intakes, up
 from tests.fixtures.broker import TOWN, NatsServer, wait_until
 
@@ -135,6 +138,55 @@ def test_a_town_that_cannot_be_prepared_stays_outside_with_its_reason(owner, ser
     assert TOWN in renewal.refused
     assert f"{TOWN}/flood-01" not in server.config_path.read_text()
     assert accounts.renew().admitted == (TOWN,)
+
+
+def add_operator(owner, secret, topic="spBv1.0/ponds/#"):
+    with owner.transaction() as conn:
+        [(town,)] = conn.execute("select tenant_id from tenant").fetchall()
+        operators.add(conn, town, NewOperator(
+            "scada", "sparkplug-b", "", topic, operators.token_hash(secret), hash_secret(secret)
+        ))  # fmt: skip
+    return town
+
+
+def relays(server):
+    with AccountAdmin(server.settings, TOWN) as admin:
+        return admin.subscriptions().count("spBv1//0.ponds.>")
+
+
+def test_the_session_of_a_revoked_operator_is_ended_and_another_one_gets_its_own(
+    owner, server, accounts
+):
+    add_town(owner, TOWN)
+    accounts.close_doors()
+    rows(owner, server)
+    server.start()
+    accounts.renew()
+    town = add_operator(owner, "first")
+    assert not accounts.renew().unfinished
+    assert relays(server) == 1
+    [account], _ = rows(owner, server)
+    with owner.transaction() as conn:
+        [first] = operators.at_broker(conn)
+        operators.revoke(conn, town, "scada")
+    add_operator(owner, "second")
+    renewal = accounts.renew()
+    assert (renewal.unfinished, renewal.refused) == (True, {})
+    assert relays(server) == 1
+    # A gateway that has not heard of it yet makes the session again: it is looked for once more.
+    make_session(server.mqtt, account, account.relay_client_id(first.operator_id), first.topic)
+    with owner.transaction() as conn:
+        conn.execute("update operator set revoked_at = revoked_at - interval '1 hour'")
+    assert accounts.renew().unfinished
+    assert not accounts.renew().unfinished
+    with owner.transaction() as conn:
+        [second] = operators.at_broker(conn)
+    with gateway(server, account.relay_client_id(second.operator_id)) as client:
+        assert client.session_present
+    with owner.transaction() as conn:
+        operators.revoke(conn, town, "scada")
+    accounts.renew()
+    assert relays(server) == 0
 
 
 def test_a_town_too_many_for_the_store_stays_outside_alone(owner, server, accounts):

@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 
 from gateway.foreign_topic import ForeignTopic
 from tests.fixtures.broker import TOWN, wait_until
-from tests.gateway.conftest import NOW_MS
+from tests.gateway.conftest import BROKER, NOW_MS
 from tests.gateway.pushing import admit
 from tests.gateway.test_lorawan import CHIRPSTACK
 
@@ -124,6 +124,24 @@ def test_a_server_reads_nothing_and_writes_nothing_else(town, servers):
     town.wait_for(COUNT, 1)
     assert not seen
     assert town.value("select count(*) from link_event where state = 'offline'") == 0
+
+
+def test_a_server_speaks_for_devices_of_its_codec_and_for_unknown_ones(town, servers):
+    town.start()
+    server = connect(town, servers, chirp=TASMOTA)
+    said = {"ts": NOW_MS, "m": {"depth_m": 0.9}}
+    server.publish("tele/flood-01/SENSOR", said)
+    server.publish("mz/v1/kawabe/d/flood-01/up", said)
+    for partition in range(4):
+        server.publish(f"mz/v1/kawabe/p/{partition}/d/flood-01/up", said)
+    kept = "select count(*) from quarantine where device_code = 'new_one'"
+    server.publish("tele/new_one/SENSOR", said)
+    town.wait_for(kept, 1)
+    assert town.value(COUNT) == 0
+    # NATS drops them, as what a device sends to a wrong topic; a relay can keep them.
+    assert town.rows("select distinct reason from quarantine where device_code = 'flood-01'") == (
+        [] if BROKER == "nats" else [("foreign_codec",)]
+    )
 
 
 def test_a_revoked_server_is_not_let_in(town, servers):

@@ -126,6 +126,11 @@ def test_an_operator_speaks_for_devices_of_its_codec_only(pushed):
     assert status == 403
     assert "native" in problem["detail"]
     assert town.value("select count(*) from quarantine") == 0
+    # Of one that waits for approval nobody has said the codec yet.
+    town.owner.execute("update device set state = 'quarantined' where code = 'flood-01'")
+    town.owner.execute("select pg_notify('mizumori_config', '{\"kind\": \"device\"}')")
+    wait_until(lambda: push(port, PATH, reading(), other)[0] == 202)
+    assert town.value("select reason from quarantine limit 1") == "device_quarantined"
 
 
 @pytest.mark.parametrize(
