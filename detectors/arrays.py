@@ -1,5 +1,6 @@
 """Names of the array types that the core passes around, and the one sentinel time."""
 
+from collections.abc import Iterator
 from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
@@ -25,6 +26,10 @@ RING: Final = 32
 # Readings that restore a sensor exactly: the ring, and the windows of its oldest rows.
 CONTEXT_ROWS: Final = RING + WINDOW
 
+# Cells of a table that are computed on together. With few columns a call of NumPy costs more than
+# what it computes, so that many rows go into one; with many they would not stay in the cache.
+_CELLS: Final = 4_096
+
 
 def spread(starts: Index, counts: Index) -> Index:
     """Concatenate the ranges start, start + 1, ... of given lengths.
@@ -34,9 +39,22 @@ def spread(starts: Index, counts: Index) -> Index:
     >>> spread(np.array([5, 0]), np.array([2, 3])).tolist()
     [5, 6, 0, 1, 2]
     """
-    ends = np.cumsum(counts)
-    total = int(ends[-1]) if len(ends) else 0
-    return np.arange(total) + np.repeat(starts - ends + counts, counts)
+    begins = counts.cumsum() - counts
+    shifts = (starts - begins).repeat(counts)
+    return np.arange(len(shifts)) + shifts
+
+
+def blocks(first: int, last: int, columns: int) -> Iterator[slice]:
+    """Cut the rows `first` to `last` (not included) of a table into what is computed on together.
+
+    Examples
+    --------
+    >>> list(blocks(1, 4, columns=5)), list(blocks(0, 2, columns=100_000))
+    ([slice(1, 4, None)], [slice(0, 1, None), slice(1, 2, None)])
+    """
+    height = max(1, _CELLS // max(columns, 1))
+    for low in range(first, last, height):
+        yield slice(low, min(low + height, last))
 
 
 def slots(place: Index) -> Index:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Self
 
 import numpy as np
@@ -11,6 +12,11 @@ from detectors.arrays import NEVER, Bools, Floats, Index, Times
 from detectors.flags import Flag, Test
 from detectors.profile import Profile
 from detectors.quality import Climatology, FlatLine, GrossRange, RateOfChange, Spike
+
+_GOOD, _NOT_EVALUATED, _SUSPECT, _FAIL, _MISSING = (
+    np.uint8(flag)
+    for flag in (Flag.GOOD, Flag.NOT_EVALUATED, Flag.SUSPECT, Flag.FAIL, Flag.MISSING)
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,14 +37,14 @@ class Verdict:
         np.logical_or(self.suspect, suspect & where, out=self.suspect)
         if fail is not None:
             np.logical_or(self.fail, fail & where, out=self.fail)
-        np.bitwise_or(self.evaluated, np.int16(test), out=self.evaluated, where=where)
+        np.bitwise_or(self.evaluated, test.value, out=self.evaluated, where=where)
 
     def flag(self, missing: Bools) -> NDArray[np.uint8]:
         """FAIL > SUSPECT > GOOD > NOT EVALUATED; a missing value is MISSING."""
-        flag = np.where(self.evaluated != 0, np.uint8(Flag.GOOD), np.uint8(Flag.NOT_EVALUATED))
-        flag[self.suspect] = Flag.SUSPECT
-        flag[self.fail] = Flag.FAIL
-        flag[missing] = Flag.MISSING
+        flag = np.where(self.evaluated != 0, _GOOD, _NOT_EVALUATED)
+        flag[self.suspect] = _SUSPECT
+        flag[self.fail] = _FAIL
+        flag[missing] = _MISSING
         return flag
 
 
@@ -105,6 +111,26 @@ class Checks:
                 month = (season.from_month - 1 + step) % 12
                 self.season_low[row, month], self.season_high[row, month] = season.span
 
+    @cached_property
+    def seasons(self) -> bool:
+        """Whether any profile has a climatology; the next three likewise."""
+        return not np.isnan(self.season_low).all()
+
+    @cached_property
+    def spikes(self) -> bool:
+        """Whether any profile has a spike test."""
+        return not np.isnan(self.spike_suspect).all()
+
+    @cached_property
+    def rates(self) -> bool:
+        """Whether any profile has a limit on the rate of change."""
+        return not np.isnan(self.rate_per_s).all()
+
+    @cached_property
+    def flats(self) -> bool:
+        """Whether any profile has a flat line test."""
+        return bool((self.flat_suspect_ms != NEVER).any())
+
     def alone(self, verdict: Verdict, profile: Index, time_ms: Times, value: Floats) -> Bools:
         """Tests that need no other reading: gross range and climatology.
 
@@ -121,7 +147,7 @@ class Checks:
         unusual = (value < self.user_low[profile]) | (value > self.user_high[profile])
         failed |= outside & tested
         verdict.add(Test.GROSS_RANGE, tested | failed, unusual & tested, failed)
-        if not np.isnan(self.season_low).all():
+        if self.seasons:
             month = time_ms.astype("datetime64[ms]").astype("datetime64[M]").astype(np.int64) % 12
             low, high = self.season_low[profile, month], self.season_high[profile, month]
             in_season = present & ~np.isnan(low)

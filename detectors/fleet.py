@@ -190,36 +190,30 @@ class Fleet:
         bits. So does any order of arrival within the lateness bound, once all has arrived.
         """
         table = state.table()
-        self._check_sensors(readings.sensor)
         intake = Intake.sort(readings, table)
         accepted = Accepted(intake.rows, intake.sensor, intake.time_ms, intake.value)
-        mixed = _mixed(intake)
-        parts = [ordered.advance(table, self._checks, c) for c in _chunks(accepted, ~mixed)]
-        parts += [reordered.settle(table, self._checks, c) for c in _chunks(accepted, mixed)]
+        if intake.reorders.any():
+            mixed = _mixed(intake)
+            in_order, behind = accepted.take(~mixed), accepted.take(mixed)
+        else:
+            in_order, behind = accepted, accepted.take(slice(0))
+        parts = [ordered.advance(table, self._checks, c) for c in _chunks(in_order)]
+        parts += [reordered.settle(table, self._checks, c) for c in _chunks(behind)]
         return self._outcome(state, readings, intake, parts)
-
-    def _check_sensors(self, sensor: NDArray[np.int32]) -> None:
-        if len(sensor) and not 0 <= int(sensor.min()) <= int(sensor.max()) < len(
-            self.sensor_profile
-        ):
-            raise ValueError(
-                f"sensors are numbered from 0 to {len(self.sensor_profile) - 1}, "
-                f"got {int(sensor.min())} to {int(sensor.max())}"
-            )
 
     def _outcome(
         self, state: State, readings: Readings, intake: Intake, parts: list[Part]
     ) -> Outcome:
-        n = len(readings)
         flag, evaluated = self._alone(readings, intake)
-        rate = np.full(n, np.nan)
+        rate = np.full(len(readings), np.nan)
         writes: list[Write] = []
         for part in parts:
             flag[part.row], evaluated[part.row] = part.flag, part.evaluated
             rate[part.row] = part.rate_per_h
             writes += part.writes
-        twins = np.flatnonzero(intake.twin >= 0)
-        flag[twins], evaluated[twins] = flag[intake.twin[twins]], evaluated[intake.twin[twins]]
+        if intake.duplicate.any():
+            twins = np.flatnonzero(intake.twin >= 0)
+            flag[twins], evaluated[twins] = flag[intake.twin[twins]], evaluated[intake.twin[twins]]
         touched = [part.touched for part in parts]
         return Outcome(
             state=state.written(writes),
@@ -256,19 +250,18 @@ class Fleet:
 
 def _mixed(intake: Intake) -> Bools:
     """Readings of the sensors that have any reading to be sorted in."""
-    if not intake.reorders.any():
-        return intake.reorders
-    behind = np.zeros(int(intake.sensor.max()) + 1, bool)
+    behind = np.zeros(int(intake.sensor[-1]) + 1, bool)
     behind[intake.sensor[intake.reorders]] = True
     mixed: Bools = behind[intake.sensor]
     return mixed
 
 
-def _chunks(accepted: Accepted, which: Bools) -> Iterator[Accepted]:
+def _chunks(some: Accepted) -> Iterator[Accepted]:
     """Cut into pieces of whole sensors, of about `_CHUNK` readings."""
-    some = accepted if which.all() else accepted.take(which)
+    if len(some) <= _CHUNK:
+        yield from [some] * (len(some) > 0)
+        return
     begins = np.flatnonzero(np.diff(some.sensor, prepend=-1))
     cuts = np.unique(np.searchsorted(begins, np.arange(0, len(some), _CHUNK), side="right") - 1)
-    edges = [*begins[cuts].tolist(), len(some)] if len(some) else []
-    for low, high in pairwise(edges):
+    for low, high in pairwise([*begins[cuts].tolist(), len(some)]):
         yield some.take(slice(low, high))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detectors.arrays import NEVER, Bits, Bools, Index, Times
+from detectors.arrays import NEVER, Bits, Bools, Index, Times, blocks
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,9 +26,17 @@ class Carry:
     timer: Times
     flat: Times
 
-    def take(self, index: Index) -> "Carry":
+    def take(self, index: Index | slice) -> "Carry":
         """State of some of the sensors."""
         return Carry(self.bits[index], self.timer[index], self.flat[index])
+
+    def beside(self, other: "Carry") -> "Carry":
+        """State of these sensors, then of the others."""
+        return Carry(
+            np.concatenate([self.bits, other.bits]),
+            np.concatenate([self.timer, other.timer]),
+            np.concatenate([self.flat, other.flat]),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +69,17 @@ class Rows:
             self.owner[index], self.time_ms[index], self.reach[index], self.leave[index],
             self.broken[index], self.same[index],
         )  # fmt: skip
+
+    def beside(self, other: "Rows", sensors: int) -> "Rows":
+        """These rows, of so many sensors, then the others, of sensors that are numbered on."""
+        return Rows(
+            np.concatenate([self.owner, other.owner + sensors]),
+            np.concatenate([self.time_ms, other.time_ms]),
+            np.concatenate([self.reach, other.reach]),
+            np.concatenate([self.leave, other.leave]),
+            np.concatenate([self.broken, other.broken]),
+            np.concatenate([self.same, other.same]),
+        )
 
 
 def scan(
@@ -103,12 +122,13 @@ def scan(
     awake = carry.bits != 0
     awake[rows.owner[rows.reach != 0]] = True
     lively = np.flatnonzero(awake[rows.owner])
-    if len(lively):
-        some = rows if len(lively) == n else rows.take(lively)
+    if len(lively) == n:
+        bits, timer = _scan_lanes(rows, first, carry, delay_on_ms, delay_off_ms, at)
+    elif len(lively):
         wanted = np.flatnonzero(awake[rows.owner[at]])
         places = np.searchsorted(lively, at[wanted])
         bits[lively], timer[wanted] = _scan_lanes(
-            some, first[lively], carry, delay_on_ms, delay_off_ms, places
+            rows.take(lively), first[lively], carry, delay_on_ms, delay_off_ms, places
         )
 
     change_ms = rows.time_ms.copy()
@@ -123,46 +143,59 @@ def _scan_lanes(
     rows: Rows, first: Bools, carry: Carry, delay_on_ms: Times, delay_off_ms: Times, at: Index
 ) -> tuple[Bits, Times]:
     """Bits after each row, and timers after the rows `at`."""
-    n, lanes = len(rows.time_ms), carry.timer.shape[1]
-    index = np.arange(n)
+    n = len(rows.time_ms)
     heads = np.flatnonzero(first)
     head_owner = rows.owner[heads]
-    unbroken = ~rows.broken
-    linked = unbroken.copy()
-    linked[heads] = False
-
     bits = np.zeros(n, np.uint16)
-    timer = np.full((len(at), lanes), NEVER, np.int64)
-    any_reach = np.bitwise_or.reduce(rows.reach)
-    any_on = np.bitwise_or.reduce(carry.bits[head_owner])
-    for lane in range(lanes):
-        shift = np.uint16(lane)
-        if not ((any_reach | any_on) >> shift) & 1:
-            continue  # off before, never reached: stays off, and no run is under way
-        reach = ((rows.reach >> shift) & 1).astype(bool)
-        leave = ((rows.leave >> shift) & 1).astype(bool)
+    timer = np.full((len(at), carry.timer.shape[1]), NEVER, np.int64)
+    # A lane that was off before and is never reached stays off, and no run is under way.
+    stirred = int(np.bitwise_or.reduce(rows.reach))
+    stirred |= int(np.bitwise_or.reduce(carry.bits[head_owner]))
+    lanes = np.array([lane for lane in range(timer.shape[1]) if stirred >> lane & 1])
+    for block in blocks(0, len(lanes), n):
+        some = lanes[block]
+        shift = some.astype(np.uint16)[:, None]
+        # From here on each lane of each sensor is a series of its own, one after the other.
+        h = len(some)
+        index = np.arange(h * n)
+        begins = (np.arange(h)[:, None] * n + heads).reshape(-1)
+        starts = np.tile(first, h)
+        unbroken = np.tile(~rows.broken, h)
+        linked = unbroken & ~starts
+        time_ms = np.tile(rows.time_ms, h)
+        reach = ((rows.reach >> shift) & 1).astype(bool).reshape(-1)
+        leave = ((rows.leave >> shift) & 1).astype(bool).reshape(-1)
         was_on = ((carry.bits >> shift) & 1).astype(bool)
-        carried = carry.timer[head_owner, lane]
-        runs = unbroken[heads] & (carried != NEVER)
+        was_on_here = was_on.take(rows.owner, axis=1).reshape(-1)
+        carried = carry.timer.T[some].take(head_owner, axis=1).reshape(-1)
+        runs = unbroken[begins] & (carried != NEVER)
+        on_before = was_on.take(head_owner, axis=1).reshape(-1)
         events, began = [], []
         for meets, delay_ms, runs_on in (
-            (reach, delay_on_ms, runs & ~was_on[head_owner] & reach[heads]),
-            (leave, delay_off_ms, runs & was_on[head_owner] & leave[heads]),
+            (reach, delay_on_ms, runs & ~on_before & reach[begins]),
+            (leave, delay_off_ms, runs & on_before & leave[begins]),
         ):
             start = meets.copy()
             start[1:] &= ~(meets[:-1] & linked[1:])
-            start_ms = rows.time_ms.copy()
-            start_ms[heads[runs_on]] = carried[runs_on]
+            start_ms = time_ms.copy()
+            start_ms[begins[runs_on]] = carried[runs_on]
             run_ms = start_ms[np.maximum.accumulate(np.where(start, index, 0))]
+            delay = delay_ms.T[some].take(rows.owner, axis=1).reshape(-1)
             began.append(run_ms)
-            events.append(meets & (rows.time_ms - run_ms >= delay_ms[rows.owner, lane]))
+            events.append(meets & (time_ms - run_ms >= delay))
         on_event, off_event = events
-        latest = np.maximum.accumulate(np.where(on_event | off_event | first, index, 0))
-        is_on = np.where(on_event[latest] | off_event[latest], on_event[latest], was_on[rows.owner])
-        bits |= is_on.astype(np.uint16) << shift
-        timer[:, lane] = np.where(
-            is_on[at],
-            np.where(leave[at], began[1][at], NEVER),
-            np.where(reach[at], began[0][at], NEVER),
+        decided = on_event | off_event
+        latest = np.maximum.accumulate(np.where(decided | starts, index, 0))
+        is_on = np.where(decided[latest], on_event[latest], was_on_here)
+        bits |= np.bitwise_or.reduce(is_on.reshape(h, n) * (np.uint16(1) << shift), axis=0)
+        wanted = (np.arange(h)[:, None] * n + at).reshape(-1)
+        timer[:, some] = (
+            np.where(
+                is_on[wanted],
+                np.where(leave[wanted], began[1][wanted], NEVER),
+                np.where(reach[wanted], began[0][wanted], NEVER),
+            )
+            .reshape(h, len(at))
+            .T
         )
     return bits, timer

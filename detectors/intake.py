@@ -1,13 +1,16 @@
 """A batch put in order: sorted, duplicates and conflicts found, late readings told apart."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 
 from detectors.arrays import NEVER, RING, WINDOW, Bools, Floats, Index, Times, slots
 from detectors.readings import Readings
 from detectors.state import Table
+
+# Below this many readings one sort by all keys is cheaper than to find out whether it is needed.
+_FEW: Final = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,17 +44,25 @@ class Intake:
 
     @classmethod
     def sort(cls, readings: Readings, table: Table) -> Self:
-        """Sort a batch against what the table knows."""
+        """Sort a batch against what the table knows.
+
+        Raises
+        ------
+        ValueError
+            A sensor that the table does not have.
+        """
         n = len(readings)
         late, duplicate, conflict = (np.zeros(n, bool) for _ in range(3))
         twin = np.full(n, -1, np.int64)
         rows = _order(readings)
         sensor, time = readings.sensor[rows].astype(np.int64), readings.time_ms[rows]
         value = readings.value[rows]
+        _check_sensors(sensor, len(table.profile))
 
-        again = np.zeros(n, bool)
-        again[1:] = (sensor[1:] == sensor[:-1]) & (time[1:] == time[:-1])
-        if again.any():
+        met = (sensor[1:] == sensor[:-1]) & (time[1:] == time[:-1])
+        if met.any():
+            again = np.zeros(n, bool)
+            again[1:] = met
             kept = np.maximum.accumulate(np.where(again, 0, np.arange(n)))
             same = again & _equal(value, value[kept])
             duplicate[rows[same]] = True
@@ -60,28 +71,30 @@ class Intake:
             rows, sensor, time, value = rows[~again], sensor[~again], time[~again], value[~again]
 
         reorders = time <= table.newest_ms(sensor)
-        accept = np.ones(len(rows), bool)
-        old = np.flatnonzero(reorders)
+        old = reorders.nonzero()[0]
         if len(old):
+            accept = np.ones(len(rows), bool)
             accept[old] = _check_old(
                 table, (rows[old], sensor[old], time[old], value[old]), late, duplicate, conflict
             )
-        return cls(
-            rows[accept],
-            sensor[accept],
-            time[accept],
-            value[accept],
-            reorders[accept],
-            late,
-            duplicate,
-            conflict,
-            twin,
+            rows, sensor, time, value = rows[accept], sensor[accept], time[accept], value[accept]
+            reorders = reorders[accept]
+        return cls(rows, sensor, time, value, reorders, late, duplicate, conflict, twin)
+
+
+def _check_sensors(sensor: Index, fleet: int) -> None:
+    """Refuse sensors, in ascending order, that the fleet does not have."""
+    if len(sensor) and not 0 <= int(sensor[0]) <= int(sensor[-1]) < fleet:
+        raise ValueError(
+            f"sensors are numbered from 0 to {fleet - 1}, got {sensor[0]} to {sensor[-1]}"
         )
 
 
 def _order(readings: Readings) -> Index:
     """Rows by sensor and time; readings of one moment by value, so that arrival does not count."""
     sensor, time = readings.sensor, readings.time_ms
+    if len(sensor) < _FEW:
+        return np.lexsort((readings.value, time, sensor))
     ahead = (sensor[1:] > sensor[:-1]) | ((sensor[1:] == sensor[:-1]) & (time[1:] > time[:-1]))
     if ahead.all():
         return np.arange(len(sensor))
@@ -95,7 +108,7 @@ def _order(readings: Readings) -> Index:
 def _sorted(sensor: Index, time: Times) -> Index:
     """Order by sensor and time, of equal ones any; by one key where both fit, which is faster."""
     first, span = int(time.min()), int(time.max()) - int(time.min()) + 1
-    if (int(sensor.max()) + 1) * span < 1 << 62:
+    if max(int(sensor.max()) + 1, -int(sensor.min())) * span < 1 << 62:
         return np.argsort(sensor * span + (time - first))
     return np.lexsort((time, sensor))
 

@@ -7,6 +7,7 @@ slope after them; a profile that has fewer lanes than the widest one has lanes t
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Self
 from zlib import crc32
 
@@ -109,15 +110,39 @@ class Lanes:
     max_gap_ms: Times
     lateness_ms: Times
 
-    @property
+    @cached_property
     def count(self) -> int:
         """Number of lanes."""
         return len(self.on.T)
 
-    @property
-    def slope_lanes(self) -> range:
-        """Lanes that look at the slope."""
-        return range(self.value_lanes, self.count)
+    @cached_property
+    def looks_at_slopes(self) -> bool:
+        """Whether any lane does."""
+        return self.count > self.value_lanes
+
+    @cached_property
+    def jumps(self) -> list[bool]:
+        """Lanes on which a step may be held."""
+        return [bool(column.min() < np.inf) for column in self.slack.T]
+
+    @cached_property
+    def value_limits(self) -> Floats:
+        """What values are compared with, [7, K, P]: one look-up for all.
+
+        Sign, on, off, ceiling, slack, tell_at, and 1 where failed readings may raise.
+        """
+        columns = (self.sign, self.on, self.off, self.ceiling_per_ms, self.slack, self.tell_at)
+        return np.stack([column.T for column in (*columns, self.failed_raises.astype(np.float64))])
+
+    @cached_property
+    def slope_limits(self) -> Floats:
+        """What slopes are compared with, [4, K, P]: sign, on, off, significance."""
+        return np.stack([c.T for c in (self.sign, self.on, self.off, self.significance)])
+
+    @cached_property
+    def bit(self) -> Bits:
+        """Each lane's bit, [K, 1]."""
+        return (np.uint16(1) << np.arange(self.count, dtype=np.uint16))[:, None]
 
     def lies_as(self, profile: int, other: "Lanes", of_other: int) -> bool:
         """Whether the levels of a profile lie in the same lanes as those of another one there."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from detectors.arrays import RING, WINDOW, Index, Times, slots, spread
+from detectors.arrays import RING, WINDOW, Index, kinds_of, slots, spread
 from detectors.checks import Checks, Verdict
 from detectors.flags import aggregate
 from detectors.hysteresis import Carry, Rows, scan
@@ -16,7 +16,7 @@ from detectors.part import (
     transitions_of,
 )
 from detectors.state import RING_COLUMNS, Table, Write
-from detectors.strip import BROKEN, SAME, Strip, compare, judge, spike_triples
+from detectors.strip import BROKEN, SAME, Strip, compare, judge, judge_spikes
 
 # Without slope rules only the two neighbours of the spike and flat line tests are looked at.
 _SHORT_CONTEXT = 3
@@ -37,42 +37,56 @@ def advance(table: Table, checks: Checks, accepted: Accepted) -> Part:
     Part
     """
     lanes, group = table.lanes, Group.of(accepted.sensor)
-    profile = table.profile[group.sensor]
-    width = WINDOW if len(lanes.slope_lanes) else _SHORT_CONTEXT
-    context = np.minimum(table.count[group.sensor], width)
-    strip, new = _lay_out(table, group, accepted, context)
+    sensor = group.sensor
+    profile, held, place = table.profile[sensor], table.count[sensor], table.next[sensor]
+    context = np.minimum(held, WINDOW if lanes.looks_at_slopes else _SHORT_CONTEXT)
+    strip, new = _lay_out(table, group, accepted, context, place)
+    kind = kinds_of(profile, group.owner)
+    verdict = compare(strip, lanes, checks, kind, new)
 
-    verdict = compare(strip, lanes, checks, profile, new)
-    delays = lanes.delay_on_ms[profile], lanes.delay_off_ms[profile]
-    head = table.head(group.sensor)
-    held = table.count[group.sensor]
+    # Two states of a sensor go on: the one after its ring over the new readings, the one before it
+    # over what these push out. They are scanned beside one another, like two sensors.
+    m, t = len(accepted), len(sensor)
+    rows, head, which = strip.rows(new, group.owner), table.head(sensor), profile
+    carry, wanted = head, [group.first + group.count - 1]
     leaving = np.maximum(held + group.count - RING, 0)
-    # Where a batch pushes out more than the ring held, the tail is a state within the batch.
-    deep = np.flatnonzero(leaving > held)
+    out = np.minimum(leaving, held).nonzero()[0]
+    if len(out):
+        pushed, pushed_end = _pushed_out(
+            table, sensor[out], place[out] - held[out], np.minimum(leaving, held)[out]
+        )
+        rows, carry = rows.beside(pushed, t), carry.beside(table.tail(sensor[out]))
+        which = np.concatenate([profile, profile[out]])
+        wanted.append(m + pushed_end)
+    # Where a batch pushes out more than the ring held, the state before it is one within the batch.
+    deep = (leaving > held).nonzero()[0]
     deep_at = group.first[deep] + leaving[deep] - held[deep] - 1
-    end = group.first + group.count - 1
     bits, flat_ms, after = scan(
-        strip.rows(new, group.owner), head, *delays, np.concatenate([end, deep_at])
-    )
-    judge(strip, checks, profile, new, flat_ms, verdict)
+        rows, carry, lanes.delay_on_ms[which], lanes.delay_off_ms[which],
+        np.concatenate([*wanted, deep_at]),
+    )  # fmt: skip
+    bits = bits[:m]
+    judge(strip, checks, kind, new, flat_ms[:m], verdict)
 
     before = np.empty_like(bits)
     before[1:] = bits[:-1]
     before[group.first] = head.bits
     awaited, writes = _await(table, checks, group, strip, context)
     writes += _append(table, group, accepted, strip, new)
-    writes += _push_out(table, group, np.minimum(leaving, held), delays)
-    ends = np.arange(len(end))
-    writes += state_writes("head", group.sensor, after.take(ends))
-    writes += state_writes("tail", group.sensor[deep], after.take(np.arange(len(deep)) + len(end)))
-    writes.append(Write("tail_ms", group.sensor[deep], accepted.time_ms[deep_at]))
+    writes += state_writes("head", sensor, after.take(slice(t)))
+    if len(out):
+        writes += state_writes("tail", sensor[out], after.take(slice(t, t + len(out))))
+        writes.append(Write("tail_ms", sensor[out], pushed.time_ms[pushed_end]))
+    if len(deep):
+        writes += state_writes("tail", sensor[deep], after.take(slice(t + len(out), None)))
+        writes.append(Write("tail_ms", sensor[deep], accepted.time_ms[deep_at]))
     return Part(
         row=accepted.row,
         flag=strip.flag[new],
         evaluated=strip.evaluated[new],
         rate_per_h=strip.rate_per_h[new],
-        touched=group.sensor,
-        transitions=transitions_of(table, group.sensor, strip, new, before, bits),
+        touched=sensor,
+        transitions=transitions_of(table, sensor, strip, new, before, bits),
         windows=no_windows(),
         verdicts=awaited,
         writes=writes,
@@ -88,18 +102,31 @@ def state_writes(where: str, sensor: Index, state: Carry) -> list[Write]:
     ]
 
 
-def _lay_out(table: Table, group: Group, accepted: Accepted, context: Index) -> tuple[Strip, Index]:
-    """Put the newest known readings of each sensor before its new ones."""
-    sizes = context + group.count
-    start = np.cumsum(sizes) - sizes
-    owner = np.repeat(np.arange(len(group.sensor)), sizes)
-    strip = Strip.blank(owner, start, np.empty(len(owner), np.int64), np.empty(len(owner)))
-    old, new = spread(start, context), spread(start + context, group.count)
-    sensor = group.sensor[owner[old]]
-    at = sensor * RING + slots(spread(table.next[group.sensor] - context, context))
-    for name in ("time_ms", "value", "mark"):
-        getattr(strip, name)[old] = table.column(name)[at]
-    strip.time_ms[new], strip.value[new] = accepted.time_ms, accepted.value
+def _lay_out(
+    table: Table, group: Group, accepted: Accepted, context: Index, place: Index
+) -> tuple[Strip, Index]:
+    """Put the newest known readings of each sensor before its new ones; `place` is the next slot.
+
+    Returns
+    -------
+    Strip
+    int64[m]
+        Where the new ones stand in it.
+    """
+    through = context.cumsum()  # context readings up to and with each sensor
+    owner_of_old = np.arange(len(context)).repeat(context)
+    old = np.arange(len(owner_of_old))
+    slot = slots(old + (place - through)[owner_of_old])
+    at = group.sensor[owner_of_old] * RING + slot
+    old = old + group.first[owner_of_old]
+    new = np.arange(len(accepted)) + through[group.owner]
+    n = len(old) + len(new)
+    owner, time_ms, value = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n)
+    owner[old], owner[new] = owner_of_old, group.owner
+    time_ms[old], time_ms[new] = table.column("time_ms")[at], accepted.time_ms
+    value[old], value[new] = table.column("value")[at], accepted.value
+    strip = Strip.blank(owner, through - context + group.first, time_ms, value)
+    strip.mark[old] = table.column("mark")[at]
     return strip, new
 
 
@@ -107,14 +134,16 @@ def _await(
     table: Table, checks: Checks, group: Group, strip: Strip, context: Index
 ) -> tuple[Verdicts, list[Write]]:
     """Give the spike test's verdict on the newest known readings, whose successor is here now."""
-    if np.isnan(checks.spike_suspect).all():
+    if not checks.spikes:
         return no_verdicts(), []
-    at = np.flatnonzero(context)
+    at = context.nonzero()[0]
     rows = strip.start[at] + context[at] - 1
     sensor = group.sensor[at]
     verdict = Verdict.blank(len(rows))
-    checks.spike(verdict, table.profile[sensor], *spike_triples(strip, rows))
-    told = np.flatnonzero(verdict.evaluated)
+    judge_spikes(strip, checks, table.profile[sensor], rows, verdict)
+    told = verdict.evaluated.nonzero()[0]
+    if not len(told):
+        return no_verdicts(), []
     sensor, rows = sensor[told], rows[told]
     at = sensor * RING + slots(table.next[sensor] - 1)
     flag = aggregate(
@@ -124,47 +153,35 @@ def _await(
     verdicts = Verdicts(
         sensor.astype(np.int32), strip.time_ms[rows], flag, evaluated, np.ones(len(rows), bool)
     )
-    return verdicts, [
-        Write("flag", at, flag),
-        Write("evaluated", at, evaluated),
-    ]
+    return verdicts, [Write("flag", at, flag), Write("evaluated", at, evaluated)]
 
 
 def _append(
     table: Table, group: Group, accepted: Accepted, strip: Strip, new: Index
 ) -> list[Write]:
     """Write the new readings into the ring: at most RING of each sensor, its newest."""
-    place = np.arange(len(accepted)) - group.first[group.owner]
-    slot = slots(table.next[accepted.sensor] + place)
-    sensor = accepted.sensor
-    if group.count.max(initial=0) > RING:
-        kept = np.flatnonzero(place >= (group.count - RING)[group.owner])
-        slot, sensor, new = slot[kept], sensor[kept], new[kept]
-    at = sensor * RING + slot
+    held, place = table.count[group.sensor], table.next[group.sensor]
+    at = accepted.sensor * RING + slots(
+        np.arange(len(accepted)) + (place - group.first)[group.owner]
+    )
+    if len(accepted) > RING and group.count.max() > RING:
+        behind = (group.first + group.count)[group.owner] - np.arange(len(accepted))
+        kept = behind <= RING
+        at, new = at[kept], new[kept]
     return [
         *(Write(name, at, getattr(strip, name)[new]) for name in RING_COLUMNS),
-        Write("next", group.sensor, slots(table.next[group.sensor] + group.count)),
-        Write("count", group.sensor, np.minimum(table.count[group.sensor] + group.count, RING)),
+        Write("next", group.sensor, slots(place + group.count)),
+        Write("count", group.sensor, np.minimum(held + group.count, RING)),
     ]
 
 
-def _push_out(
-    table: Table, group: Group, leaving: Index, delays: tuple[Times, Times]
-) -> list[Write]:
-    """Move the tail of each sensor over the ring's readings that leave it."""
-    at = np.flatnonzero(leaving)
-    if not len(at):
-        return []
-    sensor, leaving = group.sensor[at], leaving[at]
-    owner = np.repeat(np.arange(len(at)), leaving)
-    oldest = table.next[sensor] - table.count[sensor]
-    ring = sensor[owner] * RING + slots(spread(oldest, leaving))
+def _pushed_out(table: Table, sensor: Index, oldest: Index, count: Index) -> tuple[Rows, Index]:
+    """Readings that leave the ring, so many of each sensor, and the last one of each."""
+    owner = np.arange(len(sensor)).repeat(count)
+    ring = sensor[owner] * RING + slots(spread(oldest, count))
     mark = table.column("mark")[ring]
-    time_ms = table.column("time_ms")[ring]
     rows = Rows(
-        owner, time_ms, table.column("reach")[ring], table.column("leave")[ring],
-        (mark & BROKEN) != 0, (mark & SAME) != 0,
+        owner, table.column("time_ms")[ring], table.column("reach")[ring],
+        table.column("leave")[ring], (mark & BROKEN) != 0, (mark & SAME) != 0,
     )  # fmt: skip
-    end = np.cumsum(leaving) - 1
-    _, _, after = scan(rows, table.tail(sensor), delays[0][at], delays[1][at], end)
-    return [*state_writes("tail", sensor, after), Write("tail_ms", sensor, time_ms[end])]
+    return rows, count.cumsum() - 1

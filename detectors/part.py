@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import TypeVar
 
 import numpy as np
@@ -62,15 +63,20 @@ class Group:
     def of(cls, sensor: Index) -> "Group":
         """Find the sensors."""
         begins = np.ones(len(sensor), bool)
-        begins[1:] = sensor[1:] != sensor[:-1]
-        first = np.flatnonzero(begins)
-        count = np.diff(np.append(first, len(sensor)))
-        return cls(sensor[first], np.cumsum(begins) - 1, first, count)
+        np.not_equal(sensor[1:], sensor[:-1], out=begins[1:])
+        first = begins.nonzero()[0]
+        count = np.empty_like(first)
+        np.subtract(first[1:], first[:-1], out=count[:-1])
+        count[-1:] = len(sensor) - first[-1:]
+        return cls(sensor[first], begins.cumsum() - 1, first, count)
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Pieces of an `Outcome`, for the readings `row` of the batch, and what is to be written."""
+    """Pieces of an `Outcome`, for the readings `row` of the batch, and what is to be written.
+
+    Transitions, windows and verdicts are in the outcome's order, sensors in ascending order.
+    """
 
     row: Index
     flag: NDArray[np.uint8]
@@ -87,7 +93,9 @@ def transitions_of(
     table: Table, sensor: Index, strip: Strip, rows: Index, before: Bits, after: Bits
 ) -> Transitions:
     """Changes of level at `rows`, given the lanes that were on before and after each."""
-    changed = np.flatnonzero(before != after)
+    changed = (before != after).nonzero()[0]
+    if not len(changed):
+        return no_transitions()
     rows, before, after = rows[changed], before[changed], after[changed]
     owner = strip.owner[rows]
     profile = table.profile[sensor[owner]]
@@ -96,6 +104,8 @@ def transitions_of(
         mask = table.lanes.rule_mask[profile, rule]
         low, high = np.bitwise_count(before & mask), np.bitwise_count(after & mask)
         at = np.flatnonzero(low != high)
+        if not len(at):
+            continue
         pieces.append(
             Transitions(
                 sensor[owner[at]].astype(np.int32),
@@ -125,6 +135,7 @@ def _told_early(lanes: Lanes, profile: Index, rule: int, strip: Strip, rows: Ind
     return early
 
 
+@cache
 def no_transitions() -> Transitions:
     """Nothing changed."""
     none = np.zeros(0, np.int32)
@@ -134,11 +145,13 @@ def no_transitions() -> Transitions:
     )
 
 
+@cache
 def no_windows() -> Windows:
     """Nothing was decided anew."""
     return Windows(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.int64))
 
 
+@cache
 def no_verdicts() -> Verdicts:
     """No earlier flag changed."""
     return Verdicts(
@@ -151,10 +164,10 @@ def no_verdicts() -> Verdicts:
 
 
 def join(kind: type[_Columns], pieces: Sequence[_Columns], empty: _Columns) -> _Columns:
-    """Concatenate structs of arrays and sort them by sensor, rule (if any) and time."""
+    """Join structs of arrays, each sorted by sensor, rule (if any) and time, into one."""
     pieces = [piece for piece in pieces if len(piece)]
-    if not pieces:
-        return empty
+    if len(pieces) < 2:
+        return pieces[0] if pieces else empty
     columns = {
         f.name: np.concatenate([getattr(piece, f.name) for piece in pieces]) for f in fields(kind)
     }

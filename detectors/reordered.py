@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from detectors.arrays import RING, Index, Times, slots, spread
+from detectors.arrays import RING, Index, Times, kinds_of, slots, spread
 from detectors.checks import Checks
 from detectors.flags import Test
 from detectors.hysteresis import scan
@@ -46,7 +46,8 @@ def settle(table: Table, checks: Checks, accepted: Accepted) -> Part:
     rows = spread(redo_from, end - redo_from)
     old_flag, old_evaluated = strip.flag[rows], strip.evaluated[rows]
     strip.rate_per_h[rows] = np.nan
-    verdict = compare(strip, lanes, checks, profile, rows)
+    kind = kinds_of(profile, strip.owner[rows])
+    verdict = compare(strip, lanes, checks, kind, rows)
 
     leaving = np.maximum(size - RING, 0)
     out = np.flatnonzero(leaving)
@@ -57,7 +58,7 @@ def settle(table: Table, checks: Checks, accepted: Accepted) -> Part:
     bits, flat_ms, after = scan(
         strip.rows(every, strip.owner), tail, *delays, np.concatenate([end - 1, last_out])
     )
-    judge(strip, checks, profile, rows, flat_ms[rows], verdict)
+    judge(strip, checks, kind, rows, flat_ms[rows], verdict)
 
     before = np.empty_like(bits)
     before[1:] = bits[:-1]

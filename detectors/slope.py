@@ -154,34 +154,39 @@ def guarded_slopes(
     how many rows stand beside it.
     """
     n = values.shape[1]
-    per_h, error = np.full(n, np.nan), np.full(n, np.nan)
-    count = np.count_nonzero(usable, axis=0).astype(np.int64)
+    count = np.add.reduce(usable, axis=0, dtype=np.int64)
     some = np.flatnonzero(count >= _LEAST_POINTS)
     if not len(some):
-        return Slopes(per_h, error)
+        return Slopes(np.full(n, np.nan), np.full(n, np.nan))
     if len(some) < n:
         hours, values, usable, count = hours[:, some], values[:, some], usable[:, some], count[some]
         noise, inflation = some_of(noise, some), some_of(inflation, some)
         if isinstance(outlier_floor, np.ndarray):
             outlier_floor = outlier_floor[some]
-    hours, values, usable = _close_holes(hours, values, usable, count)
+    least, most = int(count.min()), int(count.max())
+    full = least == len(values)
+    if not full:
+        hours, values, usable = _close_holes(hours, values, usable, count, most)
 
-    first_guess = _half_lag_slope(hours, values, count)
+    first_guess = _half_lag_slope(hours, values, count, least)
     residual = np.subtract(values, first_guess * hours)
-    if not usable.all():
+    if not full:
         residual[~usable] = np.inf
     residual -= _median(residual.copy(), count)
     off = np.abs(residual, out=residual)
     bound = np.maximum(_OUTLIER_MADS * _median(off.copy(), count), outlier_floor)
-    fit, fit_error = _least_squares(hours, values, off <= bound, noise, inflation)
-    per_h[some], error[some] = fit, fit_error
+    fit = _least_squares(hours, values, off <= bound, noise, inflation)
+    if len(some) == n:
+        return fit
+    per_h, error = np.full(n, np.nan), np.full(n, np.nan)
+    per_h[some], error[some] = fit.per_h, fit.error
     return Slopes(per_h, error)
 
 
-def _half_lag_slope(hours: Floats, values: Floats, count: Index) -> Floats:
+def _half_lag_slope(hours: Floats, values: Floats, count: Index, least: int) -> Floats:
     """Median slope of the pairs of points that are half a window apart."""
     width, half = len(hours), count >> 1
-    if int(count.min()) == width:  # all windows are full: the partners stand in whole rows
+    if least == width:  # all windows are full: the partners stand in whole rows
         lags = width - width // 2
         run = hours[:lags] - hours[width // 2 :]
         rise = values[:lags] - values[width // 2 :]
@@ -195,55 +200,55 @@ def _half_lag_slope(hours: Floats, values: Floats, count: Index) -> Floats:
 
 
 def _close_holes(
-    hours: Floats, values: Floats, usable: Bools, count: Index
+    hours: Floats, values: Floats, usable: Bools, count: Index, used: int
 ) -> tuple[Floats, Floats, Bools]:
     """Move the usable points of each column to its top, newest first; unusable ones become 0.
 
-    Rows that are then used nowhere are cut off.
+    Rows that are then used nowhere, beyond the first `used`, are cut off.
     """
-    width = len(values)
-    if usable.all():
-        return hours, values, usable
-    dense = np.arange(width)[:, None] < count
+    dense = np.arange(len(values))[:, None] < count
     holed = np.flatnonzero((usable != dense).any(axis=0))
     hours, values = np.where(usable, hours, 0.0), np.where(usable, values, 0.0)
     if len(holed):
         order = np.argsort(~usable[:, holed], axis=0, kind="stable")
         hours[:, holed] = np.take_along_axis(hours[:, holed], order, axis=0)
         values[:, holed] = np.take_along_axis(values[:, holed], order, axis=0)
-    used = int(count.max())
     return hours[:used], values[:used], dense[:used]
 
 
 def _least_squares(
     hours: Floats, values: Floats, keep: Bools, noise: Floats, inflation: Floats
-) -> tuple[Floats, Floats]:
-    width, n = values.shape
+) -> Slopes:
     weight = keep.astype(np.float64)
-    part = np.empty(n)
-    points, sum_t, sum_v = np.zeros(n), np.zeros(n), np.zeros(n)
-    for k in range(width):
-        points += weight[k]
-        sum_t += np.multiply(weight[k], hours[k], out=part)
-        sum_v += np.multiply(weight[k], values[k], out=part)
+    points = np.add.reduce(keep, axis=0, dtype=np.float64)  # whole numbers: any order is exact
     enough = points >= _LEAST_POINTS
     safe = np.where(enough, points, 1.0)
-    dt = hours - sum_t / safe
+    dt = hours - _inner(weight, hours) / safe
     dt *= weight
-    dv = values - sum_v / safe
+    dv = values - _inner(weight, values) / safe
     dv *= weight
-    sxx, sxy = np.zeros(n), np.zeros(n)
-    for k in range(width):
-        sxx += np.multiply(dt[k], dt[k], out=part)
-        sxy += np.multiply(dt[k], dv[k], out=part)
+    sxx, sxy = _inner(dt, dt), _inner(dt, dv)
     enough &= sxx > 0.0
     sxx = np.where(enough, sxx, 1.0)
     slope = sxy / sxx
     dt *= slope
     dv -= dt
-    rss = np.zeros(n)
-    for k in range(width):
-        rss += np.multiply(dv[k], dv[k], out=part)
-    variance = np.maximum(rss / np.maximum(points - 2.0, 1.0), noise * noise)
+    variance = np.maximum(_inner(dv, dv) / np.maximum(points - 2.0, 1.0), noise * noise)
     error = inflation * np.sqrt(variance / sxx)
-    return np.where(enough, slope, np.nan), np.where(enough, error, np.nan)
+    return Slopes(np.where(enough, slope, np.nan), np.where(enough, error, np.nan))
+
+
+def _inner(a: Floats, b: Floats) -> Floats:
+    """Sum of products of each column, added up from 0 in the order of the rows.
+
+    `accumulate` adds in that order by definition, unlike `sum`, and is faster for few columns. It
+    begins with the first product and not with 0, which shows where all of them are -0.
+    """
+    n = a.shape[1]
+    if n < _FEW:
+        in_order: Floats = np.add.accumulate(a * b, axis=0)[-1] + 0.0
+        return in_order
+    total, part = np.zeros(n), np.empty(n)
+    for one, other in zip(a, b, strict=True):
+        total += np.multiply(one, other, out=part)
+    return total

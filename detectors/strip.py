@@ -6,17 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.arrays import (
-    WINDOW,
-    Bits,
-    Bools,
-    Floats,
-    Index,
-    Marks,
-    Times,
-    kinds_of,
-    some_of,
-)
+from detectors.arrays import WINDOW, Bits, Bools, Floats, Index, Marks, Times, blocks, some_of
 from detectors.checks import Checks, Verdict
 from detectors.hysteresis import Rows
 from detectors.lanes import Lanes
@@ -93,7 +83,7 @@ class Strip:
         )
 
 
-def compare(strip: Strip, lanes: Lanes, checks: Checks, profile: Index, rows: Index) -> Verdict:
+def compare(strip: Strip, lanes: Lanes, checks: Checks, kind: Index, rows: Index) -> Verdict:
     """Fill in marks, reach, leave and slope of `rows`, and begin their verdict.
 
     Parameters
@@ -101,7 +91,8 @@ def compare(strip: Strip, lanes: Lanes, checks: Checks, profile: Index, rows: In
     strip : Strip
         Written at `rows`.
     lanes, checks
-    profile : int64[T]
+    kind : int64[m] or int64[1]
+        Profile of each row, from `kinds_of`.
     rows : int64[m]
         Ascending. The context before each must reach back as far as its windows do, or to the
         sensor's very first reading.
@@ -111,27 +102,26 @@ def compare(strip: Strip, lanes: Lanes, checks: Checks, profile: Index, rows: In
     Verdict
         Of gross range, climatology and rate of change; the other tests need more than the past.
     """
-    kind = kinds_of(profile, strip.owner[rows])
     time, value = strip.time_ms[rows], strip.value[rows]
     has_one = rows > strip.start[strip.owner[rows]]
     prev = np.maximum(rows - 1, 0)
     before = strip.value[prev]
     dt_ms = time - strip.time_ms[prev]
-    broken = ~has_one | (dt_ms > lanes.max_gap_ms[kind])
-    linked = ~broken & np.isfinite(value) & np.isfinite(before)
+    unbroken = has_one & (dt_ms <= lanes.max_gap_ms[kind])
+    finite = np.isfinite(value)
+    linked = unbroken & finite & np.isfinite(before)
 
     verdict = Verdict.blank(len(rows))
     failed = checks.alone(verdict, kind, time, value)
     step = np.subtract(value, before, out=np.zeros(len(rows)), where=linked)
-    checks.step(verdict, kind, dt_ms / 1000.0, step, linked)
+    if checks.rates:
+        checks.step(verdict, kind, dt_ms / 1000.0, step, linked)
 
-    strip.mark[rows] = (broken * BROKEN | (linked & (step == 0.0)) * SAME | failed * FAILED).astype(
-        np.uint8
-    )
+    strip.mark[rows] = ~unbroken * BROKEN | (linked & (step == 0.0)) * SAME | failed * FAILED
     strip.reach[rows], strip.leave[rows] = _compare_values(
-        lanes, kind, value, before, dt_ms, linked, failed
+        lanes, kind, value, before, (np.abs(step), dt_ms, linked), finite, failed
     )
-    if len(lanes.slope_lanes):
+    if lanes.looks_at_slopes:
         _compare_slopes(strip, lanes, kind, rows)
     return verdict
 
@@ -141,38 +131,41 @@ def _compare_values(
     kind: Index,
     value: Floats,
     before: Floats,
-    dt_ms: Times,
-    linked: Bools,
+    step: tuple[Floats, Times, Bools],
+    finite: Bools,
     failed: Bools,
 ) -> tuple[Bits, Bits]:
-    """Lanes that look at the value: which the readings reach, and which they leave."""
-    finite = np.isfinite(value)
+    """Lanes that look at the value: which the readings reach, and which they leave.
+
+    Parameters
+    ----------
+    step
+        From the reading before: its size, its milliseconds, and whether there is one.
+    """
+    size, dt_ms, linked = step
     sound = finite & ~failed
-    reach, leave = np.zeros(len(value), np.uint16), np.zeros(len(value), np.uint16)
-    size = np.abs(np.subtract(value, before, out=np.zeros(len(value)), where=linked))
-    may_jump: Bools = np.any(lanes.slack < np.inf, axis=0)
-    for lane in range(lanes.value_lanes):
-        sign = lanes.sign[kind, lane]
-        turned, on = sign * value, lanes.on[kind, lane]
-        reached = (turned >= on) & (sound | (finite & lanes.failed_raises[kind, lane]))
-        if may_jump[lane]:
-            turned_before, tell_at = sign * before, lanes.tell_at[kind, lane]
-            jump = linked & reached & (turned_before < on)
-            jump &= size > lanes.ceiling_per_ms[kind, lane] * dt_ms + lanes.slack[kind, lane]
+    reach, leave = np.zeros((2, len(value)), np.uint16)
+    for some in blocks(0, lanes.value_lanes, len(value)):
+        sign, on, off, ceiling, slack, tell_at, may = lanes.value_limits[:, some].take(kind, axis=2)
+        turned = sign * value
+        reached = (turned >= on) & (sound | (finite & (may != 0.0)))
+        if any(lanes.jumps[some]):
+            jump = linked & reached & (sign * before < on) & (size > ceiling * dt_ms + slack)
             reached &= ~jump | (turned >= tell_at)
-        left = (turned <= lanes.off[kind, lane]) & sound
-        reach |= reached.astype(np.uint16) << np.uint16(lane)
-        leave |= left.astype(np.uint16) << np.uint16(lane)
+        left = (turned <= off) & sound
+        reach |= np.bitwise_or.reduce(reached * lanes.bit[some], axis=0)
+        leave |= np.bitwise_or.reduce(left * lanes.bit[some], axis=0)
     return reach, leave
 
 
 def _compare_slopes(strip: Strip, lanes: Lanes, kind: Index, rows: Index) -> None:
     """Slopes at `rows`, over at most WINDOW readings back, not across a gap or a failed one."""
     sound = np.isfinite(strip.value) & ((strip.mark & FAILED) == 0)
-    wanted = np.flatnonzero((lanes.span_ms[kind] > 0) & sound[rows])
-    if not len(wanted):
-        return
-    rows, kind = rows[wanted], some_of(kind, wanted)
+    wanted = (lanes.span_ms[kind] > 0) & sound[rows]
+    if not wanted.all():
+        rows, kind = rows[wanted], some_of(kind, wanted)
+        if not len(rows):
+            return
     value = np.where(sound, strip.value, np.nan)
     # How far back a window may reach: to the sensor's first reading here, or the last gap.
     index = np.arange(len(strip.owner))
@@ -186,13 +179,12 @@ def _compare_slopes(strip: Strip, lanes: Lanes, kind: Index, rows: Index) -> Non
         slope[block], error[block] = _fit(*window, lanes.noise[of], lanes.inflation[of])
     strip.rate_per_h[rows] = slope
     reach, leave = strip.reach[rows], strip.leave[rows]
-    for lane in lanes.slope_lanes:
-        turned = lanes.sign[kind, lane] * slope
-        sure = turned > lanes.significance[kind, lane] * error
-        reached = sure & (turned > lanes.on[kind, lane]) & lanes.present[kind, lane]
-        left = (turned <= lanes.off[kind, lane]) & lanes.present[kind, lane]
-        reach |= reached.astype(np.uint16) << np.uint16(lane)
-        leave |= left.astype(np.uint16) << np.uint16(lane)
+    for some in blocks(lanes.value_lanes, lanes.count, len(rows)):
+        sign, on, off, significance = lanes.slope_limits[:, some].take(kind, axis=2)
+        turned = sign * slope
+        reached = (turned > significance * error) & (turned > on)
+        reach |= np.bitwise_or.reduce(reached * lanes.bit[some], axis=0)
+        leave |= np.bitwise_or.reduce((turned <= off) * lanes.bit[some], axis=0)
     strip.reach[rows], strip.leave[rows] = reach, leave
 
 
@@ -203,14 +195,13 @@ def _fit(
 
     Most sensors of a dry town do not move: their slope is 0 without any fitting.
     """
-    n = rise.shape[1]
     moving = (usable & (rise != 0.0)).any(axis=0)
-    if moving.all():
+    at = np.flatnonzero(moving)
+    if len(at) == len(moving):
         fit = guarded_slopes(hours, rise, usable, noise, inflation)
         return fit.per_h, fit.error
-    slope, error = np.full(n, np.nan), np.zeros(n)
-    slope[~moving & (np.count_nonzero(usable, axis=0) >= 4)] = 0.0
-    at = np.flatnonzero(moving)
+    still = ~moving & (np.add.reduce(usable, axis=0, dtype=np.int64) >= 4)
+    slope, error = np.where(still, 0.0, np.nan), np.zeros(len(moving))
     if len(at):
         fit = guarded_slopes(
             hours[:, at], rise[:, at], usable[:, at], some_of(noise, at), some_of(inflation, at)
@@ -222,7 +213,7 @@ def _fit(
 def _look_back(
     time_ms: Times, value: Floats, rows: Index, furthest: Index, span_ms: Times
 ) -> tuple[Floats, Floats, Bools]:
-    """Gather the window of each row, one lag after the other, as far as any window reaches.
+    """Gather the window of each row, lag after lag, as far as any window reaches.
 
     Parameters
     ----------
@@ -241,46 +232,55 @@ def _look_back(
     shape = (WINDOW, len(rows))
     hours, rise, usable = np.zeros(shape), np.zeros(shape), np.ones(shape, bool)
     now_ms, here, oldest_ms = time_ms[rows], value[rows], -span_ms
-    for lag in range(1, WINDOW):
+    most = min(WINDOW, int(furthest.max()) + 1)
+    for some in blocks(1, most, len(rows)):
+        lag = np.arange(some.start, some.stop)[:, None]
         at = rows - lag  # before the strip's first reading: clipped, and beyond `furthest`
         after_ms = time_ms.take(at, mode="clip") - now_ms
         inside = (lag <= furthest) & (after_ms >= oldest_ms)
-        if not inside.any():
-            return hours[:lag], rise[:lag], usable[:lag]
-        np.divide(after_ms, 3.6e6, out=hours[lag])
-        np.subtract(value.take(at, mode="clip"), here, out=rise[lag])
-        np.logical_and(inside, np.abs(rise[lag]) < _ANY_RISE, out=usable[lag])
-    return hours, rise, usable
+        np.divide(after_ms, 3.6e6, out=hours[some])
+        np.subtract(value.take(at, mode="clip"), here, out=rise[some])
+        np.logical_and(inside, np.abs(rise[some]) < _ANY_RISE, out=usable[some])
+        # Times descend: a lag that is in no window ends them all.
+        reached = int(np.count_nonzero(inside.any(axis=1)))
+        if reached < len(lag):
+            most = some.start + reached
+            break
+    return hours[:most], rise[:most], usable[:most]
 
 
 def judge(
-    strip: Strip, checks: Checks, profile: Index, rows: Index, flat_ms: Times, verdict: Verdict
+    strip: Strip, checks: Checks, kind: Index, rows: Index, flat_ms: Times, verdict: Verdict
 ) -> None:
     """Finish the verdict of `rows` with flat line and, where the successor is there, spike.
 
     Parameters
     ----------
+    kind : int64[m] or int64[1]
+        Profile of each row, from `kinds_of`.
     flat_ms : int64[m]
         When the value last changed, as of each row.
     """
-    kind = kinds_of(profile, strip.owner[rows])
-    missing = np.isnan(strip.value[rows])
-    same = (strip.mark & SAME) != 0
-    three = same[rows] & same[np.maximum(rows - 1, 0)]
-    checks.flat(verdict, kind, strip.time_ms[rows] - flat_ms, np.isfinite(strip.value[rows]), three)
-    checks.spike(verdict, kind, *spike_triples(strip, rows))
-    strip.flag[rows] = verdict.flag(missing)
+    value = strip.value[rows]
+    if checks.flats:
+        same = strip.mark & SAME
+        three = (same[rows] & same[np.maximum(rows - 1, 0)]) != 0
+        checks.flat(verdict, kind, strip.time_ms[rows] - flat_ms, np.isfinite(value), three)
+    judge_spikes(strip, checks, kind, rows, verdict)
+    strip.flag[rows] = verdict.flag(np.isnan(value))
     strip.evaluated[rows] = verdict.evaluated
 
 
-def spike_triples(strip: Strip, rows: Index) -> tuple[Floats, Floats, Floats, Bools]:
-    """Values before, at and after `rows`, and where all three are there and no gap between."""
-    n = len(strip.owner)
-    prev, after = np.maximum(rows - 1, 0), np.minimum(rows + 1, n - 1)
+def judge_spikes(strip: Strip, checks: Checks, kind: Index, rows: Index, verdict: Verdict) -> None:
+    """Test `rows` that have both neighbours, with no gap between; parameters as of `judge`."""
+    if not checks.spikes:
+        return
+    prev, after = np.maximum(rows - 1, 0), np.minimum(rows + 1, len(strip.owner) - 1)
     owner = strip.owner[rows]
-    linked = (rows > prev) & (strip.owner[prev] == owner)
-    linked &= (after > rows) & (strip.owner[after] == owner)
-    linked &= ((strip.mark[rows] | strip.mark[after]) & BROKEN) == 0
+    linked = (after > rows) & (strip.owner[after] == owner) & (rows > strip.start[owner])
+    if not linked.any():
+        return
     x1, x0, x2 = strip.value[prev], strip.value[rows], strip.value[after]
+    linked &= ((strip.mark[rows] | strip.mark[after]) & BROKEN) == 0
     linked &= np.isfinite(x1) & np.isfinite(x0) & np.isfinite(x2)
-    return x1, x0, x2, linked
+    checks.spike(verdict, kind, x1, x0, x2, linked)
