@@ -24,12 +24,16 @@ _LENGTH_BYTES: Final = 4
 
 
 class Published(NamedTuple):
-    """A message as it stands in its packet; one of quality of service 0 has the packet id 0."""
+    """A message as it stands in its packet; one of quality of service 0 has the packet id 0.
+
+    `again`: the broker has sent it before, on this connection or an earlier one.
+    """
 
     mid: int
     topic: bytes
     payload: bytes
     retained: bool
+    again: bool
 
 
 class _MalformedError(Exception):
@@ -160,7 +164,8 @@ def _published(buffer: bytes, head: int, body: int, end: int, has_properties: bo
             raise _MalformedError
     if at > end:
         raise _MalformedError
-    return Published(mid, buffer[body + 2 : topic_end], buffer[at:end], bool(head & 1))
+    topic, payload = buffer[body + 2 : topic_end], buffer[at:end]
+    return Published(mid, topic, payload, bool(head & 0x01), bool(head & 0x08))
 
 
 def _length(buffer: bytes, at: int, end: int) -> tuple[int, int]:

@@ -34,7 +34,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     """A message as the broker handed it over, not yet acknowledged.
 
     Packet ids start at 1: a message of quality of service 0 has none, which is 0 here, and needs
-    no acknowledgement.
+    no acknowledgement. Others may have overtaken one that comes `again`.
     """
 
     intake: "Intake"
@@ -44,6 +44,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     payload: bytes
     received_ms: int
     retained: bool = False
+    again: bool = False
 
 
 class Intake:
@@ -358,14 +359,13 @@ class Intake:
         if self._outage_since is None:
             self._log.info("intake_connected")
         else:
-            seconds = round(time.monotonic() - self._outage_since, 1)
-            self._log.info("broker_back", away_s=seconds)
+            self._log.info("broker_back", away_s=round(time.monotonic() - self._outage_since, 1))
             self._outage_since = None
 
     def _on_published(self, messages: Sequence[Published]) -> None:
-        received_ms = time.time_ns() // 1_000_000
+        at_ms = time.time_ns() // 1_000_000
         with self._lock:
-            for mid, topic, payload, retained in messages:
+            for mid, topic, payload, retained, again in messages:
                 if mid and mid in self._outstanding:
                     # Sent again while the first is with the worker: one acknowledgement is enough.
                     metrics.DUPLICATES_OUTSTANDING.inc()
@@ -377,7 +377,7 @@ class Intake:
                 if mid:
                     self._outstanding.add(mid)
                 self._waiting.append(
-                    Message(self, self._generation, mid, topic, payload, received_ms, retained)
+                    Message(self, self._generation, mid, topic, payload, at_ms, retained, again)
                 )
         self._arrived()
 

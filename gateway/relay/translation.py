@@ -103,7 +103,7 @@ class SparkplugTranslator:
         out = Translated()
         for message in messages:
             topic = message.topic.decode(errors="replace")
-            step = self._host.take(topic, message.payload)
+            step = self._host.take(topic, message.payload, again=message.again)
             address = Address.parse(topic)
             for code, payload in step.forward:
                 out.hand_on(message, registry, self._town, code, payload)

@@ -1,20 +1,20 @@
-"""What a host application knows of Sparkplug's edge nodes: births, aliases, sequence numbers."""
+"""What a host application makes of the messages of Sparkplug's edge nodes.
 
-from collections.abc import Iterable, Mapping
+A broker sends what was not acknowledged once more, and NATS does so behind what came meanwhile: a
+former birth after a newer one, and data after the birth that followed them. An alias means what it
+meant when the data were sent.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from gateway.codecs import sparkplug
-from gateway.codecs.sparkplug import BD_SEQ, Payload
+from gateway.codecs.sparkplug import Payload
 from gateway.errors import RefusedReadingError
 from gateway.reasons import Reason
+from gateway.sparkplug.node import Node, Table, bd_seq
 from gateway.sparkplug.topic import Address, Kind, code_of, is_code
 from store.births import BirthRow
-
-# Sequence numbers count from 0 to 255.
-_SEQUENCE = 256
-
-Node = tuple[str, str]
-Aliases = dict[int, tuple[str, int]]  # of each alias its name and its data type
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,31 +53,14 @@ class Step:
     rebirth: bool = False
 
 
-@dataclass(slots=True)
-class _Node:
-    """An edge node since its birth.
-
-    By device, "" the node itself: `aliases`; `born_ms`, when their birth was sent; `measuring`,
-    those that measure anything: many a node only speaks for its devices, and is none itself.
-    What is in them is replaced and not changed, so that a copy of the node is a picture of it.
-    """
-
-    aliases: Mapping[str, Aliases] = field(default_factory=dict)
-    born_ms: Mapping[str, int | None] = field(default_factory=dict)
-    measuring: frozenset[str] = frozenset()
-    bd_seq: float | None = None
-    seq: int | None = None
-    alive: bool = True
-
-
-Picture = dict[Node, _Node]
+Picture = dict[tuple[str, str], Node]
 
 
 class Host:
-    """Takes the messages of edge nodes, in the order in which the broker has them."""
+    """Takes the messages of edge nodes, as the broker gives them."""
 
     def __init__(self) -> None:
-        self._nodes: dict[Node, _Node] = {}
+        self._nodes: Picture = {}
 
     def restore(self, births: Iterable[BirthRow]) -> None:
         """Begin from births that were kept; what cannot be read of them is asked for again."""
@@ -87,8 +70,8 @@ class Host:
                 payload = sparkplug.parse(bytes(birth.payload))
             except RefusedReadingError:
                 continue
-            node = self._nodes.setdefault((birth.group_id, birth.edge_id), _Node())
-            self._learn(node, birth.device_id, payload)
+            node = self._nodes.setdefault((birth.group_id, birth.edge_id), Node())
+            node.learn(birth.device_id, payload)
 
     def picture(self) -> Picture:
         """Return what is known now, for `begin_again`."""
@@ -101,8 +84,14 @@ class Host:
         """
         self._nodes = {key: replace(node, seq=None) for key, node in picture.items()}
 
-    def take(self, topic: str, payload: bytes) -> Step:
-        """Take one message; never raises for what is in it."""
+    def take(self, topic: str, payload: bytes, *, again: bool = False) -> Step:
+        """Take one message; never raises for what is in it.
+
+        Parameters
+        ----------
+        again
+            The broker has sent it before: others may have overtaken it.
+        """
         address = Address.parse(topic)
         if address is None:
             return Step()  # a command or a host's state: not for us
@@ -115,15 +104,15 @@ class Host:
             found = sparkplug.parse(payload)
         except RefusedReadingError as error:
             return Step(reason=error.reason, detail=error.detail)
-        return self._follow(address, found, payload)
+        return self._follow(address, found, payload, again)
 
     def resolve(self, address: Address, payload: Payload) -> bytes | None:
-        """Return a payload with the names of its aliases, without what is not measured.
+        """Return a payload with the names of its aliases by the birth in force.
 
         Returns
         -------
         bytes or None
-            Empty if nothing of it is measured.
+            None if nothing of it is measured.
 
         Raises
         ------
@@ -131,69 +120,73 @@ class Host:
             If no birth says what an alias means.
         """
         node = self._nodes.get(address.node)
-        known = node.aliases if node else {}
-        aliases = known.get(address.device, {})
-        metrics = []
-        for metric in payload.metrics:
-            name, datatype = metric.name, metric.datatype
-            if not name:
-                alias = -1 if metric.alias is None else metric.alias
-                found = aliases.get(alias)
-                if found is None or (datatype and found[1] and datatype != found[1]):
-                    raise RefusedReadingError(
-                        Reason.NO_BIRTH, f"no birth of {address.code} says what alias {alias} is"
-                    )
-                name, datatype = found
-            completed = sparkplug.parse(
-                sparkplug.encode(None, None, [sparkplug.named(metric, name, datatype)])
-            ).metrics[0]
-            if completed.measures:
-                metrics.append(completed.raw)
-        if not metrics:
-            return None
-        return sparkplug.encode(payload.timestamp_ms, payload.seq, metrics)
+        table = node.births.get(address.device) if node else None
+        return _complete(address, payload, table)
 
-    def _follow(self, address: Address, found: Payload, payload: bytes) -> Step:
+    def _follow(self, address: Address, found: Payload, payload: bytes, again: bool) -> Step:
         match address.kind:
-            case Kind.NBIRTH:
-                return self._node_born(address, found, payload)
-            case Kind.DBIRTH:
-                return self._device_born(address, found, payload)
+            case Kind.NBIRTH | Kind.DBIRTH:
+                return self._birth(address, found, payload, again)
             case Kind.NDEATH:
                 return self._node_died(address, found)
             case Kind.DDEATH:
-                return self._device_died(address, found)
+                return self._device_died(address, found, again)
             case _:
-                return self._data(address, found)
+                return self._data(address, found, again)
 
-    def _node_born(self, address: Address, found: Payload, payload: bytes) -> Step:
-        node = self._nodes[address.node] = _Node(seq=found.seq)
-        self._learn(node, "", found)
-        return self._born(address, found, payload)
+    def _birth(self, address: Address, found: Payload, payload: bytes, again: bool) -> Step:
+        node = self._nodes.get(address.node)
+        if again and node is not None and node.is_born_after(address.device, found.timestamp_ms):
+            # A newer one has overtaken it: it says what aliases meant until then.
+            node.remember(address.device, table := Table.of(found))
+            return _forwarded(Step(), address, found, table)
+        if address.kind is Kind.NBIRTH:
+            gap, whole = False, self._node_born(address, found, again)
+        else:
+            gap, whole = self._device_born(address, found, again), True
+        node = self._nodes[address.node]
+        step = Step(rebirth=gap)
+        if whole:
+            step.birth = Birth(*address.node, address.device, payload)
+        if address.device in node.measuring:
+            step.status.append((address.code, True))
+        return _forwarded(step, address, found, node.births[address.device])
 
-    def _device_born(self, address: Address, found: Payload, payload: bytes) -> Step:
+    def _node_born(self, address: Address, found: Payload, again: bool) -> bool:
+        """Begin anew; return whether that ends the births of all its devices."""
+        before = self._nodes.get(address.node) or Node()
+        # If it comes again, births of devices that follow it may have overtaken it.
+        after = {
+            device
+            for device, table in before.births.items()
+            if again and device and not Table.of(found).is_after(table.sent_ms)
+        }
+        node = self._nodes[address.node] = replace(
+            before,
+            measuring=before.measuring & after,
+            seq=None if again else found.seq,
+            alive=True,
+        )
+        node.end(before.births.keys() - after)
+        node.learn("", found)
+        return not after
+
+    def _device_born(self, address: Address, found: Payload, again: bool) -> bool:
+        """Learn its aliases; return whether the edge node has to be asked for its births."""
         node = self._nodes.get(address.node)
         if node is None or not node.alive:
             # Its names are all there; of its edge node nothing is known.
-            node = self._nodes[address.node] = _Node()
-            gap = True
+            before, gap = node or Node(), True
+            before.end(list(before.births))
+            node = self._nodes[address.node] = Node(former=before.former)
         else:
-            gap = self._gap(node, found)
-        self._learn(node, address.device, found)
-        step = self._born(address, found, payload)
-        step.rebirth = gap
-        return step
-
-    def _born(self, address: Address, found: Payload, payload: bytes) -> Step:
-        step = Step(birth=Birth(*address.node, address.device, payload))
-        if address.device in self._nodes[address.node].measuring:
-            step.status.append((address.code, True))
-        self._forward(step, address, found)
-        return step
+            gap = node.gap(found, again=again)
+        node.learn(address.device, found)
+        return gap
 
     def _node_died(self, address: Address, found: Payload) -> Step:
         node = self._nodes.get(address.node)
-        died = _bd_seq(found)
+        died = bd_seq(found)
         # A death that belongs to a former birth: the node has connected again since.
         if node is None or (died is not None and node.bd_seq not in (None, died)):
             return Step()
@@ -201,70 +194,71 @@ class Host:
         codes = [code_of(address.edge, device) for device in node.measuring]
         return Step(status=[(code, False) for code in sorted(codes) if is_code(code)])
 
-    def _device_died(self, address: Address, found: Payload) -> Step:
+    def _device_died(self, address: Address, found: Payload, again: bool) -> Step:
         node = self._nodes.get(address.node)
-        gap = node is None or self._gap(node, found)
-        if node is not None:
-            node.aliases = {k: v for k, v in node.aliases.items() if k != address.device}
+        if node is None:
+            return Step(status=[(address.code, False)], rebirth=True)
+        if again and node.is_born_after(address.device, found.timestamp_ms):
+            return Step()  # it lives again
+        gap = node.gap(found, again=again)
+        node.end([address.device])
         return Step(status=[(address.code, False)], rebirth=gap)
 
-    def _data(self, address: Address, found: Payload) -> Step:
+    def _data(self, address: Address, found: Payload, again: bool) -> Step:
         node = self._nodes.get(address.node)
+        under = node.at(address.device, found.timestamp_ms) if node else None
+        if node is not None and again and under is not None:
+            node.gap(found, again=True)
+            return _forwarded(Step(), address, found, under)
         if node is None or not node.alive:
-            complete = all(metric.name for metric in found.metrics)
-            step = Step(rebirth=True)
-            if complete:
-                self._forward(step, address, found)
-            else:
-                step.reason = Reason.NO_BIRTH
-                step.detail = f"no birth of the edge node {address.edge} has come before its data"
-            return step
-        step = Step(rebirth=self._gap(node, found))
-        born_ms, sent_ms = node.born_ms.get(address.device), found.timestamp_ms
-        older = born_ms is not None and sent_ms is not None and sent_ms < born_ms
-        if older and not all(metric.name for metric in found.metrics):
-            # It was sent before the birth that we know: its aliases may have been others.
-            step.reason, step.rebirth = Reason.NO_BIRTH, True
-            step.detail = f"the data of {address.code} were sent before its birth"
-            return step
-        self._forward(step, address, found)
-        return step
-
-    def _forward(self, step: Step, address: Address, found: Payload) -> None:
-        try:
-            complete = self.resolve(address, found)
-        except RefusedReadingError as error:
-            step.reason, step.detail, step.rebirth = error.reason, error.detail, True
-        else:
-            if complete is not None:
-                step.forward.append((address.code, complete))
-
-    @staticmethod
-    def _gap(node: _Node, found: Payload) -> bool:
-        """Note a message's sequence number; return whether some before it are missing."""
-        expected, node.seq = node.seq, found.seq
-        if expected is None or found.seq is None:
-            return False
-        # The same number again is the same message again.
-        return found.seq not in (expected, (expected + 1) % _SEQUENCE)
-
-    @staticmethod
-    def _learn(node: _Node, device: str, found: Payload) -> None:
-        aliases = {
-            metric.alias: (metric.name, metric.datatype)
-            for metric in found.metrics
-            if metric.alias is not None and metric.name
-        }
-        node.aliases = {**node.aliases, device: aliases}
-        node.born_ms = {**node.born_ms, device: found.timestamp_ms}
-        if any(metric.measures for metric in found.metrics):
-            node.measuring |= {device}
-        if not device:
-            node.bd_seq = _bd_seq(found)
+            return _forwarded(
+                Step(rebirth=True), address, found, None,
+                f"no birth of the edge node {address.edge} has come before its data",
+            )  # fmt: skip
+        step = Step(rebirth=node.gap(found, again=again))
+        birth = node.births.get(address.device)
+        if birth is None or not birth.is_after(found.timestamp_ms):
+            return _forwarded(step, address, found, birth)
+        # It was sent before the birth that we know: its aliases may have been others.
+        if under is not None and under.agrees(birth, found):
+            return _forwarded(step, address, found, under)
+        return _forwarded(
+            step, address, found, None, f"the data of {address.code} were sent before its birth"
+        )
 
 
-def _bd_seq(found: Payload) -> float | None:
-    for metric in found.metrics:
-        if metric.name == BD_SEQ and isinstance(metric.value, float):
-            return metric.value
-    return None
+def _forwarded(
+    step: Step, address: Address, found: Payload, table: Table | None, why: str = ""
+) -> Step:
+    """Hand a message on, or keep it and ask for the birth if it cannot be read (`why`: of what)."""
+    try:
+        complete = _complete(address, found, table)
+    except RefusedReadingError as error:
+        step.reason, step.detail, step.rebirth = error.reason, why or error.detail, True
+    else:
+        if complete is not None:
+            step.forward.append((address.code, complete))
+    return step
+
+
+def _complete(address: Address, payload: Payload, table: Table | None) -> bytes | None:
+    """Put names in place of aliases, and leave out what is not measured; None: nothing is."""
+    metrics = []
+    for metric in payload.metrics:
+        name, datatype = metric.name, metric.datatype
+        if not name:
+            alias = -1 if metric.alias is None else metric.alias
+            found = table.aliases.get(alias) if table else None
+            if found is None or (datatype and found[1] and datatype != found[1]):
+                raise RefusedReadingError(
+                    Reason.NO_BIRTH, f"no birth of {address.code} says what alias {alias} is"
+                )
+            name, datatype = found
+        completed = sparkplug.parse(
+            sparkplug.encode(None, None, [sparkplug.named(metric, name, datatype)])
+        ).metrics[0]
+        if completed.measures:
+            metrics.append(completed.raw)
+    if not metrics:
+        return None
+    return sparkplug.encode(payload.timestamp_ms, payload.seq, metrics)

@@ -19,6 +19,7 @@ MESSAGES = st.builds(
     topic=st.binary(max_size=20),
     payload=st.binary(max_size=300),
     retained=st.booleans(),
+    again=st.booleans(),
 )
 
 
@@ -38,7 +39,7 @@ def packet(message, properties=None):
     if properties is not None:
         body += length(len(properties)) + properties
     body += message.payload
-    head = 0x30 | (0x02 if message.mid else 0) | message.retained
+    head = 0x30 | message.again << 3 | (0x02 if message.mid else 0) | message.retained
     return bytes([head]) + length(len(body)) + body
 
 
@@ -104,7 +105,7 @@ def test_what_no_broker_may_send_ends_the_connection_and_hands_over_no_half_mess
 
 @pytest.mark.parametrize("head", [0x34, 0x36])
 def test_quality_of_service_2_was_never_asked_for(line, head):
-    good = packet(Published(7, b"t", b"p", False))
+    good = packet(Published(7, b"t", b"p", False, False))
     assert line.send(bytes([head]) + good[1:]) == MQTTErrorCode.MQTT_ERR_PROTOCOL
     assert line.came == []
 
@@ -122,7 +123,7 @@ def test_it_pings_in_silence_alone(line, busy):
     client._last_bytes_received = client._last_msg_out = time.monotonic() - 61
     client.acknowledge([7])
     if busy:
-        line.send(packet(Published(8, b"t", b"p", False))[:5])
+        line.send(packet(Published(8, b"t", b"p", False, False))[:5])
         client.loop_write()
     client.loop_misc()
     client.loop_write()
