@@ -60,6 +60,10 @@ def test_a_site_is_added_changed_and_written_down(api, seed, write):
     assert (newest.action, newest.subject, newest.writer) == ("site.set", "minato", "sakata-works")
     assert newest.change == {"crew_minutes": 25, "lat": None, "lon": None}
     assert (before.action, before.by_token) == ("site.add", True)
+    # Who lies lower is different now: its street sensors are held against each other anew.
+    assert write("PATCH", "/sakata/sites/ekimae", {"ground_m": 3.4}).json()["ground_m"] == 3.4
+    due = "select array_agg(datastream_id order by 1) from review_due where work = 'flood'"
+    assert seed.one(due) == sorted(seed.streams[one, "depth_m"] for one in ("c1", "f1"))
 
 
 def test_a_device_is_added_with_a_secret_that_is_shown_once(api, seed, write):
