@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from api.silence import bound_s, bounds
 from api.standing import Snapshot, Standing, watching
 from detectors.forecast import TimeToThreshold
 from detectors.rules import Silence
@@ -14,6 +13,7 @@ from store import map as town_map
 from store.alerts import Alert, alerts
 from store.database import Connection
 from store.rules import RuleInForce
+from store.silences import bound_s, silences
 from store.town_catalog import Tenant
 
 
@@ -53,16 +53,16 @@ def desk(
     for alert in alerts(conn, is_open=True):
         open_alerts[alert.device].append(alert)
     in_force = rules.in_force(conn, now)
-    silences = bounds(rules.link_rules(conn, now))
+    silent = silences(rules.link_rules(conn, now)).of_device
     snapshot = Snapshot(
         now,
         watching(in_force),
         rules.labels(conn, now),
         open_alerts,
         town.training,
-        beacons.under_water(conn, _silent_beacons(rows, silences), now),
+        beacons.under_water(conn, _silent_beacons(rows, silent), now),
     )
-    limits = _limits(rows, silences)
+    limits = _limits(rows, silent)
     return Desk(
         snapshot,
         [
@@ -84,22 +84,22 @@ def unknown_after_s(
 
     A device without a silence rule is judged by the default one.
     """
-    return _limits(rows, bounds(rules.link_rules(conn, now)))
+    return _limits(rows, silences(rules.link_rules(conn, now)).of_device)
 
 
-def _limits(rows: Sequence[town_map.Device], silences: Mapping[int, Silence]) -> dict[int, float]:
+def _limits(rows: Sequence[town_map.Device], silent: Mapping[int, Silence]) -> dict[int, float]:
     return {
-        row.device_id: bound_s(silences.get(row.device_id, Silence()), row.expected_interval_s)
+        row.device_id: bound_s(silent.get(row.device_id, Silence()), row.expected_interval_s)
         for row in rows
     }
 
 
-def _silent_beacons(rows: Sequence[town_map.Device], silences: Mapping[int, Silence]) -> list[int]:
+def _silent_beacons(rows: Sequence[town_map.Device], silent: Mapping[int, Silence]) -> list[int]:
     """List silent devices whose radio drowns when they are under water."""
     return [
         row.device_id
         for row in rows
-        if row.link_state == "silent" and silences.get(row.device_id, Silence()).drowns
+        if row.link_state == "silent" and silent.get(row.device_id, Silence()).drowns
     ]
 
 

@@ -1,19 +1,19 @@
 """Which devices are silent, and whether it is they or we who do not hear."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
-from detectors.rules import Silence, rule_from_params
-from detectors.silence import silent_after_s
+from detectors.rules import Silence
 from jobs import metrics
 from jobs.router_watch import Expected, RouterWatch
 from store import journal, links, routers, rules
 from store.database import Connection, Database
 from store.links import Change, Listening, Watched
+from store.silences import bound_s, interval_s, silences
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +36,7 @@ class SilenceWatch:
         self._database = database
         self._outage_after = timedelta(seconds=outage_after_s)
         self._started: datetime | None = None
+        self._refused: Sequence[object] = ()
 
     def look(self) -> dict[str, int]:
         """Look once; returns the number of links that changed, by state.
@@ -53,7 +54,7 @@ class SilenceWatch:
             by_town: dict[int, list[Watched]] = defaultdict(list)
             for device in links.watched(conn):
                 by_town[device.tenant_id].append(device)
-            silences = _silences(conn, now)
+            rule_of = self._rules(conn, now)
             routers_of, outages = routers.of_devices(conn), routers.outages(conn)
             for tenant_id, devices in by_town.items():
                 if tenant_id not in listening:
@@ -61,9 +62,9 @@ class SilenceWatch:
                 heard = listening[tenant_id]
                 self._tell_outage(conn, heard, now)
                 expected = [
-                    _expected(device, silences[device.device_id])
+                    _expected(device, rule_of[device.device_id])
                     for device in devices
-                    if device.device_id in silences  # else switched off for this device
+                    if device.device_id in rule_of  # else switched off for this device
                 ]
                 if heard.since is None or not is_listening(heard, now):
                     changes = _unheard(expected, now)
@@ -75,6 +76,20 @@ class SilenceWatch:
                 _write(conn, tenant_id, devices, changes, changed)
             links.publish(conn)
         return dict(changed)
+
+    def _rules(self, conn: Connection, now: datetime) -> Mapping[int, Silence]:
+        """Read the silence rules by device, and tell once of those that cannot be read."""
+        found = silences(rules.link_rules(conn, now))
+        if found.refused != self._refused:
+            self._refused = found.refused
+            for one in found.refused:
+                log.error(
+                    "silence rule refused, the default holds instead",
+                    rule=one.code,
+                    version=one.version,
+                    error=one.error,
+                )
+        return found.of_device
 
     def _tell_outage(self, conn: Connection, heard: Listening, now: datetime) -> None:
         """Tell once that a town is not listened to, and once that it is again."""
@@ -99,9 +114,8 @@ def is_listening(heard: Listening, now: datetime) -> bool:
 
 
 def _expected(device: Watched, rule: Silence) -> Expected:
-    interval_s = max(device.expected_interval_s, rule.calm_interval_s or 0.0)
-    patience = timedelta(seconds=silent_after_s(rule.loss_rate, interval_s))
-    return Expected(device, interval_s, patience)
+    patience = timedelta(seconds=bound_s(rule, device.expected_interval_s))
+    return Expected(device, interval_s(rule, device.expected_interval_s), patience)
 
 
 def _unheard(expected: Iterable[Expected], now: datetime) -> list[Change]:
@@ -162,15 +176,6 @@ def _change(
     router: str | None = None,
 ) -> Change:
     return Change(device.device_id, state, reason, now, device.last_received_time, router)
-
-
-def _silences(conn: Connection, now: datetime) -> dict[int, Silence]:
-    found: dict[int, Silence] = {}
-    for row in rules.link_rules(conn, now):
-        rule = rule_from_params(row.kind, row.params)
-        if isinstance(rule, Silence):
-            found.setdefault(row.device_id, rule)
-    return found
 
 
 def _iso(time: datetime | None) -> str | None:

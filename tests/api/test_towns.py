@@ -78,6 +78,16 @@ def test_devices_come_with_site_link_and_latest(api, seed):
     assert [d["code"] for d in api.ok("/sakata/devices")] == ["c1", "f1", "p1", "plow-1"]
 
 
+def test_a_device_whose_silence_rule_cannot_be_read_is_judged_by_the_default_one(api, seed):
+    seed.link("f1", "online")
+    seed.latest(seed.streams["f1", "depth_m"], 0.12)
+    seed.execute("update rule set params = '{\"loss_rate\": 7}' where code = 'level-silence'")
+    assert api.ok("/sakata/devices/f1")["unknown_after_s"] == 390
+    assert api.ok("/sakata/overview")["flood"]["normal"] == 1
+    features = api.ok("/sakata/map/flood")["features"]
+    assert {f["id"]: f["properties"]["state"] for f in features}["f1"] == "normal"
+
+
 def test_a_device_shows_what_its_clock_did_wrong(api, seed):
     assert api.ok("/sakata/devices/f1")["clock"] is None
     seed.execute(

@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
+from structlog.testing import capture_logs
 
 from jobs.silence import SilenceWatch
 from store import device_catalog, journal, links, rules
@@ -138,7 +140,7 @@ def test_device_that_never_reported_becomes_silent_and_not_online(world):
 def test_device_in_maintenance_is_not_watched(world):
     world.heard("f1", 60 * MINUTE)
     with world.owner.transaction() as conn:
-        device_catalog.set_device_state(conn, world.town.tenant_id, "f1", "maintenance")
+        device_catalog.set_device(conn, world.town.tenant_id, "f1", {"state": "maintenance"})
     world.watch.look()
     assert world.state("f1")[0] == "online"
 
@@ -158,6 +160,22 @@ def test_rule_of_the_device_sets_the_patience(world):
         )
     world.watch.look()
     assert world.state("f1")[0] == "online"  # daily when calm: an hour is nothing
+
+
+def test_a_rule_that_cannot_be_read_is_told_once_and_the_default_holds(world):
+    """One bad row must not end the watch over all towns, nor over its own device."""
+    world.heard("f1", 60 * MINUTE)
+    world.heard("plow-1", 60 * MINUTE)
+    with world.owner.transaction() as conn:
+        conn.execute("update rule set params = %s where code = 'level-silence'",
+                     (Jsonb({"loss_rate": 7}),))  # fmt: skip
+    with capture_logs() as said:
+        world.watch.look()
+        world.watch.look()
+    assert world.state("f1") == world.state("plow-1") == ("silent", "silence")
+    told = [line for line in said if line["log_level"] == "error"]
+    assert [(line["rule"], line["version"]) for line in told] == [("level-silence", 1)]
+    assert "loss_rate" in told[0]["error"]
 
 
 def test_live_feed_is_told(world, database_dsn):
