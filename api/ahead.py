@@ -65,7 +65,7 @@ NOTHING: Final = Ahead()
 
 
 @dataclass(frozen=True)
-class _Asked:
+class Asked:
     """A sensor that is worth a look, with what is asked about it."""
 
     placed: Placed
@@ -81,8 +81,17 @@ def ahead(conn: Connection, desk: Desk) -> dict[int, Ahead]:
 
     That is where the water rises, or stands at the first level: in a dry town nothing is read.
     """
+    return answers(conn, desk, questions(desk))
+
+
+def questions(desk: Desk) -> list[Asked]:
+    """Decide of which sensors to ask what."""
     read: dict[tuple[str, int], Any] = {}
-    asked = [one for placed in desk.devices if (one := _asked(desk, placed, read)) is not None]
+    return [one for placed in desk.devices if (one := _asked(desk, placed, read)) is not None]
+
+
+def answers(conn: Connection, desk: Desk, asked: Sequence[Asked]) -> dict[int, Ahead]:
+    """Answer what is asked from stored readings, by device id; of some nothing may be known."""
     found: dict[int, Ahead] = {}
     for rule in {one.rule for one in asked}:
         some = [one for one in asked if one.rule == rule]
@@ -90,7 +99,7 @@ def ahead(conn: Connection, desk: Desk) -> dict[int, Ahead]:
     return found
 
 
-def _asked(desk: Desk, placed: Placed, read: dict[tuple[str, int], Any]) -> _Asked | None:
+def _asked(desk: Desk, placed: Placed, read: dict[tuple[str, int], Any]) -> Asked | None:
     """Decide what to ask about a sensor, or that it is not worth a reading."""
     standing, device = placed.standing, placed.device
     stream = standing.shown
@@ -130,7 +139,7 @@ def _asked(desk: Desk, placed: Placed, read: dict[tuple[str, int], Any]) -> _Ask
         minutes = None
     if not rises and minutes is None:
         return None
-    return _Asked(placed, stream, rule, on if rises else None, number, minutes)
+    return Asked(placed, stream, rule, on if rises else None, number, minutes)
 
 
 def _rule(
@@ -152,7 +161,7 @@ def _rule(
 
 
 def _look(
-    conn: Connection, desk: Desk, rule: TimeToThreshold, asked: Sequence[_Asked]
+    conn: Connection, desk: Desk, rule: TimeToThreshold, asked: Sequence[Asked]
 ) -> dict[int, Ahead]:
     """Follow some sensors under one rule, and say what may be said."""
     series = _series(conn, desk.snapshot.now, asked)
@@ -189,7 +198,7 @@ def _look(
     return found
 
 
-def _scheme(desk: Desk, one: _Asked) -> str:
+def _scheme(desk: Desk, one: Asked) -> str:
     return desk.snapshot.watching[one.stream.datastream_id].label_scheme
 
 
@@ -198,7 +207,7 @@ def _after(last_ms: int, seconds: float) -> datetime:
     return moment(round((last_ms + seconds * 1000.0) / 1000.0) * 1000)
 
 
-def _series(conn: Connection, now: datetime, asked: Sequence[_Asked]) -> dict[int, recent.Series]:
+def _series(conn: Connection, now: datetime, asked: Sequence[Asked]) -> dict[int, recent.Series]:
     """Read the newest readings, of sensors that report alike together."""
     by_span: dict[timedelta, list[int]] = {}
     for one in asked:

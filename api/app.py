@@ -15,6 +15,7 @@ from api.body_limit import BodyLimit
 from api.guard import Guard
 from api.headers import SecurityHeaders
 from api.live import LiveFeed
+from api.lookout import Lookout
 from api.measures import Measures
 from api.provisioning import Provisioning
 from api.readiness import Check, Watch
@@ -26,7 +27,6 @@ from api.routes import (
     device_writes,
     devices,
     live,
-    map,  # noqa: A004 (the route of maps; the builtin is not used here)
     observations,
     operations,
     quarantine,
@@ -34,6 +34,7 @@ from api.routes import (
     sites,
     towns,
 )
+from api.routes import map as maps
 from api.settings import ApiSettings
 from api.town import Access
 from api.town_metrics import TownMetrics
@@ -105,12 +106,13 @@ def create_app(
     app.state.measures = measures
     app.state.provisioning = provisioning
     app.state.feed = feed
+    app.state.lookout = Lookout()
     app.state.backtests = threading.Lock()
     app.state.base_map = BaseMap.read(settings.base_map)
     app.state.watch = Watch(database, feed, dict(checks or {}))
     problems.install(app)
     base = APIRouter(prefix=BASE)
-    parts = [towns, console, sites, devices, observations, alerts, map, ahead, rules, quarantine]
+    parts = [towns, console, sites, devices, observations, alerts, maps, ahead, rules, quarantine]
     if provisioning is not None:
         parts.append(device_writes)
     for part in (*parts, backtest, live):

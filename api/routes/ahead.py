@@ -1,15 +1,14 @@
 """What is ahead of the flood sensors, for a page that asks again and again."""
 
-# ruff: noqa: FAST003 (the dependency HasTown reads {tenant})
-
 from datetime import UTC, datetime
 
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from api.ahead import CrewItem, ForecastItem, ahead
+from api.ahead import CrewItem, ForecastItem
 from api.desk import desk
 from api.errors import Kind
+from api.lookout import HasLookout
 from api.problems import responses
 from api.town import HasTown
 
@@ -25,11 +24,11 @@ class AheadItem(BaseModel):
 
 
 @router.get("/{tenant}/ahead", responses=responses(Kind.UNKNOWN_TOWN))
-def what_is_ahead(here: HasTown) -> list[AheadItem]:
+def what_is_ahead(here: HasTown, lookout: HasLookout) -> list[AheadItem]:
     """List the flood sensors of which something may be said: in a dry town none."""
     with here.transaction() as conn:
         now = desk(conn, here.town, datetime.now(UTC), ("flood_level",))
-        said = ahead(conn, now)
+        said = lookout.ahead(conn, here.town.tenant_id, now)
     return [
         AheadItem(device=each.device.code, forecast=found.forecast, crew=found.crew)
         for each in now.devices

@@ -1,7 +1,5 @@
 """Map layers as GeoJSON."""
 
-# ruff: noqa: FAST003 (the dependency HasTown reads {tenant})
-
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import groupby
@@ -11,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from api import tracks as ways
-from api.ahead import NOTHING, ahead
+from api.ahead import NOTHING
 from api.base_map import BaseMap
 from api.desk import desk
 from api.errors import Kind
@@ -26,6 +24,7 @@ from api.features import (
     TrackFeature,
     TrackLayer,
 )
+from api.lookout import HasLookout
 from api.problems import responses
 from api.town import HasTown
 from api.town_lines import TownLines
@@ -39,11 +38,11 @@ MOST_POINTS = 200_000  # 100 plows, 2 hours, a fix each 4 s; about 5 MB of answe
 
 
 @router.get("/{tenant}/map/flood", responses=responses(Kind.UNKNOWN_TOWN))
-def flood(here: HasTown) -> FloodLayer:
+def flood(here: HasTown, lookout: HasLookout) -> FloodLayer:
     """Show flood sensors with what they stand at, what is ahead of them, and what is doubted."""
     with here.transaction() as conn:
         now = desk(conn, here.town, datetime.now(UTC), ("flood_contact", "flood_level"))
-        said = ahead(conn, now)
+        said = lookout.ahead(conn, here.town.tenant_id, now)
         shown = [p.standing.alert.alert_id for p in now.devices if p.standing.alert]
         against = doubts(conn, shown)
     return FloodLayer(

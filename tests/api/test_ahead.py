@@ -1,5 +1,7 @@
 """What is said to be ahead of a flood sensor: a real flood, and when nothing is said."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 from detectors.forecast import TimeToThreshold
 from firmware_sim.recording import read_recording
 from store import recent, rules
+from store.errors import DatabaseAwayError
 from tests.api.seed import now
 
 FLOODS = Path(__file__).parents[1] / "data" / "nyc_street_floods_2023-09-29.csv.gz"
@@ -174,6 +177,50 @@ def test_a_reading_that_failed_is_not_followed(api, seed, stream, flood):
     seed.readings(stream, [(time, 9.99)], flag=4)
     seed.readings(stream, [(time + timedelta(seconds=1), float("nan"))], flag=9)
     assert shown(api)["forecast"] == before["forecast"]
+
+
+def test_consoles_that_ask_at_once_share_one_computation(api, seed, stream, monkeypatch):
+    """And what is asked anew, of another reading or seconds later, is answered anew."""
+    play(seed, stream, steady(0.01), rate=0.6)
+    asked, since = [], recent.since
+    reading, go_on = threading.Event(), threading.Event()
+
+    def read(conn, ids, start):
+        asked.append(ids)
+        reading.set()
+        assert go_on.wait(20)
+        return since(conn, ids, start)
+
+    monkeypatch.setattr(recent, "since", read)
+    with ThreadPoolExecutor(4) as consoles:
+        first = consoles.submit(api.ok, "/sakata/ahead")
+        assert reading.wait(20)
+        others = [consoles.submit(api.ok, "/sakata/ahead") for _ in range(2)]
+        mapped = consoles.submit(shown, api)
+        go_on.set()
+        [item] = first.result(20)
+        assert item["forecast"]
+        assert mapped.result(20)["forecast"] == item["forecast"]
+        assert [one.result(20) for one in others] == [[item]] * 2
+    assert asked == [[stream]]
+    play(seed, stream, steady(0.012), rate=0.7)
+    assert api.ok("/sakata/ahead") != [item]
+    assert asked == [[stream]] * 2
+    monkeypatch.setattr("api.lookout.KEPT_S", 0.0)
+    api.ok("/sakata/ahead")
+    assert asked == [[stream]] * 3
+
+
+def test_a_fault_while_one_looks_ahead_is_not_kept(api, seed, stream, monkeypatch):
+    play(seed, stream, steady(0.01), rate=0.6)
+
+    def away(*_):
+        raise DatabaseAwayError("away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(recent, "since", away)
+        assert api.get("/sakata/ahead").status_code == 503
+    assert len(api.ok("/sakata/ahead")) == 1
 
 
 def test_the_page_asks_only_for_what_may_be_said(api, seed, stream):

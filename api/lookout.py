@@ -1,0 +1,67 @@
+"""What is ahead in each town, for many consoles that ask at once: a question is answered once."""
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, Request
+
+from api.ahead import NOTHING, Ahead, Asked, answers, questions
+from api.desk import Desk
+from store.database import Connection
+
+# Seconds that an answer holds: a depth for the crew is one for twenty minutes ahead and more.
+KEPT_S: Final = 5.0
+
+
+@dataclass
+class _Town:
+    """A town's answers by question, with when they were given."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    given: dict[Any, tuple[float, Ahead]] = field(default_factory=dict)
+
+
+class Lookout:
+    """Answers that hold for a few seconds, as long as the question is the same.
+
+    A new reading, another state or another rule makes another question: no answer to an old one is
+    given to it.
+    """
+
+    def __init__(self) -> None:
+        self._towns: dict[int, _Town] = {}
+
+    def ahead(self, conn: Connection, tenant_id: int, desk: Desk) -> dict[int, Ahead]:
+        """Look ahead of every sensor of a town's desk, by device id; see `api.ahead`.
+
+        Who asks while the questions of another are answered waits, and finds the answers.
+        """
+        asked = {_key(one): one for one in questions(desk)}
+        town = self._towns.setdefault(tenant_id, _Town())
+        with town.lock:
+            at = time.monotonic()
+            given = {key: said for key, said in town.given.items() if at - said[0] < KEPT_S}
+            new = {key: one for key, one in asked.items() if key not in given}
+            found = answers(conn, desk, list(new.values()))
+            for key, one in new.items():
+                given[key] = at, found.get(one.placed.device.device_id, NOTHING)
+            town.given = given
+        return {one.placed.device.device_id: given[key][1] for key, one in asked.items()}
+
+
+def _key(asked: Asked) -> tuple[Any, ...]:
+    latest = asked.stream
+    question = asked.rule, asked.on, asked.level, asked.after_minutes
+    return latest.datastream_id, latest.time, latest.value, *question
+
+
+def lookout_of(request: Request) -> Lookout:
+    """Return the application's lookout."""
+    lookout = request.app.state.lookout
+    assert isinstance(lookout, Lookout)
+    return lookout
+
+
+HasLookout = Annotated[Lookout, Depends(lookout_of)]
