@@ -9,7 +9,7 @@ from deploy.embedded.data_dir import DataDir
 from deploy.embedded.database import NAME as DATABASE_NAME
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.nats import PID_FILE, EmbeddedNats
-from deploy.embedded.ports import free_port, is_free
+from deploy.embedded.ports import dialled, free_port, is_free
 from deploy.embedded.postgres import EmbeddedPostgres
 from deploy.embedded.postgres_home import place_database
 from deploy.embedded.process import Process
@@ -112,9 +112,8 @@ def _compose_nats(
         "store_dir": str(data.broker / "store"),
         "log_file": str(data.log / "broker.log"),
     }
-    host = said.nats.mqtt_host
     sections["broker"] = {
-        "host": "127.0.0.1" if host in {"0.0.0.0", "::"} else host,  # noqa: S104 - compared
+        "host": dialled(said.nats.mqtt_host),
         "port": said.nats.mqtt_port,
     }
     monitor_port = int(sections["nats"]["monitor_port"])
@@ -124,7 +123,7 @@ def _compose_nats(
         monitor_port=monitor_port,
         log_file=data.log / "broker-start.log",
         ports=(
-            (host, said.nats.mqtt_port),
+            (said.nats.mqtt_host, said.nats.mqtt_port),
             (said.nats.client_host, int(sections["nats"]["client_port"])),
             ("127.0.0.1", monitor_port),
         ),

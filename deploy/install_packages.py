@@ -41,7 +41,7 @@ def _run(command: list[str], wanted: int) -> int:
     tail: list[str] = []
     seen, said_at = 0, time.monotonic()
     watched = sys.stdout.isatty()
-    with subprocess.Popen(  # noqa: S603 - fixed command
+    with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as pip:
         assert pip.stdout is not None

@@ -22,7 +22,7 @@ class Chance:
         self._key = ":".join((str(seed), *names))
 
     def _random(self, what: str, slot: int) -> random.Random:
-        return random.Random(f"{self._key}:{what}:{slot}")  # noqa: S311  no secret depends on it
+        return random.Random(f"{self._key}:{what}:{slot}")
 
     def uniform(self, what: str, slot: int, low: float = 0.0, high: float = 1.0) -> float:
         """Return a number between `low` and `high` for this slot."""

@@ -85,7 +85,7 @@ class Modem:
         self._in_flight_limit = in_flight
         self._batch = batch
         self._topic = f"mz/v1/{tenant}/d/{device}"
-        self._jitter = random.Random(f"{seed}:{device}:modem")  # noqa: S311  no secret depends on it
+        self._jitter = random.Random(f"{seed}:{device}:modem")
         self.acknowledged_seq = 0  # highest sequence number that is safe at the broker
         self._flight: dict[int, _Message] = {}  # by message id
         self._powered = False

@@ -169,7 +169,7 @@ class Gateway:
                 self._sharing.enter()
             except (DatabaseAwayError, psycopg.Error) as error:
                 if not told:
-                    log.error("database_away", error=str(error).strip())  # noqa: TRY400 - a sentence, no traceback
+                    log.error("database_away", error=str(error).strip())
                     told = True
                 self._ending.wait(RETRY_S[1])
             else:

@@ -39,7 +39,7 @@ def connect(client: BufferedClient, session: Session) -> None:
     """
     properties: Properties | None = None
     if session.mqtt5:
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
+        properties = Properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = SESSION_EXPIRY_S
         properties.ReceiveMaximum = session.window_messages
     client.connect(
@@ -54,7 +54,7 @@ def connect(client: BufferedClient, session: Session) -> None:
 def disconnect(client: BufferedClient, session: Session) -> None:
     """Say goodbye; the broker keeps a session that was opened to be kept."""
     if session.mqtt5:
-        properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
+        properties = Properties(PacketTypes.DISCONNECT)
         properties.SessionExpiryInterval = SESSION_EXPIRY_S
         client.disconnect(properties=properties)
     else:

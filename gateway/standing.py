@@ -201,7 +201,7 @@ def _readable(
             readable[i] = False
             metrics.STATES_UNREADABLE.inc()
             device = int(registry.device_id[sensors[i]])
-            log.error(  # noqa: TRY400 - a sentence, no traceback
+            log.error(
                 "state_unreadable",
                 device=registry.device_codes[device],
                 datastream=int(registry.datastream_id[sensors[i]]),

@@ -132,7 +132,7 @@ def _start(conn: Connection, stream_id: int, from_time: datetime) -> tuple[int, 
         try:
             unpack(start[1])
         except StateError as error:
-            log.error("checkpoint unreadable", datastream=stream_id, error=str(error))  # noqa: TRY400 - a sentence, no traceback
+            log.error("checkpoint unreadable", datastream=stream_id, error=str(error))
             unsettled.forget_checkpoint(conn, stream_id, start[0])
         else:
             return start

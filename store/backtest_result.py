@@ -194,11 +194,12 @@ def compare(
             beside = [a for a in own if _overlap(alert, a)]
             for each in beside:
                 left.pop(each.alert_id, None)
-            if beside:
-                same = len(beside) == 1 and _equal(alert, beside[0], until)
-                standing = Standing.SAME if same else Standing.CHANGED
-                alert = replace(alert, standing=standing, alert_id=beside[0].alert_id)  # noqa: PLW2901 - the same alert, known better
-            raised.append(alert)
+            if not beside:
+                raised.append(alert)
+                continue
+            same = len(beside) == 1 and _equal(alert, beside[0], until)
+            standing = Standing.SAME if same else Standing.CHANGED
+            raised.append(replace(alert, standing=standing, alert_id=beside[0].alert_id))
     return Result(rule, start, stop, tuple(found), tuple(raised), tuple(left.values()))
 
 

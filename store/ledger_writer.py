@@ -47,7 +47,7 @@ class LedgerWriter:
     """
 
     def __init__(self, conn: Connection) -> None:
-        self._conn = conn
+        self.conn = conn
         self._revisions: dict[tuple[int, Reason], int] = {}
         self.changed: dict[int, set[int]] = {}
         self.added = 0
@@ -75,7 +75,7 @@ class LedgerWriter:
         since
             Live: the time of the first.
         """
-        conn = self._conn
+        conn = self.conn
         alerts = ledger.alerts_from(conn, stream.datastream_id, version.code, since)
         stored = ledger.transitions_of(conn, [alert.alert_id for alert in alerts])
         fresh = {change.says: change for change in decided}
@@ -97,7 +97,7 @@ class LedgerWriter:
         """Return the revision that this transaction is for a town, begun at its first use."""
         key = (tenant_id, reason)
         if key not in self._revisions:
-            self._revisions[key] = ledger.add_revision(self._conn, tenant_id, reason)
+            self._revisions[key] = ledger.add_revision(self.conn, tenant_id, reason)
         return self._revisions[key]
 
 
@@ -116,7 +116,7 @@ class _Rewrite:
     ) -> None:
         self.writer, self.stream, self.version = writer, stream, version
         self.alerts, self.found, self.gone, self.reason = alerts, found, gone, reason
-        self.conn = writer._conn  # noqa: SLF001 - the writer's other half
+        self.conn = writer.conn
         self.touched = False
 
     @property

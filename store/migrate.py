@@ -118,10 +118,11 @@ def migrate(owner_dsn: str, engine: Engine | None = None, folder: Path = FOLDER)
 
 def schema_version(conn: Connection) -> int:
     """Tell the version of a database; 0 is an empty one."""
-    if not conn.execute("select to_regclass('public.schema_version')::text").fetchone()[0]:  # type: ignore[index]  # one row always
+    [[table]] = conn.execute("select to_regclass('public.schema_version')::text").fetchall()
+    if table is None:
         return 0
-    row = conn.execute("select coalesce(max(version), 0) from schema_version").fetchone()
-    return int(row[0]) if row else 0
+    [[version]] = conn.execute("select coalesce(max(version), 0) from schema_version").fetchall()
+    return int(version)
 
 
 def _migrate(

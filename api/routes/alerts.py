@@ -1,7 +1,5 @@
 """The ledger of alerts."""
 
-# ruff: noqa: FAST003 (the dependency HasTown reads {tenant})
-
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 

@@ -1,7 +1,5 @@
 """What a rule would have raised on the stored readings."""
 
-# ruff: noqa: FAST003 (the dependency HasTown reads {tenant})
-
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 

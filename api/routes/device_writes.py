@@ -1,7 +1,5 @@
 """Devices and datastreams: added, changed, approved, proven. Each needs a token of the town."""
 
-# ruff: noqa: FAST003 (the dependency HasWriter reads {tenant})
-
 import secrets
 import time
 from typing import Annotated, Any, Final, Literal

@@ -1,7 +1,5 @@
 """Devices with their links and newest readings."""
 
-# ruff: noqa: FAST003 (the dependency HasTown reads {tenant})
-
 from datetime import UTC, datetime
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """The live feed as server-sent events."""
 
-# ruff: noqa: FAST003 (the dependency HasTown reads {tenant})
-
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 

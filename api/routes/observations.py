@@ -1,7 +1,5 @@
 """Observations of one datastream: raw or in buckets, as pages of JSON or as one CSV file."""
 
-# ruff: noqa: FAST003 (the dependency HasTown reads {tenant})
-
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """Messages that were refused: listed, and counted by device and reason."""
 
-# ruff: noqa: FAST003 (the dependency HasTown reads {tenant})
-
 from datetime import datetime
 from typing import Annotated, Self
 

@@ -1,7 +1,5 @@
 """The rules in force, and how one is changed."""
 
-# ruff: noqa: FAST003 (the dependency HasTown reads {tenant})
-
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Sites: listed, added, changed."""
 
-# ruff: noqa: FAST003 (the dependency HasTown reads {tenant})
-
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Path

@@ -1,7 +1,5 @@
 """Which towns there are, and what a desk sees first."""
 
-# ruff: noqa: FAST003 (the dependency HasTown reads {tenant})
-
 from datetime import UTC, datetime
 from typing import Self
 

@@ -1,4 +1,4 @@
-"""Free ports on this machine."""
+"""Ports of this machine, and where who listens on them is reached."""
 
 import secrets
 import socket
@@ -25,3 +25,8 @@ def is_free(host: str, port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def dialled(host: str) -> str:
+    """Return where a client on this machine reaches a server that listens on `host`."""
+    return "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared

@@ -60,7 +60,7 @@ class Programs:
         EmbeddedError
             It failed; with its last words.
         """
-        done = subprocess.run(  # noqa: S603 - commands are ours
+        done = subprocess.run(
             [str(self.path(name)), *arguments],
             env=ENVIRONMENT,
             cwd=self.home,

@@ -71,7 +71,7 @@ class Process:
         log_file.parent.mkdir(parents=True, exist_ok=True)
         # Appending lets the log be cut from outside while the process keeps writing to it.
         with log_file.open("ab") as log:
-            child = subprocess.Popen(  # noqa: S603 - commands are ours
+            child = subprocess.Popen(
                 [str(part) for part in command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

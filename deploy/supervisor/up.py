@@ -25,7 +25,7 @@ from deploy.embedded.database import ensure_database
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.lock import FolderLock, FolderLockedError
 from deploy.embedded.nats import EmbeddedNats
-from deploy.embedded.ports import is_free
+from deploy.embedded.ports import dialled, is_free
 from deploy.embedded.postgres import EmbeddedPostgres
 from deploy.failure import sentence
 from deploy.settings import Settings, load_settings
@@ -283,8 +283,7 @@ class Supervisor:
 
 
 def _url(settings: Settings) -> str:
-    host = settings.api.host
-    shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared
+    shown = dialled(settings.api.host)
     return f"http://{f'[{shown}]' if ':' in shown else shown}:{settings.api.port}"
 
 

@@ -37,10 +37,10 @@ class _Reception(msgspec.Struct, gc=False):
 
     rssi: float = 0.0
     snr: float = 0.0
-    loRaSNR: float = 0.0  # noqa: N815 - ChirpStack v3's name
+    snr_v3: float = msgspec.field(default=0.0, name="loRaSNR")
     time: datetime | None = None
-    gatewayId: str = ""  # noqa: N815 - ChirpStack's name
-    gatewayID: str = ""  # noqa: N815 - v3's name
+    gateway_id: str = msgspec.field(default="", name="gatewayId")  # ChirpStack's
+    gateway_id_v3: str = msgspec.field(default="", name="gatewayID")
     gateway_ids: dict[str, Any] | None = None  # The Things Stack's
     gweui: str = ""  # LORIOT's
 
@@ -49,8 +49,8 @@ class _Reception(msgspec.Struct, gc=False):
         """The network gateway's name; its EUI where it is given."""
         ids = self.gateway_ids or {}
         return str(
-            self.gatewayId
-            or self.gatewayID
+            self.gateway_id
+            or self.gateway_id_v3
             or self.gweui
             or ids.get("eui")
             or ids.get("gateway_id")
@@ -58,14 +58,14 @@ class _Reception(msgspec.Struct, gc=False):
         )
 
 
-class _ChirpStack(msgspec.Struct, gc=False):
-    deviceInfo: dict[str, Any] | None = None  # noqa: N815 - the server's name
-    devEUI: str | None = None  # noqa: N815 - v3's name
+class _ChirpStack(msgspec.Struct, gc=False, rename="camel"):
+    device_info: dict[str, Any] | None = None
+    dev_eui: str | None = msgspec.field(default=None, name="devEUI")  # v3's
     time: datetime | None = None
-    fCnt: Sequence = 0  # noqa: N815 - the server's name
+    f_cnt: Sequence = 0
     data: str = ""
     object: dict[str, Any] | None = None
-    rxInfo: list[_Reception] = []  # noqa: N815 - the server's name
+    rx_info: list[_Reception] = []
 
 
 class _TtsUplink(msgspec.Struct, gc=False):
@@ -134,19 +134,19 @@ _thingpark = msgspec.json.Decoder(_ThingPark)
 def chirpstack(payload: bytes) -> Uplink:
     """Read ChirpStack's event ``up``; raises RefusedReadingError."""
     event = _read(_chirpstack, payload)
-    if event.deviceInfo is None and event.devEUI is None:
+    if event.device_info is None and event.dev_eui is None:
         raise RefusedReadingError(Reason.BAD_PAYLOAD, "no deviceInfo: not an uplink of ChirpStack")
-    heard = _best(event.rxInfo)
+    heard = _best(event.rx_info)
     # v3 names no time of its own: the network gateways' are the next best.
-    times = [event.time] if event.time else [one.time for one in event.rxInfo if one.time]
+    times = [event.time] if event.time else [one.time for one in event.rx_info if one.time]
     return Uplink(
         _milliseconds(times[0]) if times else None,
-        event.fCnt,
+        event.f_cnt,
         _base64(event.data),
         event.object,
         heard.rssi if heard else None,
-        (heard.snr or heard.loRaSNR) if heard else None,
-        _routers(one.router for one in event.rxInfo),
+        (heard.snr or heard.snr_v3) if heard else None,
+        _routers(one.router for one in event.rx_info),
     )
 
 

@@ -99,7 +99,8 @@ def test_a_changed_catalog_asks_the_page_to_load_anew(api, seed):
         assert feed.says_nothing("reload")
 
 
-def test_heartbeats_come_although_nothing_happens(database_dsn, seed, monkeypatch):  # noqa: ARG001
+@pytest.mark.usefixtures("seed")
+def test_heartbeats_come_although_nothing_happens(database_dsn, monkeypatch):
     monkeypatch.setattr(live, "HEARTBEAT_S", 0.2)
     with serving(database_dsn.api) as api, listening(api) as feed:
         for _ in range(3):
@@ -146,7 +147,8 @@ def test_fifty_browsers_get_everything_and_do_not_slow_health(api, seed, stream)
         time.sleep(0.05)
 
 
-def test_more_browsers_than_allowed_are_refused_in_words(database_dsn, seed):  # noqa: ARG001
+@pytest.mark.usefixtures("seed")
+def test_more_browsers_than_allowed_are_refused_in_words(database_dsn):
     with serving(database_dsn.api, live_clients=1) as api, listening(api) as feed:
         feed.next("hello")
         body = api.problem("/sakata/live", 503, "live-feed-full")
@@ -186,7 +188,8 @@ def test_one_stuck_browser_does_not_hold_up_the_others(database_dsn, seed, strea
         stuck.close()
 
 
-def test_open_feeds_do_not_hold_up_the_end(database_dsn, seed):  # noqa: ARG001
+@pytest.mark.usefixtures("seed")
+def test_open_feeds_do_not_hold_up_the_end(database_dsn):
     with serving(database_dsn.api, graceful_stop_s=30.0) as api, listening(api) as feed:
         feed.next("hello")
         begun = time.monotonic()

@@ -26,7 +26,7 @@ def cut(postgres, database_dsn, allow):
 
 
 @pytest.fixture
-def served(database_dsn, seed):  # noqa: ARG001
+def served(database_dsn, seed):  # noqa: ARG001 (its town)
     with serving(database_dsn.api, answer_within_s=1.0) as api:
         yield api
 
@@ -91,7 +91,8 @@ def test_a_file_that_breaks_off_is_seen_to_be_incomplete(postgres, database_dsn,
         cut(postgres, database_dsn, allow=True)
 
 
-def test_ready_also_tells_what_others_watch(database_dsn, seed):  # noqa: ARG001
+@pytest.mark.usefixtures("seed")
+def test_ready_also_tells_what_others_watch(database_dsn):
     answers = {"broker": "The broker does not answer: is NATS running?"}
     with serving(database_dsn.api, checks={"broker": lambda: answers["broker"]}) as api:
         ready = api.client.get("/ready")

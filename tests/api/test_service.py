@@ -17,7 +17,7 @@ from api.settings import ApiSettings
 from tests.api.sse import Stream
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "mizumori.example.lan"])  # noqa: S104
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "mizumori.example.lan"])
 def test_listening_beyond_this_machine_needs_a_word(host):
     with pytest.raises(StartError, match=r"there is no login yet: keep 127\.0\.0\.1, or set"):
         check_exposure(ApiSettings(host=host))
@@ -62,7 +62,8 @@ with Database(sys.argv[1], name="test-service") as database:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_orderly_although_feeds_are_open(database_dsn, seed, number):  # noqa: ARG001
+@pytest.mark.usefixtures("seed")
+def test_a_signal_ends_it_orderly_although_feeds_are_open(database_dsn, number):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen(

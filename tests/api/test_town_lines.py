@@ -1,7 +1,5 @@
 """A town's own lines over the outlines."""
 
-# ruff: noqa: RUF001 (full-width signs are Japanese)
-
 import json
 
 from api.town_lines import TownLines

@@ -1,6 +1,6 @@
 """What people see, from the database to the browser."""
 
-# ruff: noqa: ARG001, RUF001 (asking for the town puts it there; full-width signs are Japanese)
+# ruff: noqa: ARG001 (asking for the town puts it there)
 
 import json
 

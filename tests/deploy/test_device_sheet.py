@@ -1,6 +1,6 @@
 """Sites and devices from a sheet: in the words and encodings of a town hall, all or nothing."""
 
-# ruff: noqa: E501, RUF001 (a sheet is as wide as it comes, with full-width digits)
+# ruff: noqa: E501 (a sheet is as wide as it comes)
 
 import stat
 from pathlib import Path

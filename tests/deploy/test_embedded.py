@@ -142,7 +142,7 @@ def test_below_a_closed_folder_the_database_of_root_lies_elsewhere(tmp_path):
 
 @AS_ROOT
 def test_in_an_open_folder_the_database_of_root_lies_with_the_data():
-    folder = Path(f"/var/tmp/mizumori-open-{os.getpid()}")  # noqa: S108 - others may pass it
+    folder = Path(f"/var/tmp/mizumori-open-{os.getpid()}")
     folder.mkdir(mode=0o755)
     try:
         assert place_database(folder, None, "")[0] == folder / "postgres"
@@ -279,7 +279,7 @@ def test_nothing_is_left_of_a_killed_servers_children(server):
 @pytest.fixture
 def small_disk():
     """A folder on a disk of 20 MB, which other accounts can reach."""
-    place = Path(f"/var/tmp/mizumori-full-{os.getpid()}")  # noqa: S108 - others may pass it
+    place = Path(f"/var/tmp/mizumori-full-{os.getpid()}")
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=20m,mode=777", "tmpfs", str(place)]
     try:

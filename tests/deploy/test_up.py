@@ -218,7 +218,7 @@ AS_NOBODY = (
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_it_runs_as_an_ordinary_user_and_refuses_roots_data():
     nobody = 65534
-    folder = Path(f"/var/tmp/mizumori-test-{os.getpid()}")  # noqa: S108 - reachable by nobody
+    folder = Path(f"/var/tmp/mizumori-test-{os.getpid()}")
     folder.mkdir()
     os.chown(folder, nobody, nobody)
     system = System(folder)
