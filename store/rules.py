@@ -198,32 +198,56 @@ def add_defaults(conn: Connection, tenant_id: int) -> list[RuleVersion]:
     does what a default would do, and only one of the kind counts, the default is switched off.
     """
     present = {rule.code for rule in versions(conn, tenant_id)}
-    saved = []
-    for default in DEFAULT_RULES:
-        if default.code in present:
-            continue
-        scope = {
-            "tenant_id": tenant_id,
-            "property": default.observed_property,
-            "device_kind": default.device_kind,
-            "site_id": None,
-            "device_id": None,
-        }
-        [[has_readings]] = conn.execute(_SQL["scope_has_readings"], scope).fetchall()
-        row: dict[str, Any] = {
-            "kind": default.kind,
-            "observed_property": default.observed_property,
-            "params": default.params,
-            "device_kind": default.device_kind,
-            "site_kinds": default.site_kinds,
-            "label_scheme": default.label_scheme,
-        }
-        new = save(conn, tenant_id, default.code, **row, from_the_beginning=not has_readings)
-        if rival(conn, new, now(conn)) is not None:
-            new = save(conn, tenant_id, default.code, **row, enabled=False)
-        saved.append(new)
+    new = [default for default in DEFAULT_RULES if default.code not in present]
+    town = {"tenant_id": tenant_id}
+    with conn.cursor(row_factory=class_row(RuleVersion)) as cursor:
+        cursor.executemany(_SQL["lock_code"], [{**town, "code": default.code} for default in new])
+        decided = {tuple(row) for row in conn.execute(_SQL["scopes_with_readings"], town)}
+        rows = [
+            {
+                **town,
+                "code": default.code,
+                "kind": default.kind,
+                "property": default.observed_property,
+                "device_kind": default.device_kind,
+                "site_kinds": list(default.site_kinds) or None,
+                "site_id": None,
+                "device_id": None,
+                "params": Jsonb(default.params),
+                "label_scheme": default.label_scheme,
+                "enabled": True,
+                "inherits": False,
+                "valid_from": None,
+                "from_the_beginning": (default.observed_property, default.device_kind)
+                not in decided,
+            }
+            for default in new
+        ]
+        cursor.executemany(_SQL["save"], rows, returning=True)
+        saved = [version for result in cursor.results() for version in result]
+    notify(conn, "rule")
     add_labels(conn, LEVEL_LABELS)
-    return saved
+    at = now(conn)
+    # A new town has no rule of its own that could be a rival.
+    return [
+        _switched_off(conn, version) if present and rival(conn, version, at) else version
+        for version in saved
+    ]
+
+
+def _switched_off(conn: Connection, version: RuleVersion) -> RuleVersion:
+    return save(
+        conn,
+        version.tenant_id,
+        version.code,
+        kind=version.kind,
+        observed_property=version.property,
+        params=version.params,
+        device_kind=version.device_kind,
+        site_kinds=version.site_kinds,
+        label_scheme=version.label_scheme,
+        enabled=False,
+    )
 
 
 def versions(conn: Connection, tenant_id: int, code: str | None = None) -> list[RuleVersion]:

@@ -19,6 +19,14 @@ select exists (
         and (%(device_kind)s::text is null or d.kind = %(device_kind)s)
 );
 
+-- name: scopes_with_readings
+-- What a town has readings of: property and kind of device.
+select distinct ds.property, d.kind
+from latest l
+join datastream ds using (datastream_id)
+join device d on d.device_id = ds.device_id
+where d.tenant_id = %(tenant_id)s;
+
 -- name: save
 insert into rule (tenant_id, code, version, kind, property, device_kind, site_kinds, site_id,
     device_id, params, label_scheme, enabled, inherits, valid_from)
