@@ -43,7 +43,7 @@ def gateway(
 
     Several gateways share the work, on one machine or on several: start each with its own name.
     """
-    from deploy.compose_services import run_gateway
+    from deploy.compose_gateway import run_gateway
     from deploy.settings import load_settings
 
     run_gateway(load_settings(config), name, metrics_port)
@@ -51,7 +51,7 @@ def gateway(
 
 def api(config: ConfigOption = None, _lifeline: LifelineOption = None) -> None:
     """Serve the API and the console. Runs until Ctrl-C or SIGTERM."""
-    from deploy.compose_services import run_api
+    from deploy.compose_api import run_api
     from deploy.settings import load_settings
 
     run_api(load_settings(config))
@@ -59,7 +59,7 @@ def api(config: ConfigOption = None, _lifeline: LifelineOption = None) -> None:
 
 def jobs(config: ConfigOption = None, _lifeline: LifelineOption = None) -> None:
     """Do what nobody waits for: outbox, silence, rollups, upkeep. Runs until Ctrl-C or SIGTERM."""
-    from deploy.compose_services import run_jobs
+    from deploy.compose_jobs import run_jobs
     from deploy.settings import load_settings
 
     run_jobs(load_settings(config))

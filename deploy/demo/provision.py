@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from deploy.compose_database import open_database
-from deploy.compose_services import TOWN_MAPS
 from deploy.demo.device_secrets import DeviceSecrets
 from deploy.demo.enrolment import EnrolledTown, enrol
+from deploy.embedded.data_dir import DataDir
 from deploy.embedded.errors import EmbeddedError
 from deploy.settings import Settings
 from firmware_sim import town
@@ -34,7 +34,7 @@ def provision_demo(settings: Settings) -> None:
     plan = demo_plan()
     with open_database(settings, "owner", name="mizumori-demo", max_size=1) as database:
         enrol(database, enrolled(plan), DeviceSecrets.of(settings))
-    draw_map(plan, settings.api.town_maps or settings.embedded.data_dir / TOWN_MAPS)
+    draw_map(plan, settings.api.town_maps or DataDir(settings.embedded.data_dir).maps)
 
 
 def draw_map(plan: TownPlan, folder: Path) -> None:

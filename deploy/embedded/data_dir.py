@@ -31,6 +31,11 @@ class DataDir:
         """The broker's configuration and store."""
         return self.root / "broker"
 
+    @property
+    def maps(self) -> Path:
+        """The towns' own lines for the console's map, one file a town."""
+        return self.root / "maps"
+
     def prepare(self) -> None:
         """Make the folders; existing ones keep their permissions.
 
