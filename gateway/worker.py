@@ -24,8 +24,10 @@ from gateway.progress import Progress
 from gateway.quarantine import Quarantine
 from gateway.reasons import Reason
 from gateway.registry import Registry, load
+from gateway.registry_reader import RegistryReader
 from gateway.settings import GatewaySettings
 from gateway.standing import Standing
+from store import fleet
 from store.database import Database
 from store.detector_states import StateMovedError
 from store.errors import DatabaseAwayError
@@ -101,7 +103,7 @@ class Worker:
         self._standing: Standing | None = None
         self._looked_up: dict[tuple[int, str | None, str], float] = {}
         self._first = 0
-        self._rested_at = 0.0
+        self._reader = RegistryReader(database, self._arrived.set)
         self._failures = 0  # of the database, since it last stored something
         self._resumed_s = 0.0
 
@@ -154,10 +156,15 @@ class Worker:
         if self._share_due.is_set():
             self._share_due.clear()
             taken = self._tend()
-        changed = self._stale.is_set() and time.monotonic() >= self._rested_at
-        if self._standing is None or taken or changed or self._rule_due():
+        if self._standing is None or taken or self._rule_due():
             self._stale.clear()
             self._load()
+            return
+        if (read := self._reader.take()) is not None:
+            self._load(read)
+        if self._stale.is_set() and self._reader.ready:
+            self._stale.clear()
+            self._reader.begin()
 
     def _lose(self, error: LeaseLostError) -> None:
         """Let go of what another gateway has taken over, and live on with the rest.
@@ -284,9 +291,21 @@ class Worker:
             metrics.QUARANTINED.labels(one.reason).inc()
 
     def _may_be_stale(self, batch: Batch) -> bool:
-        """Whether the batch names something unknown that was not looked up lately."""
+        """Whether the store has something that the batch names and the registry does not know."""
+        asked = self._not_looked_up(batch)
+        if not asked:
+            return False
+        with self._database.transaction() as conn:
+            there = fleet.properties(conn, asked)
+        known = self._present().registry.devices
+        return any(
+            key not in known or known[key].streams.keys() != names for key, names in there.items()
+        )
+
+    def _not_looked_up(self, batch: Batch) -> set[tuple[int, str]]:
+        """Return the towns and devices of what is unknown and was not looked up lately."""
         now = time.monotonic()
-        found = False
+        found = set()
         for one in batch.refused:
             if one.reason not in _UNKNOWN:
                 continue
@@ -298,7 +317,7 @@ class Worker:
                     }
                 if len(self._looked_up) < LOOKED_UP_AT_MOST:
                     self._looked_up[key] = now
-                    found = True
+                    found.add((one.tenant_id, one.device_code or ""))
         return found
 
     def _rule_due(self) -> bool:
@@ -310,21 +329,19 @@ class Worker:
         assert self._standing is not None, "no batch is taken before the registry is there"
         return self._standing
 
-    def _load(self) -> None:
-        """Read the registry anew, the state of what it does not know yet, and begin to read.
+    def _load(self, read: Registry | None = None) -> None:
+        """Go on from a registry, and the state of what was not known yet, and begin to read.
 
-        All of it each time: a second of work for 5,000 devices. A program that changes one device
-        after the other must not keep the gateway at it, so readings have as long in between.
+        Without `read`, by the reader, it is read now, and nothing is committed meanwhile. With it,
+        what was decided on meanwhile by rules that have changed is a job's: see `Standing.load`.
         """
-        started = time.monotonic()
+        self._reader.discard()
         with self._database.transaction() as conn:
             fence(conn, self._holdings.leases)
-            registry = load(conn)
+            registry = read or load(conn)
             epoch = self._holdings.epochs(registry)
             self._standing = Standing.load(conn, registry, epoch, self._standing)
         self._holdings.connect()
-        ended = time.monotonic()
-        self._rested_at = ended + (ended - started)
         log.info(
             "registry_loaded",
             devices=len(registry.devices),

@@ -91,6 +91,16 @@ def load(conn: Connection, at: datetime) -> FleetRows:
     )
 
 
+def properties(
+    conn: Connection, devices: Collection[tuple[int, str]]
+) -> dict[tuple[int, str], frozenset[str]]:
+    """Return what devices may send, by town and code; absent: the town has none of this code."""
+    towns, codes = zip(*devices, strict=True)
+    parameters = {"tenant_id": list(towns), "code": list(codes)}
+    found = conn.execute(queries.load("fleet")["properties"], parameters)
+    return {(row[0], row[1]): frozenset(row[2]) for row in found}
+
+
 def states(conn: Connection, datastream_ids: Collection[int]) -> dict[int, StoredState]:
     """Read the stored detector state by datastream; absent where there is none yet."""
     statement = queries.load("fleet")["states"]

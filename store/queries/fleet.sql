@@ -16,6 +16,12 @@ order by datastream_id;
 -- name: derived
 select device_id, property from datastream where derived;
 
+-- name: properties
+select d.tenant_id, d.code, array(
+    select property from datastream s where s.device_id = d.device_id and not s.derived)
+from unnest(%(tenant_id)s::integer[], %(code)s::text[]) as asked (tenant_id, code)
+join device d using (tenant_id, code);
+
 -- name: states
 select datastream_id, state, revision, (extract(epoch from through_time) * 1000)::bigint,
     (extract(epoch from rules_since) * 1000)::bigint

@@ -131,9 +131,10 @@ def test_a_server_speaks_for_devices_of_its_codec_and_for_unknown_ones(town, ser
     server = connect(town, servers, chirp=TASMOTA)
     said = {"ts": NOW_MS, "m": {"depth_m": 0.9}}
     server.publish("tele/flood-01/SENSOR", said)
-    server.publish("mz/v1/kawabe/d/flood-01/up", said)
-    for partition in range(4):
-        server.publish(f"mz/v1/kawabe/p/{partition}/d/flood-01/up", said)
+    if BROKER == "nats":  # Mosquitto's access list knows its own topics alone
+        server.publish("mz/v1/kawabe/d/flood-01/up", said)
+        for partition in range(4):
+            server.publish(f"mz/v1/kawabe/p/{partition}/d/flood-01/up", said)
     kept = "select count(*) from quarantine where device_code = 'new_one'"
     server.publish("tele/new_one/SENSOR", said)
     town.wait_for(kept, 1)
