@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.flags import Flag, Test
+from detectors.flags import Test
+from detectors.track import Location, location_flags
 from gateway.batch import Position
 from store.positions import Positions
 
@@ -29,18 +30,10 @@ def columns(fixes: Sequence[Position]) -> Positions:
         course_deg=_floats([fix.course_deg for fix in kept]),
         hdop=_floats([fix.hdop for fix in kept]),
         blade=np.array([-1 if fix.blade is None else int(fix.blade) for fix in kept], np.int8),
-        flag=location_flags(lat, lon),
+        flag=location_flags(Location(), lat, lon, np.full(len(kept), np.nan)),
         evaluated=np.full(len(kept), Test.LOCATION, np.int16),
         marks=np.array([fix.marks for fix in kept], np.int16),
     )
-
-
-def location_flags(lat: NDArray[np.float64], lon: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Flag places by QARTOD's location test: both missing 9, one missing or off the earth 4."""
-    flag = np.full(len(lat), Flag.GOOD, np.uint8)
-    flag[(np.abs(lat) > 90) | (np.abs(lon) > 180) | np.isnan(lat) | np.isnan(lon)] = Flag.FAIL
-    flag[np.isnan(lat) & np.isnan(lon)] = Flag.MISSING
-    return flag
 
 
 def _floats(values: Sequence[float | None]) -> NDArray[np.float64]:
