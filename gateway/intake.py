@@ -102,7 +102,7 @@ class Intake:
         self._waiting: list[Message] = []
         self._acknowledged: deque[tuple[int, list[int]]] = deque()
         self._outstanding: set[int] = set()
-        self._generation = 0
+        self.generation = 0
         self._paused = False
         self._overflowed = False
         self._stopping = False
@@ -247,7 +247,7 @@ class Intake:
 
     def _new_generation(self) -> None:
         with self._lock:
-            self._generation += 1
+            self.generation += 1
             # The broker sends again whatever was not acknowledged on the last connection.
             self._waiting.clear()
             self._acknowledged.clear()
@@ -316,7 +316,7 @@ class Intake:
     def _send_acknowledgements(self) -> None:
         while self._acknowledged:
             generation, mids = self._acknowledged.popleft()
-            if generation != self._generation:
+            if generation != self.generation:
                 metrics.STALE_ACKNOWLEDGEMENTS.inc(len(mids))
                 continue
             self._outstanding.difference_update(mids)
@@ -377,7 +377,7 @@ class Intake:
                 if mid:
                     self._outstanding.add(mid)
                 self._waiting.append(
-                    Message(self, self._generation, mid, topic, payload, at_ms, retained, again)
+                    Message(self, self.generation, mid, topic, payload, at_ms, retained, again)
                 )
         self._arrived()
 

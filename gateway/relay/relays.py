@@ -39,6 +39,8 @@ MESSAGES = 200
 CONFIRMED_WITHIN_S = 10.0
 IDLE_S = 0.5
 RETRY_S = 1.0
+# How long after its time NATS may take to send messages again.
+OVERTAKEN_S = 2.0
 _AWAY = (DatabaseAwayError, psycopg.Error, BrokerAwayError, LeaseLostError)
 
 
@@ -117,23 +119,24 @@ class Relays:
     def _serve(self, holding: Holding, intake: Intake, stop: threading.Event) -> bool:
         """Hand on what waits; return whether there was any."""
         messages: list[Message] = []
-        registry = self._registry()
-        if registry is None:
-            return False  # for whom an operator speaks is not known now
+        at_stake: list[Message] = []
         try:
             relay = self._relays.get(intake)
             if relay is None:
                 relay = self._relays[intake] = self._open(intake)
             if relay.state is not None:
                 relay.state.say(online=intake.subscribed_since is not None)
+            registry = self._registry()
+            if registry is None:
+                return False  # for whom an operator speaks is not known now
             messages = [m for m in intake.take(MESSAGES) if m.generation > relay.failed]
-            if messages:
-                self._hand_on(relay, holding.lease, messages, registry)
-                intake.acknowledge(messages)
+            at_stake = [*messages, *relay.translator.unread]
+            if at_stake:
+                intake.acknowledge(self._hand_on(relay, holding.lease, messages, registry))
         except Exception as error:  # a thread that ended would hand on nothing more
             if not isinstance(error, _AWAY):
                 log.exception("relay_failed", intake=intake.name)
-            self._fail(intake, error, messages)
+            self._fail(intake, error, at_stake)
             stop.wait(RETRY_S)
             return False
         if relay.said:
@@ -160,12 +163,17 @@ class Relays:
         host = Host()
         host.restore(kept)
         state = HostState(self._broker, account, keepalive_s)
-        return _Relay(SparkplugTranslator(town, host), publisher, state)
+        # NATS sends again what was not acknowledged in time, and what is new before that.
+        overtaken_s = account.ack_wait_s + OVERTAKEN_S if self._broker.kind == "nats" else 0.0
+        return _Relay(SparkplugTranslator(town, host, overtaken_s), publisher, state)
 
     def _hand_on(
         self, relay: _Relay, lease: Lease, messages: list[Message], registry: Registry
-    ) -> None:
-        """Publish what messages become, then write down what has to be kept of them."""
+    ) -> list[Message]:
+        """Publish what messages become, then write down what has to be kept of them.
+
+        Returns those of which nothing is left to be done.
+        """
         translated = relay.translator.translate(messages, registry)
         deadline = time.monotonic() + CONFIRMED_WITHIN_S
         publish = relay.publisher.publish
@@ -177,7 +185,8 @@ class Relays:
             if not info.is_published():
                 raise BrokerAwayError("the broker has not confirmed what was handed on")
         self._keep(lease, translated)
-        metrics.RELAYED.inc(len(messages))
+        metrics.RELAYED.inc(len(translated.settled))
+        return translated.settled
 
     def _keep(self, lease: Lease, translated: Translated) -> None:
         if not translated.refused and not translated.births:

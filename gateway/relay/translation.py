@@ -2,18 +2,19 @@
 
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from gateway.batch import Refused
 from gateway.codecs import sparkplug
 from gateway.foreign_topic import ForeignTopic
-from gateway.intake import Message
+from gateway.intake import Intake, Message
 from gateway.reasons import Reason
 from gateway.registry import Registry
 from gateway.remit import objection
-from gateway.sparkplug.host import Birth, Host
-from gateway.sparkplug.topic import Address
+from gateway.sparkplug.host import Birth, Host, Step
+from gateway.sparkplug.topic import Address, Kind
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +35,8 @@ class Translated:
         For the quarantine.
     births
         (birth, when it was received) to be kept.
+    settled
+        Messages that need not come again once all this is done.
     """
 
     messages: list[tuple[str, bytes]] = field(default_factory=list)
@@ -41,6 +44,7 @@ class Translated:
     commands: list[tuple[str, bytes]] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     births: list[tuple[Birth, int]] = field(default_factory=list)
+    settled: list[Message] = field(default_factory=list)
 
     def hand_on(
         self, message: Message, registry: Registry, town: str, code: str, payload: bytes
@@ -69,12 +73,14 @@ class TopicTranslator:
         self._town = town
         self._topics = topics
 
+    unread = ()
+
     def begin_again(self) -> None:
         """Nothing is remembered."""
 
     def translate(self, messages: list[Message], registry: Registry) -> Translated:
         """Say what messages become, in their order."""
-        out = Translated()
+        out = Translated(settled=messages)
         for message in messages:
             code = self._topics.device_in(message.topic.decode(errors="replace"))
             if code is None:
@@ -85,40 +91,100 @@ class TopicTranslator:
 
 
 class SparkplugTranslator:
-    """Puts names in place of aliases, and asks for births that are missing."""
+    """Puts names in place of aliases, and asks for births that are missing.
 
-    def __init__(self, town: str, host: Host) -> None:
+    Parameters
+    ----------
+    town
+        Its code.
+    host
+        What is known of the edge nodes.
+    overtaken_s
+        For so long after a connection has come about new messages may overtake those that come
+        again. Data behind a gap, or without a birth, wait until that is over: the birth that
+        explains them may be among those that come.
+    """
+
+    def __init__(self, town: str, host: Host, overtaken_s: float) -> None:
         self._town = town
         self._host = host
+        self._overtaken = timedelta(seconds=overtaken_s)
         self._before = host.picture()
         self._asked: dict[str, float] = {}
+        self.unread: list[Message] = []
 
     def begin_again(self) -> None:
-        """Forget the last messages: they come again."""
+        """Forget the last messages, and those that wait: they come again."""
         self._host.begin_again(self._before)
+        self.unread = []
 
     def translate(self, messages: list[Message], registry: Registry) -> Translated:
-        """Say what messages become, in their order."""
+        """Say what messages become, in their order, and those whose wait is over."""
         self._before = self._host.picture()
+        # What came on an earlier connection comes again.
+        self.unread = [m for m in self.unread if m.generation == m.intake.generation]
+        waiting = {Address.parse(m.topic.decode(errors="replace")) for m in self.unread}
+        nodes = {address.node for address in waiting if address}
         out = Translated()
         for message in messages:
             topic = message.topic.decode(errors="replace")
-            step = self._host.take(topic, message.payload, again=message.again)
             address = Address.parse(topic)
-            for code, payload in step.forward:
-                out.hand_on(message, registry, self._town, code, payload)
-            for code, online in step.status:
-                said = b'{"online": true}' if online else b'{"online": false}'
-                if not out.objection(message, registry, code):
-                    out.status.append((f"mz/v1/{self._town}/d/{code}/status", said))
-            if step.birth is not None:
-                out.births.append((step.birth, message.received_ms))
-                self._asked.pop(address.command if address else "", None)
-            if step.reason:
-                out.refuse(message, address.code if address else None, step.reason, step.detail)
-            if step.rebirth and address is not None:
-                self._ask(out, address)
+            step = self._host.take(topic, message.payload, again=message.again)
+            if address and self._is_early(message, address, step, nodes):
+                nodes.add(address.node)
+                self.unread.append(message)
+                if step.rebirth:
+                    self._ask(out, address)
+            else:
+                self._follow(out, message, address, step, registry)
+        if self.unread and not self._may_be_overtaken(self.unread[0].intake):
+            waited, self.unread = self.unread, []
+            for message in waited:
+                topic = message.topic.decode(errors="replace")
+                step = self._host.take(topic, message.payload, again=True)
+                self._follow(out, message, Address.parse(topic), step, registry)
         return out
+
+    def _is_early(
+        self, message: Message, address: Address, step: Step, nodes: set[tuple[str, str]]
+    ) -> bool:
+        """Whether messages before it may still come, by which it would mean something else."""
+        return (
+            address.kind in (Kind.NDATA, Kind.DDATA)
+            and not message.again
+            and message.mid > 0  # it stays at the broker for as long as it waits here
+            and (step.rebirth or address.node in nodes)
+            and self._may_be_overtaken(message.intake)
+            and len(self.unread) < message.intake.session.window_messages // 2
+        )
+
+    def _may_be_overtaken(self, intake: Intake) -> bool:
+        since = intake.subscribed_since
+        return since is None or datetime.now(UTC) - since < self._overtaken
+
+    def _follow(
+        self,
+        out: Translated,
+        message: Message,
+        address: Address | None,
+        step: Step,
+        registry: Registry,
+    ) -> None:
+        """Do what follows from a message."""
+        out.settled.append(message)
+        for code, payload in step.forward:
+            out.hand_on(message, registry, self._town, code, payload)
+        for code, online in step.status:
+            said = b'{"online": true}' if online else b'{"online": false}'
+            if not out.objection(message, registry, code):
+                out.status.append((f"mz/v1/{self._town}/d/{code}/status", said))
+        if step.birth is not None:
+            out.births.append((step.birth, message.received_ms))
+            self._asked.pop(address.command if address else "", None)
+        if step.reason:
+            out.refuse(message, address.code if address else None, step.reason, step.detail)
+        if step.rebirth and address is not None:
+            self._ask(out, address)
 
     def _ask(self, out: Translated, address: Address) -> None:
         now = time.monotonic()

@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 
 import paho.mqtt.client as mqtt
+import psycopg
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from psycopg.types.json import Jsonb
@@ -32,6 +33,10 @@ from tests.gateway.test_sparkplug import (
 )
 
 COUNT = "select count(*) from observation"
+BLOCKED = (
+    "select count(*) from pg_locks where relation::regclass::text = 'sparkplug_birth' "
+    "and not granted"
+)
 GROUP = "spBv1.0/ponds"
 EUI = "24e1000000000001"
 
@@ -101,12 +106,34 @@ def nbirth(bd_seq=0):
     )
 
 
-def dbirth(seq=1, ts=NOW_MS):
-    return payload(metric("Level", alias=7, kind=DOUBLE, value=double(0.01)), ts=ts, seq=seq)
+def dbirth(seq=1, ts=NOW_MS, alias=7):
+    return payload(metric("Level", alias=alias, kind=DOUBLE, value=double(0.01)), ts=ts, seq=seq)
 
 
-def ddata(seq, ts):
-    return payload(metric(alias=7, value=double(0.02)), ts=ts, seq=seq)
+def ddata(seq, ts, alias=7):
+    return payload(metric(alias=alias, value=double(0.02)), ts=ts, seq=seq)
+
+
+def unacknowledged(nats):
+    """How many messages NATS has sent somebody and will send again."""
+    [account] = nats.monitor(f"jsz?acc={TOWN}&consumers=true")["account_details"]
+    streams = [stream.get("consumer_detail", ()) for stream in account["stream_detail"]]
+    return sum(one["num_ack_pending"] for consumers in streams for one in consumers)
+
+
+def begun(town, edges):
+    """A gateway, and an edge node whose births are known."""
+    sparkplug_device(town)
+    secret = admit(town, "scada", "sparkplug-b", f"{GROUP}/#")
+    gateway = town.start()
+    edge = Edge(town.broker, "scada", secret, listen=LISTEN)
+    edges.append(edge)
+    wait_until(lambda: states(edge)[-1:] == [True])
+    edge.publish(f"{GROUP}/NBIRTH/gate", nbirth())
+    edge.publish(f"{GROUP}/DBIRTH/gate/tank", dbirth())
+    town.wait_for(COUNT, 1)
+    town.wait_for("select count(*) from sparkplug_birth", 2)
+    return edge, gateway
 
 
 def commands(edge):
@@ -214,25 +241,55 @@ def test_a_gateway_that_starts_anew_knows_the_births(town, edges):
 
 
 def test_nothing_is_lost_or_doubled_while_the_database_is_away(town, edges):
-    sparkplug_device(town)
-    secret = admit(town, "scada", "sparkplug-b", f"{GROUP}/#")
-    town.start()
-    edge = Edge(town.broker, "scada", secret, listen=LISTEN)
-    edges.append(edge)
-    edge.publish(f"{GROUP}/NBIRTH/gate", nbirth())
-    edge.publish(f"{GROUP}/DBIRTH/gate/tank", dbirth())
-    town.wait_for(COUNT, 1)
+    edge, gateway = begun(town, edges)
     with town.database_away():
         for seq in range(2, 12):
             edge.publish(f"{GROUP}/DDATA/gate/tank", ddata(seq, NOW_MS + seq))
         edge.publish(f"{GROUP}/NBIRTH/gate", nbirth(1))
         edge.publish(f"{GROUP}/DBIRTH/gate/tank", dbirth(1, NOW_MS + 50))
         edge.publish(f"{GROUP}/DDATA/gate/tank", ddata(2, NOW_MS + 51))
-        time.sleep(1.5)
+        wait_until(lambda: not any(intake.subscribed_since for intake in gateway.intakes))
+        wait_until(lambda: states(edge)[-1:] == [False])  # so edge nodes keep their data
     town.wait_for(COUNT, 13, timeout_s=30)
     assert town.rows("select count(*), count(distinct phenomenon_time) from observation") == [
         (13, 13)
     ]
+    assert town.value("select count(*) from quarantine") == 0
+
+
+@pytest.mark.parametrize("handed_on", [True, False])
+def test_data_that_come_again_behind_a_newer_birth_are_read(town, edges, nats, handed_on):
+    """The broker does not know what became of them, and sends what came meanwhile first."""
+    edge, gateway = begun(town, edges)
+    [relay] = [intake for intake in gateway.intakes if intake.session.operator_topics]
+
+    def reborn():
+        edge.publish(f"{GROUP}/NBIRTH/gate", nbirth(1))
+        edge.publish(f"{GROUP}/DBIRTH/gate/tank", dbirth(1, NOW_MS + 50, alias=8))
+
+    with psycopg.connect(town.dsn.owner) as held:
+        held.execute("lock table sparkplug_birth in exclusive mode")  # so none can be kept
+        if not handed_on:
+            edge.publish(f"{GROUP}/DBIRTH/gate/tank", dbirth(2, NOW_MS + 2))
+            town.wait_for(BLOCKED, 1)
+        for seq in range(3 - handed_on, 13 - handed_on):
+            edge.publish(f"{GROUP}/DDATA/gate/tank", ddata(seq, NOW_MS + seq))
+        if handed_on:
+            reborn()
+            town.wait_for(BLOCKED, 1)
+        else:
+            wait_until(lambda: relay.waiting == 10)
+        relay.pause()
+        wait_until(lambda: relay.subscribed_since is None)
+        if not handed_on:
+            reborn()
+        relay.resume()
+    edge.publish(f"{GROUP}/DDATA/gate/tank", ddata(2, NOW_MS + 51, alias=8))
+    expected = 13 + (not handed_on)
+    town.wait_for(COUNT, expected)
+    wait_until(lambda: unacknowledged(nats) == 0)
+    edge.publish(f"{GROUP}/DDATA/gate/tank", ddata(3, NOW_MS + 52, alias=8))
+    town.wait_for(COUNT, expected + 1)
     assert town.value("select count(*) from quarantine") == 0
 
 
