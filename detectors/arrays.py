@@ -77,7 +77,7 @@ def kinds_of(profile: Index, owner: Index) -> Index:
     -------
     int64[n] or int64[1]
     """
-    if len(profile) and (profile == profile[0]).all():
+    if len(profile) and not np.count_nonzero(profile != profile[0]):
         return profile[:1]
     return profile[owner]
 

@@ -37,11 +37,13 @@ class Verdict:
         np.logical_or(self.suspect, suspect & where, out=self.suspect)
         if fail is not None:
             np.logical_or(self.fail, fail & where, out=self.fail)
-        np.bitwise_or(self.evaluated, test.value, out=self.evaluated, where=where)
+        np.bitwise_or(self.evaluated, int(test), out=self.evaluated, where=where)
 
     def flag(self, missing: Bools) -> NDArray[np.uint8]:
         """FAIL > SUSPECT > GOOD > NOT EVALUATED; a missing value is MISSING."""
-        flag = np.where(self.evaluated != 0, _GOOD, _NOT_EVALUATED)
+        flag = np.empty(len(missing), np.uint8)
+        flag.fill(_NOT_EVALUATED)
+        flag[self.evaluated != 0] = _GOOD
         flag[self.suspect] = _SUSPECT
         flag[self.fail] = _FAIL
         flag[missing] = _MISSING
@@ -176,8 +178,9 @@ class Checks:
         """Spike: |x1 - (x0 + x2) / 2|, where both neighbours are there."""
         low = self.spike_suspect[profile]
         tested = linked & ~np.isnan(low)
-        with np.errstate(invalid="ignore"):  # inf - inf, in rows that are not linked
-            off = np.abs(value - (before + after) / 2.0)
+        # Rows that are not linked may have infinities to add up, of both signs.
+        both = np.add(before, after, out=np.zeros(len(value)), where=linked)
+        off = np.abs(np.subtract(value, both / 2.0, out=both, where=linked))
         verdict.add(Test.SPIKE, tested, off > low, off > self.spike_fail[profile])
 
     def flat(

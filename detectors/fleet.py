@@ -192,7 +192,7 @@ class Fleet:
         table = state.table()
         intake = Intake.sort(readings, table)
         accepted = Accepted(intake.rows, intake.sensor, intake.time_ms, intake.value)
-        if intake.reorders.any():
+        if np.count_nonzero(intake.reorders):
             mixed = _mixed(intake)
             in_order, behind = accepted.take(~mixed), accepted.take(mixed)
         else:
@@ -211,10 +211,12 @@ class Fleet:
             flag[part.row], evaluated[part.row] = part.flag, part.evaluated
             rate[part.row] = part.rate_per_h
             writes += part.writes
-        if intake.duplicate.any():
-            twins = np.flatnonzero(intake.twin >= 0)
-            flag[twins], evaluated[twins] = flag[intake.twin[twins]], evaluated[intake.twin[twins]]
-        touched = [part.touched for part in parts]
+        if len(intake.repeat):
+            flag[intake.repeat] = flag[intake.twin]
+            evaluated[intake.repeat] = evaluated[intake.twin]
+        touched = np.concatenate([np.zeros(0, np.int64), *(part.touched for part in parts)])
+        if len(parts) > 1:
+            touched.sort()
         return Outcome(
             state=state.written(writes),
             flag=flag,
@@ -223,7 +225,7 @@ class Fleet:
             duplicate=intake.duplicate,
             conflict=intake.conflict,
             rate_per_h=rate,
-            touched=np.sort(np.concatenate([np.zeros(0, np.int64), *touched])).astype(np.int32),
+            touched=touched.astype(np.int32),
             transitions=join(Transitions, [p.transitions for p in parts], no_transitions()),
             windows=join(Windows, [p.windows for p in parts], no_windows()),
             verdicts=join(Verdicts, [p.verdicts for p in parts], no_verdicts()),
@@ -234,9 +236,9 @@ class Fleet:
     ) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
         """Flag what is not decided on in its place: late, duplicate, conflict."""
         n = len(readings)
-        flag = np.full(n, Flag.NOT_EVALUATED, np.uint8)
+        flag = np.full(n, int(Flag.NOT_EVALUATED), np.uint8)
         evaluated = np.zeros(n, np.int16)
-        at = np.flatnonzero(intake.late | intake.conflict | intake.duplicate)
+        at = (intake.late | intake.conflict | intake.duplicate).nonzero()[0]
         if len(at):
             value = readings.value[at]
             verdict = Verdict.blank(len(at))

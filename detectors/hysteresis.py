@@ -30,14 +30,6 @@ class Carry:
         """State of some of the sensors."""
         return Carry(self.bits[index], self.timer[index], self.flat[index])
 
-    def beside(self, other: "Carry") -> "Carry":
-        """State of these sensors, then of the others."""
-        return Carry(
-            np.concatenate([self.bits, other.bits]),
-            np.concatenate([self.timer, other.timer]),
-            np.concatenate([self.flat, other.flat]),
-        )
-
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -121,18 +113,18 @@ def scan(
     # Sensors that are at rest and reach nothing stay so: most of a town on most days.
     awake = carry.bits != 0
     awake[rows.owner[rows.reach != 0]] = True
-    lively = np.flatnonzero(awake[rows.owner])
+    lively = awake[rows.owner].nonzero()[0]
     if len(lively) == n:
         bits, timer = _scan_lanes(rows, first, carry, delay_on_ms, delay_off_ms, at)
     elif len(lively):
-        wanted = np.flatnonzero(awake[rows.owner[at]])
-        places = np.searchsorted(lively, at[wanted])
+        wanted = awake[rows.owner[at]].nonzero()[0]
+        places = lively.searchsorted(at[wanted])
         bits[lively], timer[wanted] = _scan_lanes(
             rows.take(lively), first[lively], carry, delay_on_ms, delay_off_ms, places
         )
 
     change_ms = rows.time_ms.copy()
-    heads = np.flatnonzero(first)
+    heads = first.nonzero()[0]
     kept = heads[rows.same[heads]]
     change_ms[kept] = carry.flat[rows.owner[kept]]
     flat = change_ms[np.maximum.accumulate(np.where(first | ~rows.same, np.arange(n), 0))]
@@ -144,7 +136,7 @@ def _scan_lanes(
 ) -> tuple[Bits, Times]:
     """Bits after each row, and timers after the rows `at`."""
     n = len(rows.time_ms)
-    heads = np.flatnonzero(first)
+    heads = first.nonzero()[0]
     head_owner = rows.owner[heads]
     bits = np.zeros(n, np.uint16)
     timer = np.full((len(at), carry.timer.shape[1]), NEVER, np.int64)
@@ -159,10 +151,10 @@ def _scan_lanes(
         h = len(some)
         index = np.arange(h * n)
         begins = (np.arange(h)[:, None] * n + heads).reshape(-1)
-        starts = np.tile(first, h)
-        unbroken = np.tile(~rows.broken, h)
+        starts = np.concatenate([first] * h)
+        unbroken = np.concatenate([~rows.broken] * h)
         linked = unbroken & ~starts
-        time_ms = np.tile(rows.time_ms, h)
+        time_ms = np.concatenate([rows.time_ms] * h)
         reach = ((rows.reach >> shift) & 1).astype(bool).reshape(-1)
         leave = ((rows.leave >> shift) & 1).astype(bool).reshape(-1)
         was_on = ((carry.bits >> shift) & 1).astype(bool)

@@ -28,8 +28,8 @@ class Intake:
         The reading is older than one that its sensor had already decided on.
     late, duplicate, conflict : bool[n]
         In the batch's own order; see `Outcome`.
-    twin : int64[n]
-        Duplicates: the row of the batch they repeat, or -1.
+    repeat, twin : int64[r]
+        Duplicates within the batch, and the rows that they repeat.
     """
 
     rows: Index
@@ -40,6 +40,7 @@ class Intake:
     late: Bools
     duplicate: Bools
     conflict: Bools
+    repeat: Index
     twin: Index
 
     @classmethod
@@ -53,20 +54,20 @@ class Intake:
         """
         n = len(readings)
         late, duplicate, conflict = (np.zeros(n, bool) for _ in range(3))
-        twin = np.full(n, -1, np.int64)
+        repeat = twin = np.zeros(0, np.int64)
         rows = _order(readings)
         sensor, time = readings.sensor[rows].astype(np.int64), readings.time_ms[rows]
         value = readings.value[rows]
         _check_sensors(sensor, len(table.profile))
 
         met = (sensor[1:] == sensor[:-1]) & (time[1:] == time[:-1])
-        if met.any():
+        if np.count_nonzero(met):
             again = np.zeros(n, bool)
             again[1:] = met
             kept = np.maximum.accumulate(np.where(again, 0, np.arange(n)))
             same = again & _equal(value, value[kept])
-            duplicate[rows[same]] = True
-            twin[rows[same]] = rows[kept[same]]
+            repeat, twin = rows[same], rows[kept[same]]
+            duplicate[repeat] = True
             conflict[rows[again & ~same]] = True
             rows, sensor, time, value = rows[~again], sensor[~again], time[~again], value[~again]
 
@@ -79,7 +80,7 @@ class Intake:
             )
             rows, sensor, time, value = rows[accept], sensor[accept], time[accept], value[accept]
             reorders = reorders[accept]
-        return cls(rows, sensor, time, value, reorders, late, duplicate, conflict, twin)
+        return cls(rows, sensor, time, value, reorders, late, duplicate, conflict, repeat, twin)
 
 
 def _check_sensors(sensor: Index, fleet: int) -> None:

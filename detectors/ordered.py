@@ -1,6 +1,9 @@
 """Readings that are newer than all their sensors have decided on: the way of nearly all data."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.arrays import RING, WINDOW, Index, kinds_of, slots, spread
 from detectors.checks import Checks, Verdict
@@ -15,7 +18,7 @@ from detectors.part import (
     no_windows,
     transitions_of,
 )
-from detectors.state import RING_COLUMNS, Table, Write
+from detectors.state import HEAD, RING_COLUMNS, STATE_COLUMNS, TAIL, Table, Write
 from detectors.strip import BROKEN, SAME, Strip, compare, judge, judge_spikes
 
 # Without slope rules only the two neighbours of the spike and flat line tests are looked at.
@@ -47,43 +50,46 @@ def advance(table: Table, checks: Checks, accepted: Accepted) -> Part:
     # Two states of a sensor go on: the one after its ring over the new readings, the one before it
     # over what these push out. They are scanned beside one another, like two sensors.
     m, t = len(accepted), len(sensor)
-    rows, head, which = strip.rows(new, group.owner), table.head(sensor), profile
-    carry, wanted = head, [group.first + group.count - 1]
+    rows, which, places = strip.rows(new, group.owner), profile, 2 * sensor + HEAD
+    wanted = [group.first + group.count - 1]
     leaving = np.maximum(held + group.count - RING, 0)
     out = np.minimum(leaving, held).nonzero()[0]
     if len(out):
         pushed, pushed_end = _pushed_out(
             table, sensor[out], place[out] - held[out], np.minimum(leaving, held)[out]
         )
-        rows, carry = rows.beside(pushed, t), carry.beside(table.tail(sensor[out]))
-        which = np.concatenate([profile, profile[out]])
+        rows, which = rows.beside(pushed, t), np.concatenate([profile, profile[out]])
+        places = np.concatenate([places, 2 * sensor[out] + TAIL])
         wanted.append(m + pushed_end)
-    # Where a batch pushes out more than the ring held, the state before it is one within the batch.
-    deep = (leaving > held).nonzero()[0]
-    deep_at = group.first[deep] + leaving[deep] - held[deep] - 1
+    deep = out[:0]
+    if m > RING:
+        # Where a batch pushes out more than the ring held, the state before it is one within.
+        deep = (leaving > held).nonzero()[0]
+        deep_at = group.first[deep] + leaving[deep] - held[deep] - 1
+        wanted.append(deep_at)
+    carry = table.states(places)
     bits, flat_ms, after = scan(
-        rows, carry, lanes.delay_on_ms[which], lanes.delay_off_ms[which],
-        np.concatenate([*wanted, deep_at]),
-    )  # fmt: skip
+        rows, carry, lanes.delay_on_ms[which], lanes.delay_off_ms[which], np.concatenate(wanted)
+    )
     bits = bits[:m]
     judge(strip, checks, kind, new, flat_ms[:m], verdict)
 
     before = np.empty_like(bits)
     before[1:] = bits[:-1]
-    before[group.first] = head.bits
+    before[group.first] = carry.bits[:t]
     awaited, writes = _await(table, checks, group, strip, context)
-    writes += _append(table, group, accepted, strip, new)
-    writes += state_writes("head", sensor, after.take(slice(t)))
+    columns = {name: getattr(strip, name)[new] for name in RING_COLUMNS}
+    writes += _append(group, accepted, columns, held, place)
+    writes += state_writes(places, after.take(slice(len(places))))
     if len(out):
-        writes += state_writes("tail", sensor[out], after.take(slice(t, t + len(out))))
         writes.append(Write("tail_ms", sensor[out], pushed.time_ms[pushed_end]))
     if len(deep):
-        writes += state_writes("tail", sensor[deep], after.take(slice(t + len(out), None)))
+        writes += state_writes(2 * sensor[deep] + TAIL, after.take(slice(len(places), None)))
         writes.append(Write("tail_ms", sensor[deep], accepted.time_ms[deep_at]))
     return Part(
         row=accepted.row,
-        flag=strip.flag[new],
-        evaluated=strip.evaluated[new],
+        flag=columns["flag"],
+        evaluated=columns["evaluated"],
         rate_per_h=strip.rate_per_h[new],
         touched=sensor,
         transitions=transitions_of(table, sensor, strip, new, before, bits),
@@ -93,13 +99,9 @@ def advance(table: Table, checks: Checks, accepted: Accepted) -> Part:
     )
 
 
-def state_writes(where: str, sensor: Index, state: Carry) -> list[Write]:
-    """Write a state after the ring ("head") or before it ("tail")."""
-    return [
-        Write(f"{where}_bits", sensor, state.bits),
-        Write(f"{where}_timer", sensor, state.timer),
-        Write(f"{where}_flat", sensor, state.flat),
-    ]
+def state_writes(places: Index, state: Carry) -> list[Write]:
+    """Write the states of state machines at flat places."""
+    return [Write(name, places, getattr(state, name)) for name in STATE_COLUMNS]
 
 
 def _lay_out(
@@ -157,19 +159,16 @@ def _await(
 
 
 def _append(
-    table: Table, group: Group, accepted: Accepted, strip: Strip, new: Index
+    group: Group, accepted: Accepted, columns: dict[str, NDArray[Any]], held: Index, place: Index
 ) -> list[Write]:
     """Write the new readings into the ring: at most RING of each sensor, its newest."""
-    held, place = table.count[group.sensor], table.next[group.sensor]
-    at = accepted.sensor * RING + slots(
-        np.arange(len(accepted)) + (place - group.first)[group.owner]
-    )
-    if len(accepted) > RING and group.count.max() > RING:
-        behind = (group.first + group.count)[group.owner] - np.arange(len(accepted))
-        kept = behind <= RING
-        at, new = at[kept], new[kept]
+    m = len(accepted)
+    at = accepted.sensor * RING + slots(np.arange(m) + (place - group.first)[group.owner])
+    if m > RING and group.count.max() > RING:
+        kept = (group.first + group.count)[group.owner] - np.arange(m) <= RING
+        at, columns = at[kept], {name: column[kept] for name, column in columns.items()}
     return [
-        *(Write(name, at, getattr(strip, name)[new]) for name in RING_COLUMNS),
+        *(Write(name, at, column) for name, column in columns.items()),
         Write("next", group.sensor, slots(place + group.count)),
         Write("count", group.sensor, np.minimum(held + group.count, RING)),
     ]

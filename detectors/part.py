@@ -62,13 +62,14 @@ class Group:
     @classmethod
     def of(cls, sensor: Index) -> "Group":
         """Find the sensors."""
-        begins = np.ones(len(sensor), bool)
+        begins = np.empty(len(sensor), bool)
+        begins[:1] = True
         np.not_equal(sensor[1:], sensor[:-1], out=begins[1:])
         first = begins.nonzero()[0]
         count = np.empty_like(first)
         np.subtract(first[1:], first[:-1], out=count[:-1])
         count[-1:] = len(sensor) - first[-1:]
-        return cls(sensor[first], begins.cumsum() - 1, first, count)
+        return cls(sensor[first], np.arange(len(first)).repeat(count), first, count)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from detectors.hysteresis import scan
 from detectors.ordered import state_writes
 from detectors.outcome import Verdicts, Windows
 from detectors.part import Accepted, Group, Part, transitions_of
-from detectors.state import RING_COLUMNS, Table, Write
+from detectors.state import HEAD, RING_COLUMNS, TAIL, Table, Write
 from detectors.strip import Strip, compare, judge
 
 
@@ -52,7 +52,7 @@ def settle(table: Table, checks: Checks, accepted: Accepted) -> Part:
     leaving = np.maximum(size - RING, 0)
     out = np.flatnonzero(leaving)
     delays = lanes.delay_on_ms[profile], lanes.delay_off_ms[profile]
-    tail = table.tail(group.sensor)
+    tail = table.states(2 * group.sensor + TAIL)
     every = np.arange(len(strip.owner))
     last_out = begin[out] + leaving[out] - 1
     bits, flat_ms, after = scan(
@@ -67,8 +67,8 @@ def settle(table: Table, checks: Checks, accepted: Accepted) -> Part:
     order = np.argsort(source[is_new], kind="stable")
     mine = is_new[order]
     writes = _rewrite(group, strip, begin, size, leaving)
-    writes += state_writes("head", group.sensor, after.take(np.arange(len(end))))
-    writes += state_writes("tail", group.sensor[out], after.take(np.arange(len(out)) + len(end)))
+    places = np.concatenate([2 * group.sensor + HEAD, 2 * group.sensor[out] + TAIL])
+    writes += state_writes(places, after)
     writes.append(Write("tail_ms", group.sensor[out], strip.time_ms[last_out]))
     return Part(
         row=accepted.row[source[mine]],

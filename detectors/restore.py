@@ -11,7 +11,7 @@ from detectors.lanes import Lanes
 from detectors.ordered import advance
 from detectors.part import Accepted
 from detectors.readings import Readings
-from detectors.state import RING_COLUMNS, Table
+from detectors.state import HEAD, RING_COLUMNS, TAIL, Table
 
 
 def restore(
@@ -74,24 +74,22 @@ def _fit_ring(table: Table, sensor: int, dump: Unpacked) -> None:
 def _fit_state(table: Table, sensor: int, dump: Unpacked) -> None:
     lanes = table.lanes
     row = table.profile[sensor]
-    table.head_flat[sensor], table.tail_flat[sensor] = dump.head_flat_ms, dump.tail_flat_ms
+    table.flat[sensor] = dump.head_flat_ms, dump.tail_flat_ms
     table.tail_ms[sensor] = dump.tail_ms
-    table.head_timer[sensor], table.tail_timer[sensor] = NEVER, NEVER
+    table.timer[sensor] = NEVER
     head = tail = 0
     for lane, name in enumerate(lanes.ids[row].tolist()):
         if lanes.present[row, lane] and name in dump.lanes:
             on, run_ms, tail_on, tail_run_ms = dump.lanes[name]
             head |= on << lane
             tail |= tail_on << lane
-            table.head_timer[sensor, lane] = run_ms
-            table.tail_timer[sensor, lane] = tail_run_ms
-    table.head_bits[sensor] = _nested(lanes, int(row), head)
-    table.tail_bits[sensor] = _nested(lanes, int(row), tail)
+            table.timer[sensor, :, lane] = run_ms, tail_run_ms
+    table.bits[sensor] = _nested(lanes, int(row), head), _nested(lanes, int(row), tail)
     if dump.count and not table.count[sensor]:
         # Storage has none of the ring's readings any more: all of them have left it.
-        table.tail_ms[sensor], table.tail_flat[sensor] = dump.newest_ms, dump.head_flat_ms
-        table.tail_bits[sensor] = table.head_bits[sensor]
-        table.tail_timer[sensor] = table.head_timer[sensor]
+        table.tail_ms[sensor], table.flat[sensor, TAIL] = dump.newest_ms, dump.head_flat_ms
+        table.bits[sensor, TAIL] = table.bits[sensor, HEAD]
+        table.timer[sensor, TAIL] = table.timer[sensor, HEAD]
 
 
 def _nested(lanes: Lanes, profile: int, bits: int) -> int:

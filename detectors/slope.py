@@ -80,7 +80,8 @@ def _ranks(rows: Floats, low: int, high: int) -> Sequence[Floats]:
     """
     width, n = rows.shape
     if n < _FEW or width > 16:
-        return list(np.sort(rows, axis=0)[low : high + 1])
+        rows.sort(axis=0)
+        return list(rows[low : high + 1])
     ordered = list(rows)
     spare = np.empty(n)
     for first, second, smaller, larger in _selection(width, low, high):
@@ -96,12 +97,11 @@ def _ranks(rows: Floats, low: int, high: int) -> Sequence[Floats]:
     return ordered[low : high + 1]
 
 
-def _median(rows: Floats, count: Index) -> Floats:
+def _median(rows: Floats, count: Index, least: int, most: int) -> Floats:
     """Median of the first `count` entries of each column; the others must be +inf.
 
-    The rows are used up.
+    The counts are from `least` to `most`. The rows are used up.
     """
-    least, most = int(count.min()), int(count.max())
     low = (least - 1) >> 1
     ranks = _ranks(rows, low, most >> 1)
     if least == most:
@@ -155,7 +155,7 @@ def guarded_slopes(
     """
     n = values.shape[1]
     count = np.add.reduce(usable, axis=0, dtype=np.int64)
-    some = np.flatnonzero(count >= _LEAST_POINTS)
+    some = (count >= _LEAST_POINTS).nonzero()[0]
     if not len(some):
         return Slopes(np.full(n, np.nan), np.full(n, np.nan))
     if len(some) < n:
@@ -168,13 +168,13 @@ def guarded_slopes(
     if not full:
         hours, values, usable = _close_holes(hours, values, usable, count, most)
 
-    first_guess = _half_lag_slope(hours, values, count, least)
+    first_guess = _half_lag_slope(hours, values, count, least, most)
     residual = np.subtract(values, first_guess * hours)
     if not full:
         residual[~usable] = np.inf
-    residual -= _median(residual.copy(), count)
+    residual -= _median(residual.copy(), count, least, most)
     off = np.abs(residual, out=residual)
-    bound = np.maximum(_OUTLIER_MADS * _median(off.copy(), count), outlier_floor)
+    bound = np.maximum(_OUTLIER_MADS * _median(off.copy(), count, least, most), outlier_floor)
     fit = _least_squares(hours, values, off <= bound, noise, inflation)
     if len(some) == n:
         return fit
@@ -183,20 +183,21 @@ def guarded_slopes(
     return Slopes(per_h, error)
 
 
-def _half_lag_slope(hours: Floats, values: Floats, count: Index, least: int) -> Floats:
+def _half_lag_slope(hours: Floats, values: Floats, count: Index, least: int, most: int) -> Floats:
     """Median slope of the pairs of points that are half a window apart."""
     width, half = len(hours), count >> 1
+    pairs, least_pairs, most_pairs = count - half, least - (least >> 1), most - (most >> 1)
     if least == width:  # all windows are full: the partners stand in whole rows
         lags = width - width // 2
         run = hours[:lags] - hours[width // 2 :]
         rise = values[:lags] - values[width // 2 :]
-        return _median(np.divide(rise, run, out=rise), count - half)
+        return _median(np.divide(rise, run, out=rise), pairs, least_pairs, most_pairs)
     lag = np.arange((width + 1) // 2)[:, None]
     partner = np.minimum(lag + half, width - 1), np.arange(len(count))
-    paired = lag < count - half
+    paired = lag < pairs
     run = np.where(paired, hours[: len(lag)] - hours[partner], 1.0)
     rise = values[: len(lag)] - values[partner]
-    return _median(np.where(paired, rise / run, np.inf), count - half)
+    return _median(np.where(paired, rise / run, np.inf), pairs, least_pairs, most_pairs)
 
 
 def _close_holes(
@@ -207,7 +208,7 @@ def _close_holes(
     Rows that are then used nowhere, beyond the first `used`, are cut off.
     """
     dense = np.arange(len(values))[:, None] < count
-    holed = np.flatnonzero((usable != dense).any(axis=0))
+    holed = (usable != dense).any(axis=0).nonzero()[0]
     hours, values = np.where(usable, hours, 0.0), np.where(usable, values, 0.0)
     if len(holed):
         order = np.argsort(~usable[:, holed], axis=0, kind="stable")

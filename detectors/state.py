@@ -12,6 +12,12 @@ from detectors.lanes import Lanes
 
 # The ring's columns, as a strip names them too.
 RING_COLUMNS: Final = ("time_ms", "value", "reach", "leave", "mark", "flag", "evaluated")
+# The state machine's columns, as a carry names them too, and its two states of a sensor.
+STATE_COLUMNS: Final = ("bits", "timer", "flat")
+HEAD, TAIL = 0, 1
+
+# Several of a sensor, which lie flat one after the other.
+_NESTED: Final = dict.fromkeys(RING_COLUMNS, RING) | dict.fromkeys(STATE_COLUMNS, 2)
 
 _Undo = list[tuple[str, Index, NDArray[Any]]]
 
@@ -25,12 +31,10 @@ class Table:
         Readings in the ring, and the slot that the next one takes.
     time_ms, value, reach, leave, mark, flag, evaluated : [S, RING]
         The ring, as in `Strip`.
-    head_bits, head_timer, head_flat : uint16[S], int64[S, K], int64[S]
-        State after the newest reading.
-    tail_bits, tail_timer, tail_flat : uint16[S], int64[S, K], int64[S]
-        State after the last reading that left the ring.
+    bits, timer, flat : uint16[S, 2], int64[S, 2, K], int64[S, 2]
+        State after the newest reading (HEAD), and after the last reading that left the ring (TAIL).
     tail_ms : int64[S]
-        Its time; NEVER: nothing has left the ring, it holds the whole series.
+        Time of that one; NEVER: nothing has left the ring, it holds the whole series.
     """
 
     def __init__(self, sensors: int, lanes: Lanes, profile: Index) -> None:
@@ -46,21 +50,18 @@ class Table:
         self.mark: Marks = np.zeros(ring, np.uint8)
         self.flag = np.zeros(ring, np.uint8)
         self.evaluated = np.zeros(ring, np.int16)
-        self.head_bits: Bits = np.zeros(sensors, np.uint16)
-        self.tail_bits: Bits = np.zeros(sensors, np.uint16)
-        self.head_timer: Times = np.full((sensors, lanes.count), NEVER, np.int64)
-        self.tail_timer: Times = np.full((sensors, lanes.count), NEVER, np.int64)
-        self.head_flat: Times = np.full(sensors, NEVER, np.int64)
-        self.tail_flat: Times = np.full(sensors, NEVER, np.int64)
+        self.bits: Bits = np.zeros((sensors, 2), np.uint16)
+        self.timer: Times = np.full((sensors, 2, lanes.count), NEVER, np.int64)
+        self.flat: Times = np.full((sensors, 2), NEVER, np.int64)
         self.tail_ms: Times = np.full(sensors, NEVER, np.int64)
         self._columns: Final[dict[str, NDArray[Any]]] = {
-            name: array.reshape(-1) if name in RING_COLUMNS else array
+            name: _flat(array) if name in _NESTED else array
             for name, array in vars(self).items()
             if isinstance(array, np.ndarray)
         }
 
     def column(self, name: str) -> NDArray[Any]:
-        """Return an array by name; ring columns flat, sensor after sensor.
+        """Return an array by name; what a sensor has several of lies flat, sensor after sensor.
 
         Picking by one flat index is about twice as fast as by two.
         """
@@ -71,13 +72,10 @@ class Table:
         """Memory of the arrays."""
         return sum(a.nbytes for a in vars(self).values() if isinstance(a, np.ndarray))
 
-    def head(self, sensors: Index) -> Carry:
-        """State after the newest reading of some sensors."""
-        return Carry(self.head_bits[sensors], self.head_timer[sensors], self.head_flat[sensors])
-
-    def tail(self, sensors: Index) -> Carry:
-        """State before the ring of some sensors."""
-        return Carry(self.tail_bits[sensors], self.tail_timer[sensors], self.tail_flat[sensors])
+    def states(self, places: Index) -> Carry:
+        """State machines at flat places: HEAD or TAIL of a sensor s is at 2 s or 2 s + 1."""
+        columns = self._columns
+        return Carry(columns["bits"][places], columns["timer"][places], columns["flat"][places])
 
     def newest_ms(self, sensors: Index) -> Times:
         """Time of the newest reading; NEVER before the first.
@@ -86,6 +84,11 @@ class Table:
         """
         newest = self.column("time_ms")[sensors * RING + slots(self.next[sensors] - 1)]
         return np.where(self.count[sensors] > 0, newest, self.tail_ms[sensors])
+
+
+def _flat(array: NDArray[Any]) -> NDArray[Any]:
+    """Join the first two axes."""
+    return array.reshape(array.shape[0] * array.shape[1], *array.shape[2:])
 
 
 class Write(NamedTuple):
@@ -159,8 +162,8 @@ class State:
             table.newest_ms(sensors).tolist(),
             table.tail_ms[sensors].tolist(),
             ids.tolist(),
-            _tails(table.head(sensors)),
-            _tails(table.tail(sensors)),
+            _tails(table.states(2 * sensors + HEAD)),
+            _tails(table.states(2 * sensors + TAIL)),
             strict=True,
         )
         return [pack(*part) for part in parts]
@@ -189,18 +192,17 @@ def rows_as_writes(source: Table, rows: Index, at: Index, like: Table | None = N
         both have is kept.
     """
     writes = []
-    slots = np.arange(RING)
     for name, column in vars(source).items():
         if not isinstance(column, np.ndarray) or name == "profile":
             continue
-        values = column[rows]
-        if name in RING_COLUMNS:
-            writes.append(Write(name, (at[:, None] * RING + slots).reshape(-1), values.reshape(-1)))
-            continue
-        if values.ndim > 1 and like is not None:
+        values, place = column[rows], at
+        if name == "timer" and like is not None:
             both = min(source.lanes.count, like.lanes.count)
-            fitted = np.full((len(rows), like.lanes.count), NEVER, values.dtype)
-            fitted[:, :both] = values[:, :both]
+            fitted = np.full((len(rows), 2, like.lanes.count), NEVER, np.int64)
+            fitted[..., :both] = values[..., :both]
             values = fitted
-        writes.append(Write(name, at, values))
+        if name in _NESTED:
+            place = (at[:, None] * _NESTED[name] + np.arange(_NESTED[name])).reshape(-1)
+            values = _flat(values)
+        writes.append(Write(name, place, values))
     return writes

@@ -162,7 +162,7 @@ def _compare_slopes(strip: Strip, lanes: Lanes, kind: Index, rows: Index) -> Non
     """Slopes at `rows`, over at most WINDOW readings back, not across a gap or a failed one."""
     sound = np.isfinite(strip.value) & ((strip.mark & FAILED) == 0)
     wanted = (lanes.span_ms[kind] > 0) & sound[rows]
-    if not wanted.all():
+    if np.count_nonzero(wanted) < len(rows):
         rows, kind = rows[wanted], some_of(kind, wanted)
         if not len(rows):
             return
@@ -195,8 +195,8 @@ def _fit(
 
     Most sensors of a dry town do not move: their slope is 0 without any fitting.
     """
-    moving = (usable & (rise != 0.0)).any(axis=0)
-    at = np.flatnonzero(moving)
+    moving = np.logical_or.reduce(usable & (rise != 0.0), axis=0)
+    at = moving.nonzero()[0]
     if len(at) == len(moving):
         fit = guarded_slopes(hours, rise, usable, noise, inflation)
         return fit.per_h, fit.error
@@ -242,7 +242,7 @@ def _look_back(
         np.subtract(value.take(at, mode="clip"), here, out=rise[some])
         np.logical_and(inside, np.abs(rise[some]) < _ANY_RISE, out=usable[some])
         # Times descend: a lag that is in no window ends them all.
-        reached = int(np.count_nonzero(inside.any(axis=1)))
+        reached = int(np.count_nonzero(np.logical_or.reduce(inside, axis=1)))
         if reached < len(lag):
             most = some.start + reached
             break
@@ -275,11 +275,11 @@ def judge_spikes(strip: Strip, checks: Checks, kind: Index, rows: Index, verdict
     """Test `rows` that have both neighbours, with no gap between; parameters as of `judge`."""
     if not checks.spikes:
         return
-    prev, after = np.maximum(rows - 1, 0), np.minimum(rows + 1, len(strip.owner) - 1)
-    owner = strip.owner[rows]
+    owner, after = strip.owner[rows], np.minimum(rows + 1, len(strip.owner) - 1)
     linked = (after > rows) & (strip.owner[after] == owner) & (rows > strip.start[owner])
-    if not linked.any():
+    if not np.count_nonzero(linked):
         return
+    prev = np.maximum(rows - 1, 0)
     x1, x0, x2 = strip.value[prev], strip.value[rows], strip.value[after]
     linked &= ((strip.mark[rows] | strip.mark[after]) & BROKEN) == 0
     linked &= np.isfinite(x1) & np.isfinite(x0) & np.isfinite(x2)
