@@ -11,12 +11,15 @@ from typing import Any, Final
 
 from detectors.profiles import LINK
 from detectors.rules import ParameterError, Silence, rule_from_params
+from detectors.track import Location, Speed
 from store import audit, datastream_catalog, device_catalog, mistakes, rules, site_catalog
 from store.database import Connection
 from store.mistakes import Mistake
 from store.rules import RuleVersion, ScopedRule
 
 _OWN = ("kind", "property", "device_kind", "site_kinds", "label_scheme")
+# Tests of fixes, which belong to no datastream.
+_UNRULED: Final = (Location.kind, Speed.kind)
 # A season is planned a year ahead; what lies beyond is a slip of the keyboard.
 _AHEAD: Final = timedelta(days=2 * 365)
 
@@ -272,6 +275,9 @@ def _given(change: Change) -> dict[str, Any]:
 
 def _of_new(change: Change, known: set[str]) -> list[Mistake]:
     """Say what a code that is not there yet needs."""
+    if change.kind in _UNRULED:
+        said = f"{change.kind} is no kind of a town's rules: fixes of vehicles are tested without"
+        return [Mistake("kind", said)]
     missing = [name for name in ("kind", "property", "params") if getattr(change, name) is None]
     if not missing and not change.inherits:
         silent, link = change.kind == Silence.kind, change.property == LINK

@@ -100,6 +100,7 @@ def test_a_new_rule_is_added_and_then_changed_by_what_is_different(api, write):
         ({"code": "street-dept", "params": {}}, "code", "did you mean 'street-depth'?"),
         ({"code": "zzz", "kind": "threshold"}, "code", "a new one needs property, params"),
         ({"code": "Not Good", "params": {}}, "code", "lower-case letters"),
+        ({**EXTRA, "kind": "speed", "params": {}}, "kind", "no kind of a town's rules"),
         ({**EXTRA, "kind": "magic"}, "kind", "no rule of kind 'magic'"),
         ({**EXTRA, "property": "Volt"}, "property", "'Volt' is not allowed"),
         ({**EXTRA, "property": "link"}, "property", "must be link for the kind silence"),
