@@ -253,16 +253,16 @@ def test_a_pond_whose_probes_are_out_of_the_water_is_unknown_for_as_long_as_it_s
     assert view["unknown_reason"] == "lifted_out"
 
 
-def beacon(seed, routers, *, drowns=True):
+def beacon(seed, routers, *, drowns=True, code="f1"):
     """A silent sensor whose radio drowns, heard by some routers before."""
-    device = seed.devices_of(seed.town)["f1"]
+    device = seed.devices_of(seed.town)[code]
     with seed.database.transaction() as conn:
         rules.save(
             conn, seed.town.tenant_id, "level-silence", kind="silence", observed_property="link",
             params=Silence(drowns=drowns).to_params(), device_id=device,
         )  # fmt: skip
-    seed.link("f1", "silent")
-    heard_by(seed, "f1", *routers)
+    seed.link(code, "silent")
+    heard_by(seed, code, *routers)
 
 
 def heard_by(seed, device, *routers, ago_s=0):
@@ -296,6 +296,8 @@ def test_a_silent_beacon_is_probably_under_water_if_its_router_hears_others(
     heard_by(seed, "c1", *others)
     view = shown(api)
     assert (view["state"], view["unknown_reason"], view["level"]) == ("unknown", reason, None)
+    said = {"device": "f1", "forecast": None, "crew": None, "under_water": True}
+    assert api.ok("/sakata/ahead") == ([said] if reason == "under_water" else [])
 
 
 def test_a_beacon_is_not_told_to_be_under_water_where_its_witness_is_late_or_it_cannot_drown(

@@ -3,6 +3,7 @@
 from playwright.sync_api import expect
 
 from tests.api.test_ahead import play, steady
+from tests.api.test_map import beacon, heard_by
 
 
 def test_list_and_panel_say_when_the_next_level_may_be_reached_and_how_deep_it_will_be(town, visit):
@@ -22,3 +23,15 @@ def test_nothing_is_said_of_water_that_does_not_rise(town, visit):
     page = visit("/#/kawabe/flood/watch").page
     expect(page.locator("#panel .panel-says")).to_contain_text("cm")
     expect(page.locator("#panel .panel-hints")).not_to_contain_text("に達する")
+
+
+def test_a_silent_beacon_whose_gateway_hears_others_may_be_under_water(town, visit):
+    beacon(town, ["roof"], code="silent")
+    page = visit("/#/kawabe/flood/silent").page
+    row = page.locator('.row[data-device="silent"]')
+    expect(row).to_contain_text("途絶")
+    expect(row).not_to_contain_text("水没")
+    heard_by(town, "dry", "roof")
+    page.reload()
+    expect(row).to_contain_text("水没のおそれがあります")
+    expect(page.locator("#panel")).to_contain_text("水没のおそれがあります")

@@ -183,7 +183,7 @@ function showFigures(node, standing, town) {
       el("span", { class: "figure" }, el("small"), el("b"), el("i")),
     );
     const alert = alerts.find((one) => one.datastream === stream.id);
-    const linkLost = ["silent", "offline", "never_heard", "link_unknown", "quarantined"].includes(standing.reason);
+    const linkLost = ["silent", "under_water", "offline", "never_heard", "link_unknown", "quarantined"].includes(standing.reason);
     const doubt = linkLost ? standing.reason : whyDoubted(stream.latest, device, town.now());
     const [name, number, words] = figure.children;
     setText(name, quantityName(stream.property));

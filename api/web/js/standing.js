@@ -83,6 +83,8 @@ function gravest(alerts) {
 function whyUnknown(device, watched, town) {
   if (device.state === "quarantined") return "quarantined";
   const link = device.link?.state;
+  // A silent beacon may be under water: the API knows who else its network gateway hears.
+  if (link === "silent" && town.ahead.get(device.code)?.under_water) return "under_water";
   if (link === "silent" || link === "offline") return link;
   if (link !== "online") {
     const latest = watched.some((stream) => stream.latest);

@@ -19,7 +19,7 @@ export class Town {
     this.tracks = new Map();
     this.rules = [];
     this.labels = [];
-    this.ahead = new Map(); // device code to {forecast, crew}
+    this.ahead = new Map(); // device code to {forecast, crew, under_water}
     this.streams = new Map(); // datastream id to {device, stream}
     this.byDevice = new Map(); // device code to the ids of its alerts
     this.strangers = false; // an event named a device that the snapshot did not have
