@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from firmware_sim.chance import Chance
@@ -48,7 +47,7 @@ class TownPlan:
     storm: Mapping[str, Any]
     history_h: float
     roads: Mapping[str, Any]
-    surroundings: Mapping[str, Any] = field(default_factory=lambda: {"features": []})
+    surroundings: Mapping[str, Any]
 
     @property
     def code(self) -> str:
@@ -60,41 +59,10 @@ class TownPlan:
 def demo_plan() -> TownPlan:
     """Return the demo town, 水守町."""
     data = files("firmware_sim") / "data"
-    return _plan(
-        json.loads((data / "town.json").read_text("utf-8")),
-        json.loads((data / "roads.geojson").read_text("utf-8")),
-        json.loads((data / "surroundings.geojson").read_text("utf-8")),
+    town, roads, surroundings = (
+        json.loads((data / name).read_text("utf-8"))
+        for name in ("town.json", "roads.geojson", "surroundings.geojson")
     )
-
-
-def read_plan(path: Path) -> TownPlan:
-    """Read a town from a file; its roads lie beside it in `roads.geojson`.
-
-    What else its map shows may lie there in `surroundings.geojson`.
-
-    Raises
-    ------
-    TownError
-        If a file is missing, is not JSON, or lacks a part.
-    """
-    surroundings = path.parent / "surroundings.geojson"
-    try:
-        return _plan(
-            json.loads(path.read_text("utf-8")),
-            json.loads((path.parent / "roads.geojson").read_text("utf-8")),
-            json.loads(surroundings.read_text("utf-8")) if surroundings.exists() else None,
-        )
-    except OSError as error:
-        raise TownError(f"{error.filename} cannot be read: {error.strerror}.") from error
-    except json.JSONDecodeError as error:
-        raise TownError(f"{path} or a .geojson beside it is not JSON: {error}.") from error
-    except KeyError as error:
-        raise TownError(f"{path} has no {error.args[0]!r}.") from error
-
-
-def _plan(
-    town: Mapping[str, Any], roads: Mapping[str, Any], surroundings: Mapping[str, Any] | None
-) -> TownPlan:
     return TownPlan(
         town=town["town"],
         sites=tuple(town["sites"]),
@@ -102,7 +70,7 @@ def _plan(
         storm=town["storm"],
         history_h=town["history_h"],
         roads=roads,
-        surroundings=surroundings or {"features": []},
+        surroundings=surroundings,
     )
 
 

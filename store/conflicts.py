@@ -118,12 +118,6 @@ def settle(conn: Connection, limit: int = 50) -> list[Settled]:
     return list(_settle(conn, unsettled(conn, limit)))
 
 
-def open_conflicts(conn: Connection) -> int:
-    """Count the conflicts that wait."""
-    [[conflicts]] = conn.execute(_SQL["open_conflicts"]).fetchall()
-    return int(conflicts)
-
-
 def _settle(conn: Connection, waiting: list[Conflict]) -> Iterator[Settled]:
     def reading(conflict: Conflict) -> tuple[int, datetime]:
         return conflict.datastream_id, conflict.phenomenon_time

@@ -191,11 +191,6 @@ def set_device(
     return True
 
 
-def set_device_state(conn: Connection, tenant_id: int, code: str, state: str) -> None:
-    """Put a device into maintenance, out of season, or back to active; raises as `set_device`."""
-    set_device(conn, tenant_id, code, {"state": state})
-
-
 def set_device_codec(
     conn: Connection, tenant_id: int, code: str, codec: str, codec_params: Mapping[str, Any]
 ) -> None:

@@ -116,11 +116,6 @@ def set_tenant(conn: Connection, tenant_id: int, changes: Mapping[str, Any]) -> 
     return True
 
 
-def set_training(conn: Connection, tenant_id: int, training: bool) -> None:
-    """Begin or end an exercise (訓練) of a town."""
-    set_tenant(conn, tenant_id, {"training": training})
-
-
 def register_per_day(conn: Connection, tenant_id: int) -> int:
     """Tell how many unknown devices a town takes down in a day."""
     [[number]] = conn.execute(_SQL["register_per_day"], {"tenant_id": tenant_id}).fetchall()

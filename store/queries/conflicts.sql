@@ -44,9 +44,6 @@ update conflict set settled_at = now()
 where datastream_id = %(datastream_id)s and phenomenon_time = %(phenomenon_time)s
     and conflict_id = any (%(ids)s);
 
--- name: open_conflicts
-select count(*) as conflicts from conflict where settled_at is null;
-
 -- name: add
 insert into conflict (tenant_id, datastream_id, phenomenon_time, received_time, value, seq,
                       payload_hash)

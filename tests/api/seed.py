@@ -133,7 +133,7 @@ class Seed:
 
     def state(self, device, state):
         with self.database.transaction() as conn:
-            device_catalog.set_device_state(conn, self.town.tenant_id, device, state)
+            device_catalog.set_device(conn, self.town.tenant_id, device, {"state": state})
 
     def alert(self, stream, *, rule="street-depth", level=2, onset=None, clear=None, peak=0.21,
               training=False, withdrawn=False, town=None):  # fmt: skip

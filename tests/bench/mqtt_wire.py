@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 PUBACK_BYTES = 4
-_CONNACK, _PUBLISH, _PUBACK, _SUBACK = 2, 3, 4, 9
+_CONNACK, _PUBLISH, _PUBACK = 2, 3, 4
 _READ_BYTES = 256 * 1024
 
 
@@ -92,11 +92,6 @@ def is_publish(kind: int) -> bool:
 def is_puback(kind: int) -> bool:
     """Tell whether a packet acknowledges one of ours."""
     return kind == _PUBACK
-
-
-def is_suback(kind: int) -> bool:
-    """Tell whether a packet confirms the subscription."""
-    return kind == _SUBACK
 
 
 def _text(text: str) -> bytes:

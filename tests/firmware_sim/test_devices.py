@@ -6,10 +6,9 @@ from dataclasses import replace
 import pytest
 
 from firmware_sim.backlog import Backlog
-from firmware_sim.errors import TownError
 from firmware_sim.faults import Fault
 from firmware_sim.payload import Sample, encode
-from firmware_sim.plan import build_devices, demo_plan, read_plan
+from firmware_sim.plan import build_devices, demo_plan
 from firmware_sim.roads import RoadNetwork, distance_m
 from firmware_sim.storm import Hydrograph, Weather
 
@@ -267,16 +266,3 @@ def test_mistakes_are_named():
     with pytest.raises(ValueError, match="rise and a recession"):
         Hydrograph(0, 1, 0, 0, 0, 1)
     assert math.isclose(Hydrograph(0, 1, 0, 10, 5, 1).rise_m(12, 1), 1)
-
-
-def test_a_broken_town_file_is_one_sentence(tmp_path):
-    town = tmp_path / "town.json"
-    with pytest.raises(TownError, match="cannot be read"):
-        read_plan(town)
-    town.write_text("{")
-    with pytest.raises(TownError, match="not JSON"):
-        read_plan(town)
-    town.write_text('{"town": {}}')
-    (tmp_path / "roads.geojson").write_text('{"features": []}')
-    with pytest.raises(TownError, match="has no 'sites'"):
-        read_plan(town)

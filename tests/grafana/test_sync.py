@@ -86,7 +86,8 @@ def test_what_was_changed_by_hand_is_put_right(grafana, settings_for, town):
     flood["dashboard"]["panels"][0]["targets"][0]["rawSql"] = "select 1"
     grafana.dashboards[f"mz-{TOWN}-snow"]["meta"]["folderUid"] = "elsewhere"
     with town.transaction() as conn:
-        town_catalog.set_training(conn, town_catalog.tenant(conn, TOWN).tenant_id, training=False)
+        town_id = town_catalog.tenant(conn, TOWN).tenant_id
+        town_catalog.set_tenant(conn, town_id, {"training": False})
     said = list(sync_grafana(settings))
     assert said[1:] == [f"{TOWN}: dashboard {name} renewed." for name in DASHBOARDS]
     assert grafana.folders[f"mz-{TOWN}"]["title"] == "水守町 · Mizumori"

@@ -72,7 +72,7 @@ def test_one_bad_device_of_many_adds_none(roles, town):
 def test_unknown_device_cannot_be_changed(roles, town):
     with roles.owner.transaction() as conn:
         with pytest.raises(RefusedError, match="no device 'f9'"):
-            device_catalog.set_device_state(conn, town.tenant_id, "f9", "retired")
+            device_catalog.set_device(conn, town.tenant_id, "f9", {"state": "retired"})
         with pytest.raises(RefusedError, match="no device 'f9'"):
             device_catalog.set_device_secret(conn, town.tenant_id, "f9", "hash")
 
@@ -81,7 +81,7 @@ def test_changes_are_announced_with_the_commit(roles, database_dsn, town):
     with psycopg.connect(database_dsn.jobs, autocommit=True) as listener:
         listener.execute("listen mizumori_config")
         with roles.owner.transaction() as conn:
-            device_catalog.set_device_state(conn, town.tenant_id, "f1", "maintenance")
+            device_catalog.set_device(conn, town.tenant_id, "f1", {"state": "maintenance"})
             device_catalog.set_device_secret(conn, town.tenant_id, "f1", "hash")
         heard = [note.payload for note in listener.notifies(timeout=5, stop_after=2)]
     assert sorted(heard) == ['{"kind" : "broker"}', '{"kind" : "device"}']
@@ -117,10 +117,10 @@ def test_what_does_not_fit_what_is_there_is_refused(roles, town):
             device_catalog.set_device(conn, town.tenant_id, "f1", {"site": "nowhere"})
         with pytest.raises(RefusedError, match="property 'depth_m' is there already"):
             datastream_catalog.add_datastream(conn, town.tenant_id, "f1", "depth_m", "m")
-        device_catalog.set_device_state(conn, town.tenant_id, "f1", "quarantined")
+        device_catalog.set_device(conn, town.tenant_id, "f1", {"state": "quarantined"})
         with pytest.raises(RefusedError, match="in quarantine until it is approved"):
-            device_catalog.set_device_state(conn, town.tenant_id, "f1", "active")
-        device_catalog.set_device_state(conn, town.tenant_id, "f1", "retired")
+            device_catalog.set_device(conn, town.tenant_id, "f1", {"state": "active"})
+        device_catalog.set_device(conn, town.tenant_id, "f1", {"state": "retired"})
 
 
 @pytest.mark.parametrize("zone", ["Asia/Tokio", "", "../etc/passwd", "Asia", "JST+9x", "a" * 300])
