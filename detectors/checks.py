@@ -114,6 +114,11 @@ class Checks:
                 self.season_low[row, month], self.season_high[row, month] = season.span
 
     @cached_property
+    def spans(self) -> Floats:
+        """Limits of the gross range test, [4, P]: one look-up for all."""
+        return np.stack([self.sensor_low, self.sensor_high, self.user_low, self.user_high])
+
+    @cached_property
     def seasons(self) -> bool:
         """Whether any profile has a climatology; the next three likewise."""
         return not np.isnan(self.season_low).all()
@@ -142,13 +147,10 @@ class Checks:
             Outside the sensor's span, or infinite: no instrument measured that.
         """
         present = ~np.isnan(value)
-        failed = np.isinf(value)
-        low = self.sensor_low[profile]
-        tested = present & ~np.isnan(low)
-        outside = (value < low) | (value > self.sensor_high[profile])
-        unusual = (value < self.user_low[profile]) | (value > self.user_high[profile])
-        failed |= outside & tested
-        verdict.add(Test.GROSS_RANGE, tested | failed, unusual & tested, failed)
+        low, high, user_low, user_high = self.spans.take(profile, axis=1)
+        failed: Bools = np.isinf(value) | (value < low) | (value > high)
+        unusual = (value < user_low) | (value > user_high)
+        verdict.add(Test.GROSS_RANGE, (present & ~np.isnan(low)) | failed, unusual, failed)
         if self.seasons:
             month = time_ms.astype("datetime64[ms]").astype("datetime64[M]").astype(np.int64) % 12
             low, high = self.season_low[profile, month], self.season_high[profile, month]

@@ -154,28 +154,24 @@ class State:
         """Dump many sensors at once, which is much faster than one by one."""
         table = self.table()
         sensors = np.asarray(sensors, np.int64)
-        ids = table.lanes.ids[table.profile[sensors]]
-        oldest = table.time_ms[sensors, slots(table.next[sensors] - table.count[sensors])]
-        parts = zip(
-            table.count[sensors].tolist(),
-            oldest.tolist(),
-            table.newest_ms(sensors).tolist(),
-            table.tail_ms[sensors].tolist(),
-            ids.tolist(),
-            _tails(table.states(2 * sensors + HEAD)),
-            _tails(table.states(2 * sensors + TAIL)),
-            strict=True,
+        count = table.count[sensors]
+        oldest = sensors * RING + slots(table.next[sensors] - count)
+        both = table.states(2 * sensors[:, None] + np.array([HEAD, TAIL]))
+        columns = (
+            count,
+            table.column("time_ms")[oldest],
+            table.newest_ms(sensors),
+            table.tail_ms[sensors],
+            table.lanes.ids[table.profile[sensors]],
+            both.bits,
+            both.timer,
+            both.flat,
         )
-        return [pack(*part) for part in parts]
-
-
-def _tails(carry: Carry) -> list[Tail]:
-    return [
-        Tail(bits, timer, flat)
-        for bits, timer, flat in zip(
-            carry.bits.tolist(), carry.timer.tolist(), carry.flat.tolist(), strict=True
-        )
-    ]
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        return [
+            pack(n, oldest_ms, newest_ms, tail_ms, ids, *map(Tail, bits, timers, flats))
+            for n, oldest_ms, newest_ms, tail_ms, ids, bits, timers, flats in rows
+        ]
 
 
 def rows_as_writes(source: Table, rows: Index, at: Index, like: Table | None = None) -> list[Write]:

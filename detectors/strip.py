@@ -229,10 +229,11 @@ def _look_back(
         Value less the row's own; NaN where missing.
     usable : bool[w, m]
     """
-    shape = (WINDOW, len(rows))
-    hours, rise, usable = np.zeros(shape), np.zeros(shape), np.ones(shape, bool)
-    now_ms, here, oldest_ms = time_ms[rows], value[rows], -span_ms
     most = min(WINDOW, int(furthest.max()) + 1)
+    shape = (most, len(rows))
+    hours, rise, usable = np.empty(shape), np.empty(shape), np.empty(shape, bool)
+    hours[0], rise[0], usable[0] = 0.0, 0.0, True
+    now_ms, here, oldest_ms = time_ms[rows], value[rows], -span_ms
     for some in blocks(1, most, len(rows)):
         lag = np.arange(some.start, some.stop)[:, None]
         at = rows - lag  # before the strip's first reading: clipped, and beyond `furthest`
