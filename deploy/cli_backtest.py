@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from deploy.cli_options import ConfigOption, read_params, read_time
+from deploy.cli_options import ConfigOption, TownArgument, read_params, read_time
 
 if TYPE_CHECKING:
     from store.backtest_result import RealEvent, Result, StreamResult
@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 
 def backtest(
-    town: Annotated[str, typer.Argument(metavar="TOWN", help="Code of the town.")],
+    town: TownArgument,
     rule: Annotated[str, typer.Option(metavar="CODE", help="Code of the rule.")],
     params: Annotated[
         str | None,

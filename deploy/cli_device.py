@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from deploy.cli_options import ConfigOption
+from deploy.cli_options import (
+    ConfigOption,
+    NameEnOption,
+    NameJaOption,
+    OnlyTownArgument,
+    TownArgument,
+)
 
 if TYPE_CHECKING:
     from store.device_catalog import NewDevice
@@ -35,7 +41,6 @@ ModelOption = Annotated[
     str,
     typer.Option(help="Sensor model for undecoded LoRaWAN bytes, such as milesight/em500-swl."),
 ]
-TownArgument = Annotated[str, typer.Argument(metavar="TOWN", help="Code of the town.")]
 CodeArgument = Annotated[str, typer.Argument(metavar="CODE", help="Code of the device.")]
 
 
@@ -44,8 +49,8 @@ def add(
     town: TownArgument,
     code: CodeArgument,
     kind: Annotated[Kind, typer.Option(help="What it is.")],
-    name_ja: Annotated[str, typer.Option("--name-ja", help="Name in Japanese.")] = "",
-    name_en: Annotated[str, typer.Option("--name-en", help="Name in English.")] = "",
+    name_ja: NameJaOption = None,
+    name_en: NameEnOption = None,
     site: Annotated[str | None, typer.Option(help="Code of the site it stands at.")] = None,
     lat: Annotated[float | None, typer.Option(min=-90, max=90, help="Latitude.")] = None,
     lon: Annotated[float | None, typer.Option(min=-180, max=180, help="Longitude.")] = None,
@@ -135,7 +140,7 @@ def codec(
 
 @app.command("list")
 def list_devices(
-    town: Annotated[str | None, typer.Argument(metavar="[TOWN]", help="Only this town's.")] = None,
+    town: OnlyTownArgument = None,
     config: ConfigOption = None,
 ) -> None:
     """List devices with their state."""

@@ -4,12 +4,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from deploy.cli_device import CodeArgument, Kind, TownArgument, parse_streams
-from deploy.cli_options import ConfigOption
+from deploy.cli_device import CodeArgument, Kind, parse_streams
+from deploy.cli_options import ConfigOption, NameEnOption, NameJaOption, TownArgument
 
 State = Literal["active", "maintenance", "out_of_season", "quarantined", "retired"]
-NameJaOption = Annotated[str | None, typer.Option("--name-ja", help="Name in Japanese.")]
-NameEnOption = Annotated[str | None, typer.Option("--name-en", help="Name in English.")]
 SiteOption = Annotated[
     str | None, typer.Option(help="Code of the site it stands at; '-' takes it away.")
 ]

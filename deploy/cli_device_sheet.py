@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from deploy.cli_device import TownArgument
-from deploy.cli_options import ConfigOption
+from deploy.cli_options import ConfigOption, TownArgument
 
 Language = Literal["en", "ja"]
 Encoding = Literal["utf-8", "cp932"]

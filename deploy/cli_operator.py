@@ -4,13 +4,12 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli_options import ConfigOption
+from deploy.cli_options import ConfigOption, OnlyTownArgument, TownArgument
 
 app = typer.Typer(
     help="Operators that speak for many devices: by HTTP push, or under topics of their own.",
     no_args_is_help=True,
 )
-TownArgument = Annotated[str, typer.Argument(metavar="TOWN", help="Code of the town.")]
 CodeArgument = Annotated[str, typer.Argument(metavar="CODE", help="Short name of the operator.")]
 
 
@@ -65,7 +64,7 @@ def add(
 
 @app.command("list")
 def list_operators(
-    town: Annotated[str | None, typer.Argument(metavar="[TOWN]", help="Only this town's.")] = None,
+    town: OnlyTownArgument = None,
     config: ConfigOption = None,
 ) -> None:
     """List the operators that are not revoked."""

@@ -26,6 +26,10 @@ ConfigOption = Annotated[
         help="Settings file. Without: MIZUMORI_CONFIG, else mizumori.toml here.",
     ),
 ]
+TownArgument = Annotated[str, typer.Argument(metavar="TOWN", help="Code of the town.")]
+OnlyTownArgument = Annotated[str | None, typer.Argument(metavar="[TOWN]", help="Only this town's.")]
+NameJaOption = Annotated[str | None, typer.Option("--name-ja", help="Name in Japanese.")]
+NameEnOption = Annotated[str | None, typer.Option("--name-en", help="Name in English.")]
 LifelineOption = Annotated[
     int | None,
     typer.Option("--lifeline", hidden=True, callback=_hold, help="Given by `mizumori up`."),

@@ -5,11 +5,10 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli_options import ConfigOption
+from deploy.cli_options import ConfigOption, TownArgument
 
 app = typer.Typer(help="Refused messages: look at them, replay them.", no_args_is_help=True)
 
-TownArgument = Annotated[str, typer.Argument(metavar="TOWN", help="Code of the town.")]
 DeviceOption = Annotated[str | None, typer.Option(help="Only of this device.")]
 ReasonOption = Annotated[str | None, typer.Option(help="Only those refused for this.")]
 

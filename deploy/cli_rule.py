@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from deploy.cli_device import Kind as DeviceKind
-from deploy.cli_options import ConfigOption, read_params, read_time
+from deploy.cli_options import ConfigOption, TownArgument, read_params, read_time
 
 if TYPE_CHECKING:
     from store.database import Connection
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Rules: which alert comes when, in force and changed.", no_args_is_help=True)
 
-TownArgument = Annotated[str, typer.Argument(metavar="TOWN", help="Code of the town.")]
 CodeArgument = Annotated[str, typer.Argument(metavar="CODE", help="Code of the rule.")]
 SiteOption = Annotated[str | None, typer.Option(metavar="CODE", help="Only this site.")]
 DeviceOption = Annotated[str | None, typer.Option(metavar="CODE", help="Only this device.")]

@@ -4,15 +4,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from deploy.cli_options import ConfigOption
+from deploy.cli_options import ConfigOption, NameEnOption, NameJaOption, TownArgument
 
 app = typer.Typer(help="Sites: streets, underpasses, rivers, ponds, depots.", no_args_is_help=True)
 
 Kind = Literal["street", "underpass", "river", "pond", "depot"]
-TownArgument = Annotated[str, typer.Argument(metavar="TOWN", help="Code of the town.")]
 CodeArgument = Annotated[str, typer.Argument(metavar="CODE", help="Code of the site.")]
-NameJaOption = Annotated[str | None, typer.Option("--name-ja", help="Name in Japanese.")]
-NameEnOption = Annotated[str | None, typer.Option("--name-en", help="Name in English.")]
 LatOption = Annotated[float | None, typer.Option(help="Latitude.")]
 LonOption = Annotated[float | None, typer.Option(help="Longitude.")]
 CloseOption = Annotated[

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli_options import ConfigOption
+from deploy.cli_options import ConfigOption, NameEnOption, NameJaOption, TownArgument
 
 app = typer.Typer(help="Towns: each is separate in broker, database and API.", no_args_is_help=True)
 
@@ -46,9 +46,9 @@ def add(
 
 @app.command("set")
 def set_town(
-    code: Annotated[str, typer.Argument(metavar="TOWN", help="Code of the town.")],
-    name_ja: Annotated[str | None, typer.Option("--name-ja", help="Name in Japanese.")] = None,
-    name_en: Annotated[str | None, typer.Option("--name-en", help="Name in English.")] = None,
+    code: TownArgument,
+    name_ja: NameJaOption = None,
+    name_en: NameEnOption = None,
     time_zone: Annotated[str | None, typer.Option(help="Time zone for people.")] = None,
     lat: Annotated[float | None, typer.Option(help="Middle of the map.")] = None,
     lon: Annotated[float | None, typer.Option(help="Middle of the map.")] = None,
@@ -95,7 +95,7 @@ def set_town(
 
 @app.command("rules")
 def add_rules(
-    code: Annotated[str, typer.Argument(metavar="TOWN", help="Code of the town.")],
+    code: TownArgument,
     config: ConfigOption = None,
 ) -> None:
     """Give a town the default rules that came with a newer version; its own ones stay."""

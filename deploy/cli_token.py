@@ -5,14 +5,13 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli_options import ConfigOption
+from deploy.cli_options import ConfigOption, OnlyTownArgument, TownArgument
 
 app = typer.Typer(
     help="Tokens with which programs write sites, devices and rules through the API.",
     no_args_is_help=True,
 )
 
-TownArgument = Annotated[str, typer.Argument(metavar="TOWN", help="Code of the town.")]
 NameArgument = Annotated[
     str, typer.Argument(metavar="NAME", help="Who uses it: each change is written down under it.")
 ]
@@ -43,7 +42,7 @@ def add(
 
 @app.command("list")
 def list_tokens(
-    town: Annotated[str | None, typer.Argument(metavar="[TOWN]", help="Only this town's.")] = None,
+    town: OnlyTownArgument = None,
     config: ConfigOption = None,
 ) -> None:
     """List tokens, with when each last wrote something."""
