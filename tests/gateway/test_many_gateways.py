@@ -162,11 +162,10 @@ def test_two_share_and_one_that_stops_hands_over_at_once(town, gateways):
     wait_shares(town, a=2, b=2)
     with Crowd(town) as crowd:
         time.sleep(3)
-        started = time.monotonic()
         running["a"].terminate()
-        assert running["a"].wait(10) == 0
+        assert running["a"].wait(20) == 0
+        assert "a" not in shares(town)  # it has let go: nobody waits for its lease
         wait_shares(town, b=4)
-        assert time.monotonic() - started < LEASE_S / 2
         assert connections(town) == 5  # four partitions, and the status of the town
         time.sleep(2)
         gateways("a")
@@ -211,11 +210,11 @@ def test_one_started_again_under_its_name_takes_its_place_at_once(town, gateways
         epochs = town.value("select max(epoch) from intake")
         running["a"].send_signal(signal.SIGKILL)
         running["a"].wait()
-        killed = time.monotonic()
+        # Its lease does not run out: only under its own name its place can be taken.
+        town.owner.execute("update gateway set beat_at = now() + '1 hour' where name = 'a'")
         gateways("a")
         wait_until(lambda: town.value("select max(epoch) from intake") > epochs
-                   and shares(town) == {"a": 2, "b": 2}, 20)  # fmt: skip
-        assert time.monotonic() - killed < LEASE_S - 1
+                   and shares(town) == {"a": 2, "b": 2}, 60)  # fmt: skip
         crowd.check()
 
 
