@@ -50,7 +50,10 @@ class DataDir:
         except (PermissionError, NotADirectoryError, FileExistsError) as error:
             raise EmbeddedError(self._refusal()) from error
         except OSError as error:
-            raise EmbeddedError(f"The data folder {self.root} cannot be made: {error}.") from error
+            raise EmbeddedError(
+                f"The data folder {self.root} cannot be made ({error.strerror}): mount its disk "
+                "for writing, or set embedded.data_dir to another folder."
+            ) from error
         for folder in (self.root, self.log, self.run):
             if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
                 raise EmbeddedError(self._refusal())

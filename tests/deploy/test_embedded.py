@@ -1,5 +1,6 @@
 """The embedded database and broker: taking over, refusing, recovering."""
 
+import errno
 import os
 import shutil
 import signal
@@ -295,6 +296,15 @@ def small_disk():
 def test_a_full_disk_is_a_sentence_before_anything_is_made(small_disk):
     with pytest.raises(EmbeddedError, match="MB left and Mizumori needs 300 MB"):
         DataDir(small_disk / "var").prepare()
+
+
+def test_a_disk_that_takes_no_writing_is_said_with_its_reason_once(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(EmbeddedError, match=r"cannot be made \(Read-only file system\): mount"):
+        DataDir(tmp_path / "var").prepare()
 
 
 @AS_ROOT
