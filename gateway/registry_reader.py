@@ -28,12 +28,17 @@ class RegistryReader:
         self._rested_s = 0.0
 
     @property
-    def ready(self) -> bool:
-        """Whether to `begin`: not again before as long has passed as the last time took.
+    def rested(self) -> bool:
+        """Whether it may be read again: as long has passed since as the last time took.
 
-        A program that changes one device after the other would keep us at it.
+        A program that changes one device after the other would keep us at it otherwise.
         """
-        return self._under_way is None and time.monotonic() >= self._rested_s
+        return time.monotonic() >= self._rested_s
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it is being read, or waits to be taken."""
+        return self._under_way is not None
 
     def begin(self) -> None:
         """Begin to read what holds from now on."""
@@ -52,15 +57,14 @@ class RegistryReader:
         found = self._under_way
         if found is None or not found.done():
             return None
-        self.discard()
+        self.discard(self._began_s)
         return found.result()
 
-    def discard(self) -> None:
-        """Forget what is being read: something newer is known."""
-        if self._under_way is not None:
-            now = time.monotonic()
-            self._under_way = None
-            self._rested_s = now + (now - self._began_s)
+    def discard(self, began_s: float) -> None:
+        """Forget what is being read: something newer is known, and took from `began_s` to now."""
+        now = time.monotonic()
+        self._under_way = None
+        self._rested_s = now + (now - began_s)
 
     def _read(self, found: Future[Registry]) -> None:
         try:

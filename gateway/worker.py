@@ -19,6 +19,7 @@ from gateway.decoder import Decoder
 from gateway.holdings import Holdings
 from gateway.intake import Intake, Message
 from gateway.links import Links
+from gateway.lookups import Lookups
 from gateway.newcomers import Newcomers
 from gateway.progress import Progress
 from gateway.quarantine import Quarantine
@@ -38,10 +39,6 @@ log = structlog.get_logger(__name__)
 
 # A database that is away is asked again after this long, doubling up to the second figure.
 RETRY_S = (0.2, 5.0)
-# An unknown device may be one that was added a moment ago and whose notification is on its way, so
-# it is looked up when it is first heard; one that stays unknown, only so often and so many.
-LOOK_UP_AGAIN_S = 60.0
-LOOKED_UP_AT_MOST = 1000
 # Of an intake's window, so that the broker sends the next half while this one is committed.
 SHARE_OF_WINDOW = 0.5
 IDLE_S = 1.0
@@ -49,7 +46,6 @@ IDLE_S = 1.0
 ATTEMPTS = 5
 
 _intake_of = attrgetter("intake")
-_UNKNOWN = frozenset({Reason.UNKNOWN_DEVICE, Reason.UNKNOWN_PROPERTY})
 _OF_THE_DATA = (
     psycopg.DataError,
     psycopg.IntegrityError,
@@ -101,7 +97,7 @@ class Worker:
         self._stale = threading.Event()
         self._share_due = threading.Event()
         self._standing: Standing | None = None
-        self._looked_up: dict[tuple[int, str | None, str], float] = {}
+        self._lookups = Lookups()
         self._first = 0
         self._reader = RegistryReader(database, self._arrived.set)
         self._failures = 0  # of the database, since it last stored something
@@ -162,7 +158,7 @@ class Worker:
             return
         if (read := self._reader.take()) is not None:
             self._load(read)
-        if self._stale.is_set() and self._reader.ready:
+        if self._stale.is_set() and self._reader.rested and not self._reader.under_way:
             self._stale.clear()
             self._reader.begin()
 
@@ -291,8 +287,12 @@ class Worker:
             metrics.QUARANTINED.labels(one.reason).inc()
 
     def _may_be_stale(self, batch: Batch) -> bool:
-        """Whether the store has something that the batch names and the registry does not know."""
-        asked = self._not_looked_up(batch)
+        """Whether something would not be refused by what has changed, or been added, since."""
+        changed = self._stale.is_set() or self._reader.under_way
+        if batch.refused and changed and self._reader.rested:
+            self._stale.clear()
+            return True
+        asked = self._lookups.due(batch.refused)
         if not asked:
             return False
         with self._database.transaction() as conn:
@@ -301,24 +301,6 @@ class Worker:
         return any(
             key not in known or known[key].streams.keys() != names for key, names in there.items()
         )
-
-    def _not_looked_up(self, batch: Batch) -> set[tuple[int, str]]:
-        """Return the towns and devices of what is unknown and was not looked up lately."""
-        now = time.monotonic()
-        found = set()
-        for one in batch.refused:
-            if one.reason not in _UNKNOWN:
-                continue
-            key = (one.tenant_id, one.device_code, one.detail)
-            if now - self._looked_up.get(key, -LOOK_UP_AGAIN_S) >= LOOK_UP_AGAIN_S:
-                if len(self._looked_up) >= LOOKED_UP_AT_MOST:
-                    self._looked_up = {
-                        k: at for k, at in self._looked_up.items() if now - at < LOOK_UP_AGAIN_S
-                    }
-                if len(self._looked_up) < LOOKED_UP_AT_MOST:
-                    self._looked_up[key] = now
-                    found.add((one.tenant_id, one.device_code or ""))
-        return found
 
     def _rule_due(self) -> bool:
         """Whether a version of a rule has come into force since the registry was loaded."""
@@ -335,12 +317,14 @@ class Worker:
         Without `read`, by the reader, it is read now, and nothing is committed meanwhile. With it,
         what was decided on meanwhile by rules that have changed is a job's: see `Standing.load`.
         """
-        self._reader.discard()
+        started = time.monotonic()
         with self._database.transaction() as conn:
             fence(conn, self._holdings.leases)
             registry = read or load(conn)
             epoch = self._holdings.epochs(registry)
             self._standing = Standing.load(conn, registry, epoch, self._standing)
+        if read is None:
+            self._reader.discard(started)
         self._holdings.connect()
         log.info(
             "registry_loaded",

@@ -49,7 +49,7 @@ def test_a_relay_hands_on_for_its_own_and_keeps_the_others():
 
 
 def test_a_sparkplug_node_says_nothing_of_devices_that_are_not_its_own():
-    translator = SparkplugTranslator("kawabe", Host())
+    translator = SparkplugTranslator("kawabe", Host(), 0.0)
     births = [
         message("spBv1.0/ponds/NBIRTH/gate", nbirth(), "sparkplug-b"),
         message("spBv1.0/ponds/DBIRTH/gate/tank", dbirth(), "sparkplug-b"),
