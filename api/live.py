@@ -27,6 +27,9 @@ HEARTBEAT_S = 10.0
 PROBE_S = 10.0  # how often a quiet connection is asked whether it is still there
 ANSWER_S = 5.0
 PAUSE_S = 1.0  # between two attempts to reach the database
+# Between two visits: each costs the processor what a gateway's commit of a few readings does,
+# and gateways commit hundreds of times a second. What comes after a quiet moment does not wait.
+PACE_S = 0.02
 log = structlog.get_logger("api.live")
 
 
@@ -202,6 +205,7 @@ class LiveFeed:
                     await asyncio.sleep(PAUSE_S)
                 except Exception:  # one bad row must not end the feed of every town
                     log.exception("live_news_failed", tenant_id=tenant_id)
+            await asyncio.sleep(PACE_S)
 
     def _hand_out(self, tenant_id: int, found: list[tuple[str, BaseModel]]) -> None:
         subscribers = list(self._subscribers.get(tenant_id, ()))

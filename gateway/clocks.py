@@ -35,6 +35,9 @@ def faults(batch: Batch, rows: Rows, positions: Positions, registry: Registry) -
         What is stored of the batch: a repeated message counts once.
     """
     found: dict[int, _Count] = {}
+    marks = np.concatenate([rows.marks, positions.marks])
+    if not batch.refused and not np.bitwise_or.reduce(marks) & Mark.CLOCK_SUSPECT:
+        return []
     for one in batch.refused:
         if one.reason not in (Reason.TIME_TOO_EARLY, Reason.TIME_IN_FUTURE):
             continue

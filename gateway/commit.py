@@ -142,7 +142,7 @@ class Committer:
 
     def _new_positions(self, writer: BatchWriter, batch: Batch, *, ask_store: bool) -> Positions:
         positions = position_columns(batch.positions)
-        if not len(positions.time_ms):
+        if not len(positions):
             return positions
         known = self._recent_positions.look(positions.device_id, positions.time_ms, positions.lat)
         seen = known.same | known.other

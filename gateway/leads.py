@@ -48,18 +48,16 @@ class LeadWatch:
         own = (marks & np.int16(Mark.NO_DEVICE_TIME) == 0) & (lead > -MOST_BEHIND_MS)
         if not own.any():
             return Leads.none()
-        device, tenant, lead = device[own], tenant[own], lead[own]
         window_ms = int(received[own].max()) // WINDOW_MS * WINDOW_MS
-        self._grow(int(device.max()) + 1)
-        top = np.full(len(self._lead), _NONE)
-        np.maximum.at(top, device, lead)
-        town = np.zeros(len(top), np.int32)
-        town[device] = tenant
-        new = self._window < window_ms
-        found = np.flatnonzero(
-            (top > _NONE) & (new | (self._window == window_ms) & (top >= self._lead + WORTH_MS))
-        )
-        return Leads(found.astype(np.int32), town[found], window_ms, top[found])
+        device, first, place = np.unique(device[own], return_index=True, return_inverse=True)
+        self._grow(int(device[-1]) + 1)
+        top = np.full(len(device), _NONE)
+        np.maximum.at(top, place, lead[own])
+        window, known = self._window[device], self._lead[device]
+        due = (window < window_ms) | (window == window_ms) & (top >= known + WORTH_MS)
+        if not due.any():
+            return Leads.none()
+        return Leads(device[due], tenant[own][first[due]], window_ms, top[due])
 
     def committed(self, leads: Leads) -> None:
         """Remember what was written."""

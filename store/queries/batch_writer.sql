@@ -82,7 +82,10 @@ linked as (
     insert into link_event (tenant_id, device_id, state, reason, at)
     select h.tenant_id, h.device_id, 'online', 'message', h.at
     from heard h
-    left join link_state l using (device_id)
+    left join lateral (
+        -- `offset 0` keeps the condition inside, so that each finds the index.
+        select state, since from link_state where device_id = h.device_id offset 0
+    ) l on true
     where l.state is distinct from 'online' and (l.since is null or l.since <= h.at)
     returning device_id
 )

@@ -101,7 +101,7 @@ class Ground:
 
 def measure(rig: Rig, sizes: list[int], commits: int, profile: str) -> list[Cost]:
     """Commit batches of each size."""
-    with Database(rig.dsn.gateway, name=session_name(MEMBER.gateway_id)) as database:
+    with Database(rig.dsn.gateway, name=session_name(MEMBER.gateway_id), max_size=1) as database:
         ground = Ground(rig, database)
         for _ in range(WARM_READINGS // 1000):
             ground.commit(1000)
