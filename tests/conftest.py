@@ -1,6 +1,10 @@
 """Real parts for the tests: each fixture module starts one of them."""
 
+import atexit
 import os
+import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -15,6 +19,35 @@ pytest_plugins = [
     "tests.fixtures.system",
     "tests.fixtures.browser",
 ]
+
+
+MEMORY = Path("/dev/shm")
+ROOM = 4 << 30  # bytes; a run of the whole suite takes half of it
+
+
+def _write_into_memory():
+    """Let what the tests write lie in memory: they make and drop hundreds of databases.
+
+    Where there is too little of it, and in containers that may run no program in there, it lies on
+    the disk; `TMPDIR` names another place. None of the tests cuts the power.
+    """
+    if "TMPDIR" in os.environ or not MEMORY.is_dir():
+        return  # the workers of pytest-xdist have it from the process that starts them
+    there = os.statvfs(MEMORY)
+    if there.f_bavail * there.f_frsize < ROOM or there.f_flag & os.ST_NOEXEC:
+        return
+    for left in MEMORY.glob("mizumori-tests-*"):
+        if not Path("/proc", left.name.rpartition("-")[2]).exists():
+            shutil.rmtree(left, ignore_errors=True)  # its run was killed
+    folder = MEMORY / f"mizumori-tests-{os.getpid()}"
+    folder.mkdir()
+    folder.chmod(0o711)  # the account that runs the databases passes through
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    # What is loaded later ends before this, and clears up its own files in there.
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
+
+_write_into_memory()
 
 
 @pytest.fixture(scope="session", autouse=True)
