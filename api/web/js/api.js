@@ -24,9 +24,10 @@ export async function ask(path, query = {}, { signal } = {}) {
   return answer(address(path, query), { headers: { Accept: "application/json" }, signal });
 }
 
-/** The JSON answer to a body that is posted. */
-export async function askWith(path, body, { signal } = {}) {
+/** The JSON answer to a body that is posted; what writes needs a token of the town. */
+export async function askWith(path, body, { signal, token } = {}) {
   const headers = { Accept: "application/json", "Content-Type": "application/json" };
+  if (token) headers.Authorization = `Bearer ${token}`;
   return answer(address(path), { method: "POST", headers, body: JSON.stringify(body), signal });
 }
 

@@ -124,7 +124,7 @@ export class Chart {
       series: [
         { label: say("panel.at"), value: (plot, at) => (at === null ? "—" : writeTime(at * 1_000, this.town.now())) },
         {
-          label: `${quantityName(this.stream.property)}${this.shown.unit ? ` (${this.shown.unit})` : ""}`,
+          label: quantityName(this.stream.property),
           stroke: paint("chart-line"), width: 1.75, spanGaps: false,
           points: { show: (plot) => this.points.time.length < 60, size: 4, fill: paint("chart-line") },
           value: (plot, value) => write(value),
@@ -229,5 +229,5 @@ function push(columns, ...row) {
 /** How many decimals the ticks of an axis need. */
 export function decimals(ticks) {
   const step = ticks.length > 1 ? Math.abs(ticks[1] - ticks[0]) : 1;
-  return step >= 1 ? 0 : Math.min(3, Math.ceil(-Math.log10(step) - 1e-9));
+  return [0, 1, 2].find((digits) => Math.abs(step - Number(step.toFixed(digits))) < 1e-9) ?? 3;
 }

@@ -2,7 +2,7 @@
 import { address } from "./api.js";
 import { Chart } from "./chart.js";
 import { el, setText } from "./element.js";
-import { mainStreams, quantityName } from "./quantity.js";
+import { mainStreams, quantityName, shownAs } from "./quantity.js";
 import { placeName } from "./rows.js";
 import { thresholdsOf } from "./ruletext.js";
 import { say } from "./words.js";
@@ -57,7 +57,7 @@ export class Charts {
     const { town, device } = this;
     const box = el("div", { class: "chart" });
     const note = el("p", { class: "quiet chart-note" }, say("chart.loading"));
-    this.box.append(el("figure", {}, el("figcaption", {}, quantityName(stream.property)), box, note));
+    this.box.append(el("figure", {}, el("figcaption", {}, withUnit(stream)), box, note));
     const chart = new Chart(box, {
       town, device, stream, height,
       thresholds: thresholdsOf(device, stream, town.rules),
@@ -105,4 +105,9 @@ export class Charts {
     this.charts = [];
     this.box.replaceChildren();
   }
+}
+
+function withUnit({ property, unit }) {
+  const shown = shownAs(property, unit).unit;
+  return shown ? `${quantityName(property)} (${shown})` : quantityName(property);
 }

@@ -33,6 +33,6 @@ export function showLegend(list) {
 }
 
 function way(width, dashes) {
-  const path = svg("path", { d: "M0 10h20", stroke: paint("plow"), "stroke-width": width, "stroke-dasharray": dashes });
+  const path = svg("path", { d: "M0 10h20", stroke: paint("track"), "stroke-width": width, "stroke-dasharray": dashes });
   return svg("svg", { viewBox: "0 0 20 20", width: 20, height: 20, "aria-hidden": "true" }, path);
 }

@@ -35,11 +35,11 @@ export function nameLevels({ ctx, bbox, valToPos }, levels, shown) {
     if (lastWords - y < 14 * ratio) continue; // words would cover each other
     lastWords = y;
     const words = `${writeNumber(value * shown.factor, shown.digits)} ${inLanguage(label)}`;
-    ctx.lineWidth = 2.5 * ratio;
-    ctx.lineJoin = "round";
-    ctx.strokeStyle = paint("surface");
+    ctx.globalAlpha = 0.88;
+    ctx.fillStyle = paint("surface");
+    ctx.fillRect(bbox.left + 3 * ratio, y - 15.5 * ratio, ctx.measureText(words).width + 6 * ratio, 13.5 * ratio);
+    ctx.globalAlpha = 1;
     ctx.fillStyle = paint("ink");
-    ctx.strokeText(words, bbox.left + 6 * ratio, y - 3 * ratio);
     ctx.fillText(words, bbox.left + 6 * ratio, y - 3 * ratio);
   }
   ctx.restore();

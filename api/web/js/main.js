@@ -18,6 +18,7 @@ import { inLanguage, loadWords, say, sayPage, switchLanguage, useZone, writeCloc
 const AGE_MS = 5_000; // how often ages are written anew and old values become unknown
 const STRANGERS_MS = 20_000; // how soon a device that was added shows up
 const AHEAD_MS = 20_000; // how often it is asked what is ahead of the flood sensors
+const CREDIT_FROM = 760; // pixels of map in which the credit is one line
 const NARROW = matchMedia("(max-width: 760px)");
 
 const $ = (id) => document.getElementById(id);
@@ -72,7 +73,10 @@ class Console {
     document.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && this.picked) this.pick(null);
     });
-    new ResizeObserver(() => this.map.resize()).observe($("map"));
+    new ResizeObserver(() => {
+      this.map.resize();
+      this.showCredit();
+    }).observe($("map"));
   }
 
   /** Ask which towns there are, until there is one. */
@@ -129,7 +133,7 @@ class Console {
         first = false;
         this.mapped = this.showMap(town);
       }
-      if (this.picked) this.panel.open(town, this.picked); // what was missed while away
+      if (this.picked) this.panel.open(town, this.picked, { again: true }); // what was missed while away
     };
     this.feed = new Feed(about.code, {
       load,
@@ -150,11 +154,13 @@ class Console {
     if (this.wanted) this.showPicked(this.wanted);
   }
 
-  // A phone has no room for the credit on its map: there one asks for it.
+  // A small map has no room for the credit: there one asks for it.
   showCredit() {
     const credit = inLanguage(this.credit);
     $("map-credit").hidden = !credit;
-    $("map-credit").open ||= !NARROW.matches;
+    const wide = $("map").clientWidth > CREDIT_FROM;
+    $("map-credit").open = wide;
+    $("map-credit").toggleAttribute("data-wide", wide);
     setText($("map-credit-text"), credit ? say("map.credit", { credit }) : "");
   }
 

@@ -7,7 +7,8 @@ import { writeValue } from "./quantity.js";
 import { placeName } from "./rows.js";
 import { say } from "./words.js";
 
-const NAMES_FROM_ZOOM = 14; // names of calm places would cover each other when further out
+const NAMES_FROM_ZOOM = 14; // names of calm places would cover each other when further out,
+const NAMES_UP_TO = 8; // unless they are few
 const LABEL_BOX = [70, 34]; // half width and height in pixels that a mark with its words may need
 
 // A mark is a circle marker with another drawing: hit test and redraw regions are Leaflet's.
@@ -56,7 +57,7 @@ export class TownMap {
       preferCanvas: true,
       attributionControl: false,
       zoomControl: false,
-      zoomSnap: 0.5,
+      zoomSnap: 0.25,
       minZoom: 5,
       maxZoom: 19,
       zoomAnimation: !matchMedia("(prefers-reduced-motion: reduce)").matches,
@@ -116,13 +117,14 @@ export class TownMap {
     return { ja: credit(collection.attribution?.ja), en: credit(collection.attribution?.en) };
   }
 
-  /** Fit the marks that are shown. */
+  /** Fit the marks and ways that are shown. */
   fit() {
     this.moved = false;
     const places = [...this.marks.values()].map((mark) => mark.getLatLng());
+    for (const way of this.ways.values()) places.push(...way.getLatLngs());
     if (!places.length) return;
     this.map.fitBounds(L.latLngBounds(places), {
-      paddingTopLeft: [40, 40], paddingBottomRight: [60, 64], maxZoom: 16, animate: false,
+      paddingTopLeft: [32, 36], paddingBottomRight: [52, 64], maxZoom: 17, animate: false,
     });
   }
 
@@ -175,7 +177,7 @@ export class TownMap {
 
   // Values of alerts are always written; other words where they cover nothing.
   placeWords() {
-    const names = this.map.getZoom() >= NAMES_FROM_ZOOM;
+    const names = this.map.getZoom() >= NAMES_FROM_ZOOM || this.marks.size <= NAMES_UP_TO;
     const view = this.map.getBounds().pad(0.1);
     const taken = [];
     const bodies = names ? this.bodies(view) : [];
@@ -224,12 +226,13 @@ export class TownMap {
         if (part.points.length < 2) continue;
         wanted.add(part);
         const faint = picked && picked !== code;
-        const key = `${part.points.length} ${faint} ${paint("plow")}`;
+        const opacity = faint ? 0.15 : shadeOf(town.now() - part.to);
+        const key = `${part.points.length} ${opacity} ${paint("track")}`;
         const way = this.ways.get(part) ?? this.addWay(part);
         if (way.key === key) continue;
         way.key = key;
         way.setLatLngs(part.points);
-        way.setStyle({ ...trackStyle(part.blade), opacity: faint ? 0.25 : 0.85 });
+        way.setStyle({ ...trackStyle(part.blade), opacity });
       }
     }
     for (const [part, way] of this.ways) {
@@ -300,10 +303,15 @@ function wordsBox({ x, y }, words, { radius }) {
   return L.bounds([x - Math.max(width / 2, radius), y - radius], [x + Math.max(width / 2, radius), y + radius + 20]);
 }
 
+// What was cleared lately stands out: where it snows, an hour ago is long ago.
+function shadeOf(age) {
+  return [[20, 0.9], [60, 0.6]].find(([minutes]) => age < minutes * 60_000)?.[1] ?? 0.35;
+}
+
 function trackStyle(blade) {
   return blade === true
-    ? { color: paint("plow"), weight: 4, dashArray: null }
-    : { color: paint("plow"), weight: 2, dashArray: "3 6" };
+    ? { color: paint("track"), weight: 4, dashArray: null }
+    : { color: paint("track"), weight: 2, dashArray: "3 6" };
 }
 
 function baseStyle({ geometry, properties }) {

@@ -3,10 +3,10 @@ import { ask } from "./api.js";
 import { Charts } from "./charts.js";
 import { crewWords, forecastWords } from "./ahead.js";
 import { el, setText } from "./element.js";
-import { quantityName, writeRate, writeValue } from "./quantity.js";
-import { lastReceived, placeName, plowMotion, plowWords, standingWords } from "./rows.js";
+import { byForemost, quantityName, writeRate, writeValue } from "./quantity.js";
+import { lastReceived, peakWords, placeName, plowMotion, plowWords, standingWords } from "./rows.js";
 import { ruleSentences } from "./ruletext.js";
-import { flagOf, standingOf } from "./standing.js";
+import { flagOf, hasRate, standingOf } from "./standing.js";
 import { lookOf, svgLook } from "./symbols.js";
 import { Trial } from "./trial.js";
 import { inLanguage, knows, say, writeAge, writeSpan, writeTime } from "./words.js";
@@ -23,16 +23,25 @@ export class Panel {
     });
   }
 
-  /** Show a device; with `focus` the keyboard goes to the panel's title. */
-  open(town, code, { focus = false } = {}) {
+  /**
+   * Show a device; with `focus` the keyboard goes to the panel's title. `again` shows the one that is
+   * there as it is now, and leaves a person where they are.
+   */
+  open(town, code, { focus = false, again = false } = {}) {
     const device = town.devices.get(code);
+    const scroll = again ? this.element.scrollTop : 0;
+    const focused = this.element.contains(document.activeElement) ? document.activeElement : null;
+    const trial = again && device && this.trial?.renew(device) ? this.trial : null;
+    if (trial) this.trial = null; // not to be closed
     this.release();
     if (!device) return this.hide();
     this.town = town;
     this.code = code;
+    this.trial = trial ?? new Trial(town, device);
     this.build(device);
     this.element.hidden = false;
-    this.element.scrollTop = 0;
+    this.element.scrollTop = scroll;
+    if (focused && again) (this.element.contains(focused) ? focused : this.title).focus({ preventScroll: true });
     if (focus) this.title.focus({ preventScroll: true });
     if (device.kind !== "plow") this.charts.load(town, device);
     this.loadAlerts();
@@ -60,7 +69,7 @@ export class Panel {
       el("section", {}, el("h3", {}, say("panel.link")), this.link),
       device.kind === "plow" ? "" : el("section", {}, el("h3", {}, say("panel.alerts")), this.alerts),
       this.rulePart(device),
-      this.trialPart(device),
+      this.trial.node ?? "",
       this.sitePart(device),
     );
     this.update();
@@ -89,11 +98,6 @@ export class Panel {
       ? el("ul", { class: "rules" }, sentences.map((text) => el("li", {}, text)))
       : el("p", { class: "quiet" }, say("panel.rules_none"));
     return el("details", { class: "panel-rules" }, el("summary", {}, el("h3", {}, say("panel.rules"))), body);
-  }
-
-  trialPart(device) {
-    this.trial = new Trial(this.town, device);
-    return this.trial.node ?? "";
   }
 
   sitePart(device) {
@@ -147,15 +151,16 @@ export class Panel {
     }
     const now = stream && !reason && writeValue(stream.property, value, stream.unit);
     if (now) parts.push(`${quantityName(stream.property)} ${now}`);
-    if (now && alert && device.kind !== "pond_probe") {
+    if (now && alert && hasRate(device, stream, this.town.rules)) {
       const speed = writeRate(stream.property, rate, stream.unit);
       parts.push(speed ? say("alert.rate", { rate: speed }) : say("alert.no_rate"));
     }
+    if (now) parts.push(peakWords(standing));
     if (alert) {
       const onset = Date.parse(alert.onset);
       parts.push(say("alert.onset", { time: writeTime(onset, this.town.now()), age: writeAge(this.town.now() - onset) }));
     }
-    return parts.join(" · ");
+    return parts.filter(Boolean).join(" · ");
   }
 
   // What is ahead, and what speaks against the alert.
@@ -171,7 +176,7 @@ export class Panel {
 
   showValues(device) {
     const now = this.town.now();
-    const rowsOf = (derived) => device.datastreams.filter((stream) => Boolean(stream.derived) === derived).map((stream) => valueRow(stream, now));
+    const rowsOf = (derived) => byForemost(device.datastreams).filter((stream) => Boolean(stream.derived) === derived).map((stream) => valueRow(stream, now));
     const derived = rowsOf(true);
     const head = el("tr", {}, el("th", { scope: "colgroup", colspan: 4, class: "quiet" }, say("panel.derived")));
     this.values.replaceChildren(...rowsOf(false), ...(derived.length ? [head, ...derived] : []));
@@ -229,7 +234,7 @@ export class Panel {
     const head = ["at", "change", "value_at"].map((key) => el("th", { scope: "col" }, say(`panel.${key}`)));
     const rows = [...alert.transitions].reverse().map((step) => el("tr", {},
       el("td", {}, writeTime(Date.parse(step.time), now)),
-      el("td", {}, step.to_level === 0 ? say("transition.cleared") : inLanguage(step.label)),
+      el("td", {}, step.to_level === 0 ? say("transition.cleared") : inLanguage(step.label), unconfirmed(step)),
       el("td", { class: "number" }, writeValue(alert.property, step.value, alert.unit) ?? "—")));
     return el("table", {},
       el("caption", {}, `${mark}${quantityName(alert.property)} · ${alert.rule} ${say("rule.version", { n: alert.rule_version })}`),
@@ -253,20 +258,25 @@ export class Panel {
 }
 
 function valueRow({ property, unit, latest, derived }, now) {
-  // What needs days of readings is not missing before it has them.
-  if (derived && (latest?.value ?? null) === null) {
+  // What never came, or needs days of readings before it can be computed, is not missing.
+  const none = derived && (latest?.value ?? null) === null ? "panel.not_yet" : latest ? null : "unknown.never_seen";
+  if (none) {
     return el("tr", {},
-      el("th", { scope: "row" }, quantityName(property)), el("td", { colspan: 3, class: "quiet" }, say("panel.not_yet")));
+      el("th", { scope: "row" }, quantityName(property)), el("td", { colspan: 3, class: "quiet" }, say(none)));
   }
   return el("tr", {},
     el("th", { scope: "row" }, quantityName(property)),
-    el("td", { class: "number" }, (latest && writeValue(property, latest.value, unit)) ?? say("panel.no_value")),
-    el("td", {}, latest ? writeTime(Date.parse(latest.time), now) : "—"),
-    el("td", { "data-flag": latest && flagOf(latest) }, flagWords(latest)));
+    el("td", { class: "number" }, writeValue(property, latest.value, unit) ?? say("panel.no_value")),
+    el("td", {}, writeTime(Date.parse(latest.time), now)),
+    el("td", { "data-flag": flagOf(latest) }, flagWords(latest)));
 }
 
 function flagWords(latest) {
-  if (!latest) return "—";
   const words = say(`flag.${flagOf(latest)}`);
   return latest.revised_flag ? say("flag.revised", { flag: words }) : words;
+}
+
+// A leaf or a parked car passes; told at once all the same, since water would stay.
+function unconfirmed({ evidence }) {
+  return evidence?.unconfirmed ? el("small", { class: "unconfirmed" }, say("transition.unconfirmed")) : null;
 }

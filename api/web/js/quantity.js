@@ -44,6 +44,14 @@ export function writeValue(property, value, unit = "") {
   return withUnit(writeNumber(value * shown.factor, shown.digits), shown.unit);
 }
 
+/** A limit as it was set: "2.5 cm", where a reading would be written "3 cm". */
+export function writeExactly(property, value, unit = "") {
+  const shown = shownAs(property, unit);
+  const scaled = Number((value * shown.factor).toPrecision(6));
+  const digits = Math.max(shown.digits, (String(scaled).split(".")[1] ?? "").length);
+  return withUnit(writeNumber(scaled, digits), shown.unit);
+}
+
 /** "+42 cm/h", or null when the rate was not evaluated. */
 export function writeRate(property, rate, unit = "") {
   if (rate === null || rate === undefined || !Number.isFinite(rate)) return null;

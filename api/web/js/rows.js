@@ -2,7 +2,7 @@
 import { forecastWords } from "./ahead.js";
 import { el, setAttribute, setText } from "./element.js";
 import { mainStreams, quantityName, writeRate, writeValue } from "./quantity.js";
-import { plowDoes, whyDoubted } from "./standing.js";
+import { hasRate, plowDoes, whyDoubted } from "./standing.js";
 import { lookKey, lookOf, svgLook } from "./symbols.js";
 import { shownTheme } from "./theme.js";
 import { inLanguage, knows, say, writeAge, writeNumber, writeTime } from "./words.js";
@@ -49,6 +49,7 @@ export function plowMotion(fix) {
 export function makeRow({ device }, { onPick, onPoint }) {
   const mark = el("span", { class: "row-mark" });
   const training = el("span", { class: "training-mark", hidden: true });
+  const ahead = el("span", { class: "row-ahead" });
   const place = el("span", { class: "row-place" });
   const says = el("span", { class: "row-says" });
   const value = el("span", { class: "row-value" });
@@ -68,10 +69,11 @@ export function makeRow({ device }, { onPick, onPoint }) {
       onblur: () => onPoint(null),
     },
     mark,
-    el("span", { class: "row-main" }, el("span", { class: "row-title" }, training, place), says),
+    el("span", { class: "row-main" }, place, says),
     el("span", { class: "row-numbers" }, value, rate),
     figures,
-    meta,
+    ahead,
+    el("span", { class: "row-last" }, training, meta),
   );
   let drawn = "";
   return {
@@ -92,20 +94,21 @@ export function makeRow({ device }, { onPick, onPoint }) {
       training.hidden = !(standing.alert?.training || town.about.training) || standing.state !== "alert";
       setText(training, say("training.mark"));
       setText(place, placeName(standing.device));
-      const numbers = numbersOf(standing, fix);
+      const numbers = numbersOf(standing, fix, town.rules);
       setText(says, numbers.says);
       setText(value, numbers.value ?? "");
       setAttribute(value, "data-words", standing.blind ? "" : null);
       setText(rate, numbers.rate ?? "");
       setAttribute(rate, "data-rising", standing.rate > 0 && standing.state === "alert" && numbers.rate ? "" : null);
+      setText(ahead, forecastWords(town.ahead.get(standing.device.code), town.now()) ?? "");
       setParts(meta, metaOf(standing, town));
       showFigures(figures, standing, town);
     },
   };
 }
 
-function numbersOf(standing, fix) {
-  const { device, state, stream, value, rate, blind, reason } = standing;
+function numbersOf(standing, fix, rules) {
+  const { device, state, stream, value, blind, reason } = standing;
   if (device.kind === "plow") {
     if (state !== "calm") return { says: unknownWords(standing) };
     return { says: plowWords(fix), value: null, rate: plowMotion(fix) };
@@ -116,12 +119,23 @@ function numbersOf(standing, fix) {
     return {
       says: standingWords(standing),
       value: shown,
-      rate: device.kind === "pond_probe" ? "" : (writeRate(stream.property, rate, stream.unit) ?? say("alert.no_rate")),
+      rate: peakWords(standing) ?? rateWords(standing, rules),
     };
   }
   if (state === "unknown") return { says: unknownWords(standing) };
   if (device.kind === "pond_probe") return { says: standingWords(standing) };
   return { says: standingWords(standing), value: shown };
+}
+
+/** "peak 38 cm" of an open alert whose water has fallen since: why its level is what it is. */
+export function peakWords({ alert, stream, value, rate }) {
+  const peak = alert && writeValue(alert.property, alert.peak_value, alert.unit);
+  const now = stream && writeValue(stream.property, value, stream.unit);
+  return !peak || stream.id !== alert.datastream || rate > 0 || peak === now ? null : say("alert.peak", { value: peak });
+}
+
+function rateWords({ device, stream, rate }, rules) {
+  return hasRate(device, stream, rules) ? (writeRate(stream.property, rate, stream.unit) ?? say("alert.no_rate")) : "";
 }
 
 function unknownWords({ device, state, reason }) {
@@ -138,12 +152,11 @@ function metaOf(standing, town) {
     ? say("row.received", { time: writeTime(Date.parse(heard), now) })
     : say("panel.received_never");
   const parts = [];
-  const ahead = forecastWords(town.ahead.get(device.code), now);
-  if (ahead) parts.push(ahead);
   if (alert && state === "alert") {
     const onset = Date.parse(alert.onset);
     parts.push(say("alert.onset", { time: writeTime(onset, now), age: writeAge(now - onset) }));
-    parts.push(say(`link.${device.link?.state ?? "unknown"}`), received);
+    const link = say(`link.${device.link?.state ?? "unknown"}`);
+    parts.push(heard ? say("row.link", { link, time: writeTime(Date.parse(heard), now) }) : link);
     if (alert.doubts?.length) parts.push(`△ ${inLanguage(alert.doubts[0].label)}`);
     return parts;
   }

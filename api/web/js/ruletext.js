@@ -1,5 +1,5 @@
 // Rules in sentences, and the levels that a chart draws.
-import { quantityName, writeRate, writeValue } from "./quantity.js";
+import { quantityName, writeExactly, writeRate } from "./quantity.js";
 import { rulesFor } from "./standing.js";
 import { inLanguage, knows, say, writeSpan } from "./words.js";
 
@@ -28,7 +28,7 @@ function sentences(rule, device) {
   const { kind, property, params } = rule;
   const unit = device.datastreams.find((stream) => stream.property === property)?.unit ?? "";
   const quantity = quantityName(property);
-  const write = (value) => writeValue(property, value, unit);
+  const write = (value) => writeExactly(property, value, unit);
   if (kind === "threshold") {
     return params.levels.map((level, i) => say(`rule.${params.direction ?? "rising"}`, {
       quantity,

@@ -39,6 +39,11 @@ function narrowness(rule) {
   return rule.device ? 2 : rule.site ? 1 : 0;
 }
 
+/** Does a rule look at how fast a datastream rises? A contact sensor has no rate to know. */
+export function hasRate(device, stream, rules) {
+  return rulesFor(device, rules).some(({ kind, property }) => kind === "rate_of_rise" && property === stream.property);
+}
+
 /** Datastreams of a device that a rule watches, the foremost first. */
 export function watchedStreams(device, rules) {
   const properties = new Set(

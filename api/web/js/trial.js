@@ -1,7 +1,9 @@
-// A rule tried on what is stored: what would it have raised? Nothing is changed by it.
+// A rule tried on what is stored: what would it have raised? Nothing is changed by it; what was tried
+// with other levels may be saved after it.
 import { askWith } from "./api.js";
 import { el, setText } from "./element.js";
 import { quantityName, shownAs, writeValue } from "./quantity.js";
+import { RuleSave } from "./rulesave.js";
 import { labelOf } from "./ruletext.js";
 import { rulesFor } from "./standing.js";
 import { TrialChart } from "./trialchart.js";
@@ -16,9 +18,16 @@ const SHOWN_ALERTS = 50;
 export class Trial {
   constructor(town, device) {
     Object.assign(this, { town, device });
-    const order = ({ kind }) => CAN_BE_TRIED.indexOf(kind);
-    this.rules = rulesFor(device, town.rules).filter((rule) => order(rule) >= 0).sort((a, b) => order(a) - order(b));
+    this.rules = tryable(device, town.rules);
     this.node = this.rules.length ? this.build() : null;
+  }
+
+  /** The town was loaded anew: go on with what stands in the form, if the rules are the same ones. */
+  renew(device) {
+    const rules = tryable(device, this.town.rules);
+    if (!this.node || rules.map(({ code }) => code).join() !== this.rules.map(({ code }) => code).join()) return false;
+    Object.assign(this, { device, rules });
+    return true;
   }
 
   build() {
@@ -26,11 +35,12 @@ export class Trial {
       this.rules.map((rule, i) => el("option", { value: i }, `${quantityName(rule.property)} · ${say(`trial.kind.${rule.kind}`)} (${rule.code})`)));
     this.days = el("select", { id: "trial-days" },
       DAYS.map((days) => el("option", { value: days, selected: days === 30 }, say("span.days", { n: days }))));
-    this.limits = el("tbody");
+    this.limits = el("tbody", { oninput: () => this.saving.withdraw() });
     this.limitHead = el("tr");
     this.button = el("button", { type: "submit", class: "tool" }, say("trial.run"));
     this.said = el("p", { class: "trial-said", role: "status" });
     this.result = el("div", { class: "trial-result" });
+    this.saving = new RuleSave(this.town, this.device);
     this.showLimits();
     return el("details", { class: "panel-trial" },
       el("summary", {}, el("h3", {}, say("trial.title"))),
@@ -40,7 +50,7 @@ export class Trial {
         el("table", {}, el("thead", {}, this.limitHead), this.limits),
         el("label", { for: "trial-days" }, say("trial.days")), this.days,
         this.button),
-      this.said, this.result);
+      this.said, this.result, this.saving.node);
   }
 
   get rule() {
@@ -55,6 +65,7 @@ export class Trial {
   /** The numbers of the rule as it stands, to be changed. */
   showLimits() {
     const { rule, shown } = this;
+    this.saving.withdraw();
     const names = rule.kind === "threshold" ? ["on", "off"] : ["limit"];
     const unit = rule.kind === "threshold" ? shown.unit : `${shown.unit}/h`;
     this.limitHead.replaceChildren(
@@ -87,6 +98,7 @@ export class Trial {
     const until = this.town.now();
     this.button.disabled = true;
     this.clear();
+    this.saving.withdraw();
     setText(this.said, say("trial.running"));
     this.abort = new AbortController();
     const { signal } = this.abort;
@@ -99,6 +111,7 @@ export class Trial {
       }, { signal });
       setText(this.said, this.summary(answer));
       this.show(answer, rule, params ?? rule.params);
+      if (params) this.saving.offer(rule, rule.kind === "threshold" ? { levels: params.levels } : { limits_per_h: params.limits_per_h });
     } catch (error) {
       if (!signal.aborted) setText(this.said, say("trial.refused", { reason: error.message }));
     } finally {
@@ -159,6 +172,12 @@ export class Trial {
     this.abort?.abort();
     if (this.node) this.clear();
   }
+}
+
+// Values before their rate of rise.
+function tryable(device, rules) {
+  const order = ({ kind }) => CAN_BE_TRIED.indexOf(kind);
+  return rulesFor(device, rules).filter((rule) => order(rule) >= 0).sort((a, b) => order(a) - order(b));
 }
 
 // Metres to centimetres and back leave no 30.000000000000004.

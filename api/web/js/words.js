@@ -42,6 +42,7 @@ export function shownZone() {
 /** The text of a key, with `{name}` filled in. A key that is missing shows itself. */
 export function say(key, values = {}) {
   const text = dictionary[key] ?? key;
+  if (text === key) console.warn(`There are no words for ${key}`);
   return text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 }
 
