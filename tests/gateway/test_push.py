@@ -247,6 +247,7 @@ def test_a_frozen_broker_is_503_in_time(pushed, nats):
     assert town.value(COUNT) == 2
 
 
+@pytest.mark.usefixtures("partitioned")
 def test_the_device_of_another_gateway(town):
     """Whichever gateway is asked: the one that holds the device's partition commits."""
     [port] = free_ports(1)
