@@ -12,7 +12,7 @@ from jobs.tasks import keep_up
 from store import retention
 from store.retention import Retention
 from tests.jobs.door import START_MS, detector_state, ledger
-from tests.jobs.test_settlement import RULES, rule_set
+from tests.jobs.rule_sets import RULES, rule_set
 
 DAY_MS = 86_400_000
 STEP_MS = 600_000

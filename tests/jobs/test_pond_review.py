@@ -1,14 +1,10 @@
-"""Derived values and their alerts do not depend on the order in which readings arrive."""
+"""What is derived from the probes of a pond, and its alerts, case by case."""
 
-import math
-import os
 import time
 
 import numpy as np
 import psycopg
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
 from detectors.derived import DERIVED
@@ -19,87 +15,8 @@ from store import backtest, outbox, ponds, rules
 from store.backtest_readings import Source
 from store.marks import Mark
 from store.replay import replay
-from tests.fixtures.database import DatabaseDsn, _create, _drop, _numbers
-from tests.jobs.door import START_MS, Place, at, detector_state, iso, ledger
-
-MINUTES_PER_DAY = 1440
-
-
-def add_pond(place, code, properties=("water_temp_c", "ph", "dissolved_oxygen_mg_l"), site=None):
-    """Add a pond with a probe; returns the datastreams by property."""
-    with place.owner.transaction() as conn:
-        return _add_pond(conn, place.tenant_id, code, properties, site or f"site-{code}")
-
-
-def _add_pond(conn, tenant_id, code, properties, site):
-    conn.execute(
-        "insert into site (tenant_id, code, kind, name_ja, name_en, lat, lon)"
-        " values (%s, %s, 'pond', '', '', 37.4, 140.4) on conflict do nothing",
-        (tenant_id, site),
-    )
-    [[device]] = conn.execute(
-        "insert into device (tenant_id, code, kind, name_ja, name_en, expected_interval_s, site_id)"
-        " values (%s, %s, 'pond_probe', '', '', 600, (select site_id from site"
-        " where tenant_id = %s and code = %s)) returning device_id",
-        (tenant_id, code, tenant_id, site),
-    ).fetchall()
-    made = {}
-    for name in properties:
-        [[made[name]]] = conn.execute(
-            "insert into datastream (tenant_id, device_id, property, unit) values (%s, %s, %s, '')"
-            " returning datastream_id",
-            (tenant_id, device, name),
-        ).fetchall()
-    return made
-
-
-def review(place):
-    """Run the jobs as they follow each other."""
-    roll_up(place.jobs)
-    PondReview(place.jobs).drain()
-    place.settlement.drain()
-
-
-def derived(place, streams):
-    """Read all derived series of a pond: {property: [(time, value)]}."""
-    found = place.rows(
-        "select ds.property, o.phenomenon_time, o.value from datastream ds"
-        " join observation o using (datastream_id) where ds.derived and ds.device_id ="
-        " (select device_id from datastream where datastream_id = %s)"
-        " order by ds.property, o.phenomenon_time",
-        next(iter(streams.values())),
-    )
-    series = {}
-    for name, moment, value in found:
-        series.setdefault(name, []).append((moment, None if math.isnan(value) else value))
-    return series
-
-
-def stream_of(place, streams, name):
-    return place.value(
-        "select datastream_id from datastream where property = %s and device_id ="
-        " (select device_id from datastream where datastream_id = %s)",
-        name,
-        next(iter(streams.values())),
-    )
-
-
-def day(minutes, temp=22.0, swing=2.0):
-    """Values of a calm pond at some minutes."""
-    phase = np.asarray(minutes) / MINUTES_PER_DAY * 2 * np.pi
-    return {
-        "water_temp_c": np.round(temp + swing * np.sin(phase), 2),
-        "ph": np.round(7.6 + 0.3 * np.sin(phase), 2),
-        "dissolved_oxygen_mg_l": np.round(7.5 + 1.0 * np.sin(phase), 2),
-    }
-
-
-def readings(streams, minutes, values):
-    return [
-        (streams[name], at(int(minute)), float(value))
-        for name in values
-        for minute, value in zip(minutes, values[name], strict=True)
-    ]
+from tests.jobs.door import START_MS, iso, ledger
+from tests.jobs.ponds import MINUTES_PER_DAY, add_pond, day, derived, readings, review, stream_of
 
 
 @pytest.fixture
@@ -161,81 +78,6 @@ def test_ordinary_days_raise_nothing(pond_place):
         " where ds.derived"
     )
     assert set(newest) == {(iso(int(minutes[-1])), True)}
-
-
-@pytest.fixture(scope="module")
-def shared(postgres, database_template):
-    """One town for all generated cases: each brings its own pond."""
-    name = f"mizumori_pond_{next(_numbers)}"
-    template = dict(p.split("=", 1) for p in database_template.owner.split())["dbname"]
-    _create(postgres.dsn, name, template)
-    made = Place(DatabaseDsn.of(postgres.dsn, name, database_template.engine))
-    with made.owner.transaction() as conn:
-        rules.add_defaults(conn, made.tenant_id)
-    yield made
-    made.close()
-    _drop(postgres.dsn, name)
-
-
-CASES = settings(
-    max_examples=int(os.environ.get("POND_CASES", "6")),
-    deadline=None,
-    # A case takes seconds of a real database: making a failing one smaller takes too long.
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
-
-
-def eventful(rng):
-    """Five days of a pond with a cold shock, a lift-out, gaps, odd values and missing ones."""
-    minutes = np.arange(0, 5 * MINUTES_PER_DAY, 30) + int(rng.integers(0, 30))
-    values = day(minutes, temp=float(rng.uniform(18, 30)))
-    after = int(rng.integers(0, len(minutes)))
-    values["water_temp_c"][after:] -= 8.0
-    values["dissolved_oxygen_mg_l"][after:] -= float(rng.uniform(0, 4))
-    fine = minutes[int(rng.integers(100, len(minutes) - 2))] + np.arange(1, 60, 5)
-    for name, jump in (("water_temp_c", 6.0), ("ph", -1.2), ("dissolved_oxygen_mg_l", 3.0)):
-        lifted = np.interp(fine, minutes, values[name]) + np.where(np.arange(12) < 6, jump, 0.0)
-        values[name] = np.round(np.concatenate([values[name], lifted]), 2)
-    minutes = np.concatenate([minutes, fine])
-    order = np.argsort(minutes, kind="stable")
-    minutes, first = np.unique(minutes[order], return_index=True)
-    values = {name: own[order][first] for name, own in values.items()}
-    for own in values.values():
-        own[rng.random(len(own)) < 0.02] = np.nan
-        own[rng.random(len(own)) < 0.01] = 85.0
-    return minutes, values
-
-
-@CASES
-@given(st.integers(0, 2**32 - 1))
-def test_whatever_arrives_when_series_and_ledger_are_those_of_a_sorted_delivery(shared, seed):
-    place, rng = shared, np.random.default_rng(seed)
-    minutes, values = eventful(rng)
-    number = next(_numbers)
-    ordered, mixed = (add_pond(place, f"{kind}{number}") for kind in ("o", "m"))
-    place.door.load()
-    rows = sorted(readings(ordered, minutes, values), key=lambda row: row[1])
-    place.door.take(rows)
-    review(place)
-    rows = readings(mixed, minutes, values)
-    delay = rng.uniform(0, 20 * 3_600_000, len(rows)) * (rng.random(len(rows)) < 0.2)
-    order = np.argsort([row[1] for row in rows] + delay, kind="stable")
-    for part in np.array_split(order, 6):
-        place.door.take([rows[i] for i in part])
-        if rng.random() < 0.7:
-            review(place)
-    review(place)
-    expected, found = derived(place, ordered), derived(place, mixed)
-    assert found == expected
-    assert len(found) == 9
-    told = 0
-    for name in expected:
-        one, two = (stream_of(place, streams, name) for streams in (ordered, mixed))
-        assert ledger(place.owner, two)[:2] == ledger(place.owner, one)[:2], name
-        assert detector_state(place.owner, two) == detector_state(place.owner, one), name
-        told += len(ledger(place.owner, one)[0])
-    assert told
 
 
 def test_a_lift_out_is_logged_and_holds_back_what_the_air_would_tell(pond_place):

@@ -10,14 +10,14 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.json import Jsonb
 
-from detectors.rules import Level, RateOfRise, Threshold
+from detectors.rules import Level, Threshold
 from store.errors import RefusedError
 from store.replay import replay
 from tests.jobs.door import at
+from tests.jobs.rule_sets import RISE, rule_set
 
 DEPTH = Threshold((Level(0.1, 0.05), Level(0.2, 0.15)), ceiling_per_h=1.0, unconfirmed_from=2)
-RISE = RateOfRise(limits_per_h=(0.6, 3.0), noise=0.005)
-RULES = [("depth", DEPTH.kind, DEPTH.to_params(), 0), ("rise", RISE.kind, RISE.to_params(), 0)]
+RULES = rule_set(("depth", DEPTH), ("rise", RISE))
 FLOOD = [0.0, 0.02, 0.12, 0.15, 0.45, 0.46, 0.24, 0.11, 0.03, 0.0]
 
 
