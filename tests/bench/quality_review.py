@@ -6,29 +6,22 @@ holds what the database does.
 """
 
 import argparse
+import os
 import resource
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import psycopg
 
-from deploy.embedded.account import database_account
-from deploy.embedded.ports import free_port
-from deploy.embedded.postgres import EmbeddedPostgres
 from jobs.drift_review import DriftReview
 from jobs.quality_review import PlateauReview, QualityReview
 from store import device_catalog, rules, site_catalog, town_catalog
 from store.database import Database
 from store.device_catalog import NewDevice
-from store.migrate import Engine, migrate
-from store.roles import LOGIN_ROLES, ensure_roles
 from store.site_catalog import NewSite
 from store.town_catalog import NewTenant
-from tests.fixtures.database import DatabaseDsn
+from tests.fixtures.database import migrated, server
 
-PASSWORD = "only-for-tests"
 START = "2026-03-01T00:00Z"
 # A pond's day with the noise of a probe; one probe in fifty stands still.
 FILL = """
@@ -67,32 +60,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--probes", type=int, default=170)
     probes = parser.parse_args().probes
-    with tempfile.TemporaryDirectory(prefix="mizumori-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)
-        server = EmbeddedPostgres(
-            home=folder / "home",
-            port=free_port(),
-            password=PASSWORD,
-            log_file=folder / "log",
-            account=database_account(""),
-        )
-        server.initdb()
-        server.start()
-        try:
-            run(server.dsn, probes)
-        finally:
-            server.stop()
+    with server() as superuser:
+        run(superuser, probes)
 
 
-def run(server: str, probes: int) -> None:
+def run(superuser: str, probes: int) -> None:
     """Measure with a running server."""
-    with psycopg.connect(server, autocommit=True) as conn:
-        conn.execute(f"create role mizumori_owner login createrole password '{PASSWORD}'")
-        conn.execute("create database bench owner mizumori_owner")
-    dsn = DatabaseDsn.of(server, "bench", Engine.PLAIN)
-    ensure_roles(dsn.owner, dict.fromkeys(LOGIN_ROLES, PASSWORD))
-    migrate(dsn.owner)
+    dsn = migrated(superuser, f"mizumori_reviews_{os.getpid()}")
     with Database(dsn.owner, name="owner") as owner, Database(dsn.jobs, name="jobs") as jobs:
         with owner.transaction() as conn:
             town = town_catalog.add_tenant(conn, NewTenant("bench", "池", "Ponds"))

@@ -26,15 +26,13 @@ from gateway.settings import BrokerSettings, GatewaySettings
 from gateway.towns import intake_sessions
 from store import broker_accounts, device_catalog, retention, rules, site_catalog, town_catalog
 from store.device_catalog import NewDevice
-from store.migrate import migrate
-from store.roles import LOGIN_ROLES, ensure_roles
 from store.site_catalog import NewSite
 from store.town_catalog import NewTenant
 from tests.bench import publisher
 from tests.bench.mqtt_wire import Login
 from tests.bench.publisher import Load
 from tests.fixtures.broker import TOWN, NatsServer, wait_until
-from tests.fixtures.database import PASSWORD, DatabaseDsn
+from tests.fixtures.database import PASSWORD, migrated
 
 DEVICES = 1000
 _PRODUCT = NatsSettings.model_fields
@@ -73,7 +71,7 @@ class Rig:
             superuser = self.server.dsn
         self.superuser = superuser
         self._name = f"mizumori_bench_{os.getpid()}_{time.monotonic_ns()}"
-        self.dsn = self._make_database()
+        self.dsn = migrated(self.superuser, self._name)
         product = {
             name: _PRODUCT[name].default
             for name in ("window_messages", "ack_wait_s", "queue_bytes", "partitions")
@@ -90,18 +88,6 @@ class Rig:
             self._postmaster = database.pid
         self._wanted = gateways
         self.gateways: list[subprocess.Popen[bytes]] = []
-
-    def _make_database(self) -> DatabaseDsn:
-        with psycopg.connect(self.superuser, autocommit=True) as conn:
-            known = conn.execute("select from pg_roles where rolname = 'mizumori_owner'").fetchone()
-            verb = "alter" if known else "create"
-            conn.execute(
-                f"{verb} role mizumori_owner with login createrole password '{PASSWORD}'".encode()
-            )
-            conn.execute(f"create database {self._name} owner mizumori_owner".encode())
-        owner = DatabaseDsn.of(self.superuser, self._name, "").owner  # type: ignore[arg-type]  # not known yet
-        ensure_roles(owner, dict.fromkeys(LOGIN_ROLES, PASSWORD))
-        return DatabaseDsn.of(self.superuser, self._name, migrate(owner).engine)
 
     def _fill(self, conn: psycopg.Connection) -> None:
         tenant = town_catalog.add_tenant(

@@ -6,29 +6,20 @@ of the processor in this process; the database's own work is in the first alone.
 """
 
 import os
-import tempfile
 import time
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
-import psycopg
 
 from api.ahead import ahead
 from api.desk import desk
-from deploy.embedded.account import database_account
-from deploy.embedded.ports import free_port
-from deploy.embedded.postgres import EmbeddedPostgres
 from jobs.flood_review import FloodReview
 from jobs.tasks import roll_up
 from store import rules, town_catalog
 from store.binary import FLOAT8, INT2, INT4, TIMESTAMPTZ, Column, copy_rows
 from store.database import Database
-from store.migrate import migrate
-from store.roles import LOGIN_ROLES, ensure_roles
 from store.town_catalog import NewTenant
-from tests.fixtures.database import PASSWORD, DatabaseDsn
+from tests.fixtures.database import migrated, server
 
 SENSORS = 5000
 SIDE_M = 10_000.0
@@ -51,45 +42,6 @@ with s as (
 insert into datastream (tenant_id, device_id, property, unit)
 select %(t)s, device_id, 'depth_m', 'm' from d
 """
-
-
-@contextmanager
-def server():
-    given = os.environ.get("MIZUMORI_TEST_DSN")
-    if given:
-        yield given
-        return
-    with tempfile.TemporaryDirectory(prefix="mizumori-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)  # the account that runs the server passes through
-        postgres = EmbeddedPostgres(
-            home=folder / "home",
-            port=free_port(),
-            password=PASSWORD,
-            log_file=folder / "log",
-            account=database_account(""),
-        )
-        postgres.initdb()
-        postgres.start()
-        try:
-            yield postgres.dsn
-        finally:
-            postgres.stop()
-
-
-def new_database(superuser):
-    name = f"mizumori_streets_{os.getpid()}"
-    with psycopg.connect(superuser, autocommit=True) as conn:
-        conn.execute(
-            "do $$ begin create role mizumori_owner login createrole;"
-            " exception when duplicate_object then null; end $$"
-        )
-        conn.execute(f"alter role mizumori_owner password '{PASSWORD}'")
-        conn.execute(f"create database {name} owner mizumori_owner")
-    dsn = DatabaseDsn.of(superuser, name, None)
-    ensure_roles(dsn.owner, dict.fromkeys(LOGIN_ROLES, PASSWORD))
-    migrate(dsn.owner)
-    return dsn
 
 
 def build(owner):
@@ -160,7 +112,7 @@ def told(what, work):
 
 def main():
     with server() as superuser:
-        dsn = new_database(superuser)
+        dsn = migrated(superuser, f"mizumori_streets_{os.getpid()}")
         with (
             Database(dsn.owner, name="bench") as owner,
             Database(dsn.jobs, name="bench-jobs") as jobs,
