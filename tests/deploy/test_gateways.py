@@ -10,7 +10,8 @@ import urllib.request
 import psycopg
 import pytest
 
-from tests.deploy.test_up import add_first_device, publish, readings, wait_until
+from tests.deploy.test_up import add_first_device, publish, readings
+from tests.fixtures.broker import wait_until
 
 
 def ready(system) -> tuple[int, str]:
@@ -40,7 +41,7 @@ def test_two_gateways_share_and_silence_is_told(new_system):
     line = add_first_device(system)
     wait_until(lambda: shares(system) == {"gateway-1": 2, "gateway-2": 2}, 30)
     publish(line, 0.07)
-    wait_until(lambda: readings(system) == [0.07], message=system.logs())
+    wait_until(lambda: readings(system) == [0.07], message=system.logs)
     wait_until(lambda: ready(system)[0] == 200, 20, str(ready(system)))
     assert "somebody listens to all 4 partitions" in system.run("doctor", "--no-probe").stdout
 
@@ -60,5 +61,5 @@ def test_two_gateways_share_and_silence_is_told(new_system):
                 os.kill(pid, signal.SIGCONT)
     wait_until(lambda: ready(system)[0] == 200, 30)
     publish(line, 0.08)
-    wait_until(lambda: readings(system) == [0.07, 0.08], message=system.logs())
+    wait_until(lambda: readings(system) == [0.07, 0.08], message=system.logs)
     assert system.stop() == 0

@@ -1,13 +1,13 @@
 """Foreign devices, refused messages that are replayed, and files, by the commands alone."""
 
 import json
-import time
 from datetime import UTC, datetime, timedelta
 
 import paho.mqtt.client as mqtt
 import psycopg
 from paho.mqtt.enums import CallbackAPIVersion
 
+from tests.fixtures.broker import wait_until
 from tests.gateway.test_lorawan import CHIRPSTACK, TTS
 
 VALUES = (
@@ -23,10 +23,10 @@ def query(system, sql):
 
 
 def wait_for(system, sql, expected):
-    deadline = time.monotonic() + 30
-    while (found := query(system, sql)) != expected:
-        assert time.monotonic() < deadline, f"{found}\n{system.logs()}"
-        time.sleep(0.1)
+    wait_until(
+        lambda: query(system, sql) == expected,
+        message=lambda: f"{query(system, sql)}\n{system.logs()}",
+    )
 
 
 def run(system, *words, code=0):

@@ -4,7 +4,6 @@ import csv
 import json
 import re
 import stat
-import time
 from datetime import timedelta
 
 import httpx
@@ -13,6 +12,7 @@ import pytest
 
 from deploy.broker.mqtt_client import Login, MqttAddress, publish
 from store import broker_accounts
+from tests.fixtures.broker import wait_until
 
 SHEET = """\
 地点,地点の種類,地点名,機器,種類,機器名
@@ -20,14 +20,6 @@ ekimae,アンダーパス,駅前地下道,ekimae-1,水位センサー,駅前1
 ekimae,,,ekimae-2,接触式冠水センサー,駅前2
 """
 BASE_MS = 1_790_000_000_000
-
-
-def wait_until(condition, timeout_s=30.0, message=""):
-    deadline = time.monotonic() + timeout_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, message or "it did not happen in time"
-        time.sleep(0.2)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +97,7 @@ def test_a_sheet_of_a_town_hall_gives_devices_that_may_send(town, tmp_path):
         return True
 
     wait_until(may_send)
-    wait_until(lambda: town.values("ekimae-1") == [0.25], message=town.system.logs())
+    wait_until(lambda: town.values("ekimae-1") == [0.25], message=town.system.logs)
     assert "駅前地下道" in town.ok("site", "list", "kawabe")
     again = town.ok("device", "import", "kawabe", str(sheet))
     assert "2 as they were" in again
@@ -146,7 +138,7 @@ def test_an_unknown_device_waits_for_approval_and_loses_nothing(town, door):
     town.ok("tenant", "set", "kawabe", "--register-per-day", "5")
     town.as_gateway(code, {"ts": BASE_MS, "m": {"depth_m": 0.1, "battery_v": 3.5}})
     state = "select state from device where code = %s"
-    wait_until(lambda: town.rows(state, code) == [("quarantined",)], message=town.system.logs())
+    wait_until(lambda: town.rows(state, code) == [("quarantined",)], message=town.system.logs)
     town.as_gateway(
         code,
         {"ts": BASE_MS + 1000, "m": {"depth_m": 0.2}},
@@ -167,8 +159,8 @@ def test_an_unknown_device_waits_for_approval_and_loses_nothing(town, door):
     else:
         answer = town.api("POST", f"/devices/{code}/approve", {"site": "ekimae"})
         assert answer.status_code == 200, answer.text
-        wait_until(lambda: town.rows(refused, code) == [(1,)], message=town.system.logs())
-    wait_until(lambda: len(town.values(code)) == 5, message=town.system.logs())
+        wait_until(lambda: town.rows(refused, code) == [(1,)], message=town.system.logs)
+    wait_until(lambda: len(town.values(code)) == 5, message=town.system.logs)
     assert town.values(code) == [0.1, 0.2, 0.3, 0.4, 3.5]
     assert "0 replayed" in town.ok("quarantine", "replay", "kawabe", "--device", code)
     [(low, high)] = town.rows(

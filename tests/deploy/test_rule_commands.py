@@ -1,47 +1,21 @@
 """`mizumori rule` as a person types it."""
 
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 
 from store.database import Database
 from tests.api.seed import Seed
-from tests.fixtures.database import PASSWORD
 
 
 @pytest.fixture
 def town(database_dsn):
     with Database(database_dsn.owner, name="test-seed", max_size=2) as database:
         yield Seed(database)
-
-
-@pytest.fixture
-def mizumori(database_dsn, tmp_path):
-    parts = conninfo_to_dict(database_dsn.owner)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("MIZUMORI_")} | {
-        "MIZUMORI_DATABASE__DSN": f"postgresql://{parts['host']}:{parts['port']}/{parts['dbname']}",
-        "MIZUMORI_DATABASE__OWNER_PASSWORD": PASSWORD,
-        "COLUMNS": "200",
-    }
-
-    def run(*words, code=0):
-        done = subprocess.run(
-            [sys.executable, "-m", "deploy.cli", *words], cwd=tmp_path,
-            env=environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == code, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
-        return done.stdout if code == 0 else done.stderr
-
-    return run
 
 
 @pytest.fixture

@@ -2,12 +2,12 @@
 
 import json
 import re
-import time
 
 import httpx
 import psycopg
 
 from deploy.broker.mqtt_client import Login, MqttAddress, publish
+from tests.fixtures.broker import wait_until
 
 ALERTS = (
     "select rule_version, level, peak_value from alert join datastream using (datastream_id)"
@@ -25,13 +25,6 @@ def test_a_lower_level_of_one_device_raises_an_alert_for_its_next_reading(system
         with psycopg.connect(system.dsn()) as conn:
             return conn.execute(sql).fetchall()
 
-    def wait_until(condition):
-        deadline = time.monotonic() + 30
-        while not (found := condition()):
-            assert time.monotonic() < deadline, system.logs()
-            time.sleep(0.2)
-        return found
-
     def report(depth_m):
         """Send a reading of now; a new device is let in by the broker within seconds."""
         message = [("mz/v1/soko/d/soko-1/up", json.dumps({"m": {"depth_m": depth_m}}).encode())]
@@ -48,8 +41,8 @@ def test_a_lower_level_of_one_device_raises_an_alert_for_its_next_reading(system
     said = ok("device", "add", "soko", "soko-1", "--kind", "flood_level")
     login = Login("soko/soko-1", re.search(r"Secret +(\w+)", said)[1])
     token = re.search(r"mzt_\w+", ok("token", "add", "soko", "works"))[0]
-    wait_until(let_in)
-    wait_until(lambda: rows("select 1 from latest where value = 0.04"))
+    wait_until(let_in, message=system.logs)
+    wait_until(lambda: rows("select 1 from latest where value = 0.04"), message=system.logs)
     assert rows(ALERTS) == []
     answer = httpx.post(
         f"{system.url}/api/v1/soko/rules", timeout=30, headers={"Authorization": f"Bearer {token}"},
@@ -58,7 +51,7 @@ def test_a_lower_level_of_one_device_raises_an_alert_for_its_next_reading(system
     )  # fmt: skip
     assert answer.status_code == 201, answer.text
     report(0.035)
-    assert wait_until(lambda: rows(ALERTS)) == [(2, 1, 0.035)]
+    assert wait_until(lambda: rows(ALERTS), message=system.logs) == [(2, 1, 0.035)]
     assert "by token works" in ok("rule", "show", "soko", "street-depth")
     said = ok("rule", "set", "soko", "street-depth", "--device", "soko-1", "--level", "1=0.02/0.01")
     assert "1 from 0.02 to 0.01" in said

@@ -7,13 +7,13 @@ import shlex
 import signal
 import subprocess
 import sysconfig
-import time
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from deploy.embedded.process import start_ticks
+from tests.fixtures.broker import wait_until
 from tests.fixtures.system import MIZUMORI, System, run_mosquitto_pub
 
 ROOT = Path(__file__).parents[2]
@@ -21,13 +21,6 @@ TOWN = ("tenant", "add", "kawabe", "--name-ja", "川辺町", "--name-en", "Kawab
 # 10 s on a machine of its own; the suite shares its two cores with everything else.
 SECOND_START_S = 30
 DEVICE = ("device", "add", "kawabe", "river-01", "--kind", "flood_level")
-
-
-def wait_until(condition, timeout_s=20.0, message=""):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, message or "it did not happen in time"
-        time.sleep(0.1)
 
 
 def readings(system: System) -> list[float]:
@@ -54,7 +47,7 @@ def publish(line: list[str], value: float) -> None:
 def test_a_first_device_by_the_commands_alone(system):
     line = add_first_device(system)
     publish(line, 0.07)
-    wait_until(lambda: readings(system) == [0.07], message=system.logs())
+    wait_until(lambda: readings(system) == [0.07], message=system.logs)
     assert "kawabe/river-01" in system.run("device", "list").stdout
     shown = system.run("device", "show", "kawabe", "river-01").stdout
     assert "depth_m (m)" in shown
@@ -129,7 +122,7 @@ def test_stop_leaves_no_process_and_a_second_start_goes_on_with_the_data(new_sys
     took_s = new_system.start()
     assert took_s < SECOND_START_S, new_system.said()
     publish(line, 0.02)
-    wait_until(lambda: readings(new_system) == [0.01, 0.02], message=new_system.logs())
+    wait_until(lambda: readings(new_system) == [0.01, 0.02], message=new_system.logs)
 
 
 def test_after_a_kill_of_the_supervisor_services_end_and_the_next_start_adopts(new_system):
@@ -144,7 +137,7 @@ def test_after_a_kill_of_the_supervisor_services_end_and_the_next_start_adopts(n
     after = new_system.parts()
     assert after["database"] == before["database"]
     assert after["broker"] == before["broker"]
-    wait_until(lambda: readings(new_system) == [0.03], message=new_system.logs())
+    wait_until(lambda: readings(new_system) == [0.03], message=new_system.logs)
     assert new_system.stop() == 0
     assert all(start_ticks(pid) is None for pid in {*before.values(), *after.values()})
 
@@ -168,14 +161,14 @@ def test_a_part_that_is_killed_runs_again_and_no_reading_is_lost(new_system, par
     killed = new_system.kill(part)
     wait_until(
         lambda: new_system.parts().get(part, killed) != killed,
-        message=new_system.said() + new_system.logs(),
+        message=lambda: new_system.said() + new_system.logs(),
     )
 
     def taken() -> bool:
         words = [*line[:-1], json.dumps({"m": {"depth_m": 0.05}})]
         return subprocess.run(words, check=False, timeout=20, capture_output=True).returncode == 0
 
-    wait_until(taken, message=new_system.logs())
+    wait_until(taken, message=new_system.logs)
     wait_until(lambda: _answers(new_system) and {0.04, 0.05} <= set(readings(new_system)), 40)
     assert "runs again" in new_system.said()
 

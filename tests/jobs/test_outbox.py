@@ -12,16 +12,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 from jobs.outbox import OutboxPublisher
 from jobs.town_publisher import BrokerAddress
 from store import outbox
+from tests.fixtures.broker import wait_until
 from tests.store.write import write_outbox
 
 TOPIC = "mz/v1/kawabe/a/f1/street-depth"
-
-
-def wait_until(condition, timeout_s=15.0):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.005)
 
 
 class Desk:

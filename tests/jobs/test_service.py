@@ -10,7 +10,8 @@ import pytest
 from jobs import service
 from jobs.settings import JobsSettings
 from jobs.town_publisher import BrokerAddress
-from tests.jobs.test_outbox import Desk, wait_until
+from tests.fixtures.broker import wait_until
+from tests.jobs.test_outbox import Desk
 from tests.store.write import write_outbox, write_readings
 
 
