@@ -10,9 +10,11 @@ import structlog
 from detectors.rules import Silence
 from jobs import metrics
 from jobs.router_watch import Expected, RouterWatch
+from jobs.set_aside import PASSING
 from store import journal, links, routers, rules
 from store.database import Connection, Database
 from store.links import Change, Listening, Watched
+from store.routers import Outage
 from store.silences import bound_s, interval_s, silences
 
 log = structlog.get_logger(__name__)
@@ -37,6 +39,7 @@ class SilenceWatch:
         self._outage_after = timedelta(seconds=outage_after_s)
         self._started: datetime | None = None
         self._refused: Sequence[object] = ()
+        self._failures: dict[int, str] = {}
 
     def look(self) -> dict[str, int]:
         """Look once; returns the number of links that changed, by state.
@@ -60,20 +63,23 @@ class SilenceWatch:
                 if tenant_id not in listening:
                     continue  # added between the two questions: the next look judges it
                 heard = listening[tenant_id]
-                self._tell_outage(conn, heard, now)
                 expected = [
                     _expected(device, rule_of[device.device_id])
                     for device in devices
                     if device.device_id in rule_of  # else switched off for this device
                 ]
-                if heard.since is None or not is_listening(heard, now):
-                    changes = _unheard(expected, now)
+                of_town = {name: o for (town, name), o in outages.items() if town == tenant_id}
+                try:
+                    with conn.transaction():
+                        self._tell_outage(conn, heard, now)
+                        changes = _changes(conn, heard, expected, routers_of, of_town, now)
+                        _write(conn, tenant_id, devices, changes, changed)
+                except PASSING:
+                    raise
+                except Exception as error:  # noqa: BLE001 - the other towns must not wait for it
+                    self._tell_failure(tenant_id, error)
                 else:
-                    of_town = {name: o for (town, name), o in outages.items() if town == tenant_id}
-                    watch = RouterWatch(conn, expected, routers_of, of_town, heard.since, now)
-                    watch.tell(tenant_id)
-                    changes = _judge(expected, watch, heard.since, now)
-                _write(conn, tenant_id, devices, changes, changed)
+                    self._failures.pop(tenant_id, None)
             links.publish(conn)
         return dict(changed)
 
@@ -90,6 +96,13 @@ class SilenceWatch:
                     error=one.error,
                 )
         return found.of_device
+
+    def _tell_failure(self, tenant_id: int, error: Exception) -> None:
+        """Count that a town could not be looked at, and tell it once; the next look tries again."""
+        metrics.task_failures.labels("silence").inc()
+        if self._failures.get(tenant_id) != repr(error):
+            self._failures[tenant_id] = repr(error)
+            log.error("town not watched", tenant_id=tenant_id, error=str(error), exc_info=error)
 
     def _tell_outage(self, conn: Connection, heard: Listening, now: datetime) -> None:
         """Tell once that a town is not listened to, and once that it is again."""
@@ -116,6 +129,21 @@ def is_listening(heard: Listening, now: datetime) -> bool:
 def _expected(device: Watched, rule: Silence) -> Expected:
     patience = timedelta(seconds=bound_s(rule, device.expected_interval_s))
     return Expected(device, interval_s(rule, device.expected_interval_s), patience)
+
+
+def _changes(
+    conn: Connection,
+    heard: Listening,
+    expected: Sequence[Expected],
+    routers_of: Mapping[int, Sequence[str]],
+    outages: Mapping[str, Outage],
+    now: datetime,
+) -> list[Change]:
+    if heard.since is None or not is_listening(heard, now):
+        return _unheard(expected, now)
+    watch = RouterWatch(conn, expected, routers_of, outages, heard.since, now)
+    watch.tell(heard.tenant_id)
+    return _judge(expected, watch, heard.since, now)
 
 
 def _unheard(expected: Iterable[Expected], now: datetime) -> list[Change]:

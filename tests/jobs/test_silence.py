@@ -7,8 +7,11 @@ import pytest
 from psycopg.types.json import Jsonb
 from structlog.testing import capture_logs
 
+from jobs import metrics
+from jobs.router_watch import RouterWatch
 from jobs.silence import SilenceWatch
 from store import device_catalog, journal, links, rules
+from tests.store.conftest import add_town
 
 MINUTE = timedelta(minutes=1)
 
@@ -176,6 +179,33 @@ def test_a_rule_that_cannot_be_read_is_told_once_and_the_default_holds(world):
     told = [line for line in said if line["log_level"] == "error"]
     assert [(line["rule"], line["version"]) for line in told] == [("level-silence", 1)]
     assert "loss_rate" in told[0]["error"]
+
+
+def test_a_town_that_cannot_be_looked_at_keeps_no_other_waiting(world, owner, monkeypatch):
+    world.heard("f1", 60 * MINUTE)
+    broken = add_town(owner, "soko")
+    with owner.transaction() as conn:
+        conn.execute(
+            "insert into intake (tenant_id, partition_no, epoch, listening_since, beat_at)"
+            " values (%s, 0, 1, now() - interval '1 day', now())", (broken.tenant_id,),
+        )  # fmt: skip
+    tell = RouterWatch.tell
+
+    def fails(watch, tenant_id):
+        tell(watch, tenant_id)
+        if tenant_id == broken.tenant_id:
+            raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(RouterWatch, "tell", fails)
+    failures = metrics.task_failures.labels("silence")._value
+    before = failures.get()
+    with capture_logs() as said:
+        assert world.watch.look()["silent"] == 1
+        world.watch.look()
+    assert failures.get() - before == 2
+    assert [line["tenant_id"] for line in said if line["event"] == "town not watched"] == [
+        broken.tenant_id
+    ]
 
 
 def test_live_feed_is_told(world, database_dsn):
