@@ -41,10 +41,11 @@ class Lookout:
         asked = {_key(one): one for one in questions(desk)}
         town = self._towns.setdefault(tenant_id, _Town())
         with town.lock:
-            at = time.monotonic()
-            given = {key: said for key, said in town.given.items() if at - said[0] < KEPT_S}
+            oldest = time.monotonic() - KEPT_S
+            given = {key: said for key, said in town.given.items() if said[0] > oldest}
             new = {key: one for key, one in asked.items() if key not in given}
             found = answers(conn, desk, list(new.values()))
+            at = time.monotonic()  # not before: however long it took, who waited shares it
             for key, one in new.items():
                 given[key] = at, found.get(one.placed.device.device_id, NOTHING)
             town.given = given
