@@ -203,8 +203,8 @@ class PushApp:
         try:
             async with asyncio.timeout(self._settings.push_wait_s):
                 await asyncio.wrap_future(sent.committed)
-                # The client tells it in a thread of its own; as a rule it has long been told.
-                while not _published(sent):  # noqa: ASYNC110
+                # As a rule it has long been told.
+                while not _published(sent):  # noqa: ASYNC110 - paho tells it in a thread of its own
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
             held = "The broker has it, but it is not committed yet" if _published(sent) else (
