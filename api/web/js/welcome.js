@@ -8,9 +8,9 @@ export function showWelcome(element) {
     el("img", { src: "icon.svg", alt: "", width: 72, height: 72 }),
     el("h2", {}, say("welcome.title")),
     el("p", {}, say("welcome.command")),
-    el("pre", {}, el("code", {}, "mizumori tenant add sakata --name-ja 酒田市 --name-en Sakata")),
+    el("pre", {}, el("code", {}, ".venv/bin/mizumori tenant add sakata --name-ja 酒田市 --name-en Sakata")),
     el("p", {}, say("welcome.demo")),
-    el("pre", {}, el("code", {}, "mizumori up --demo")),
+    el("pre", {}, el("code", {}, "make run")),
     el("p", { class: "quiet" }, say("welcome.then")),
   );
 }
