@@ -173,6 +173,27 @@ def test_a_new_version_of_a_rule_applies_without_a_restart_and_keeps_the_alert(t
                      "where rule_code = 'street-depth'") == [(before, 2)]  # fmt: skip
 
 
+def test_a_version_that_waits_is_gone_over_to_when_its_time_comes(town):
+    """Nothing announces that instant: the gateway has to know it."""
+    town.start()
+    device = town.device()
+    at = town.value("select clock_timestamp() + interval '2 seconds'")
+    with town.owner.transaction():
+        version = next(v for v in rules.versions(town.owner, town.tenant_id, "street-depth"))
+        rules.save(
+            town.owner, town.tenant_id, "street-depth", kind="threshold",
+            observed_property="depth_m", device_kind="flood_level", valid_from=at,
+            params={**version.params, "levels": [{"on": 0.03, "off": 0.01}]},
+            site_kinds=version.site_kinds,
+        )  # fmt: skip
+    device.publish({"ts": round(at.timestamp() * 1000) - 3000, "m": {"depth_m": 0.04}})
+    town.wait_for(COUNT, 1)
+    wait_until(lambda: town.value("select clock_timestamp() > %s", at))
+    assert town.value("select count(*) from alert") == 0
+    device.publish({"ts": round(at.timestamp() * 1000) + 1, "m": {"depth_m": 0.04}})
+    town.wait_for("select count(*) from alert where rule_version = 2", 1)
+
+
 def test_a_will_sets_the_link_offline_and_a_message_online_again(town):
     town.start()
     state = ("select l.state from link_state l join device using (device_id) "
