@@ -2,14 +2,18 @@
 
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Depends, Request
 
 from api.ahead import NOTHING, Ahead, Asked, answers, questions
 from api.desk import Desk
 from store.database import Connection
+
+Answer = TypeVar("Answer")
 
 # Seconds that an answer holds: a depth for the crew is one for twenty minutes ahead and more.
 KEPT_S: Final = 5.0
@@ -32,6 +36,20 @@ class Lookout:
 
     def __init__(self) -> None:
         self._towns: dict[int, _Town] = {}
+        self._flights: dict[int, Future[Any]] = {}
+
+    def together(self, tenant_id: int, compute: Callable[[], Answer]) -> Answer:
+        """Compute a town's answer, or wait for the one that is being computed already."""
+        mine = Future[Answer]()
+        flight: Future[Answer] = self._flights.setdefault(tenant_id, mine)
+        if flight is mine:
+            try:
+                mine.set_result(compute())
+            except BaseException as error:  # noqa: BLE001 - raised below, here and where one waits
+                mine.set_exception(error)
+            finally:
+                del self._flights[tenant_id]
+        return flight.result()
 
     def ahead(self, conn: Connection, tenant_id: int, desk: Desk) -> dict[int, Ahead]:
         """Look ahead of every sensor of a town's desk, by device id; see `api.ahead`.

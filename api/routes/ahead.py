@@ -8,9 +8,9 @@ from pydantic import BaseModel, Field
 from api.ahead import NOTHING, CrewItem, ForecastItem
 from api.desk import desk
 from api.errors import Kind
-from api.lookout import HasLookout
+from api.lookout import HasLookout, Lookout
 from api.problems import responses
-from api.town import HasTown
+from api.town import HasTown, TownAccess
 
 router = APIRouter(tags=["map"])
 
@@ -29,6 +29,10 @@ class AheadItem(BaseModel):
 @router.get("/{tenant}/ahead", responses=responses(Kind.UNKNOWN_TOWN))
 def what_is_ahead(here: HasTown, lookout: HasLookout) -> list[AheadItem]:
     """List the flood sensors of which something may be said: in a dry town none."""
+    return lookout.together(here.town.tenant_id, lambda: _look(here, lookout))
+
+
+def _look(here: TownAccess, lookout: Lookout) -> list[AheadItem]:
     with here.transaction() as conn:
         now = desk(conn, here.town, datetime.now(UTC), ("flood_level", "flood_contact"))
         said = lookout.ahead(conn, here.town.tenant_id, now)

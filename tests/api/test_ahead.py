@@ -1,12 +1,14 @@
 """What is said to be ahead of a flood sensor: a real flood, and when nothing is said."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from api import desk, lookout
+from api.routes import ahead
 from detectors.forecast import TimeToThreshold
 from firmware_sim.recording import read_recording
 from store import recent, rules
@@ -191,18 +193,29 @@ def test_consoles_that_ask_at_once_share_one_computation(api, seed, stream, monk
         assert go_on.wait(20)
         return since(conn, ids, start)
 
+    class Flight(Future):
+        def result(self, timeout=None):
+            joined.release()
+            return super().result(timeout)
+
+    joined, desks, read_desk = threading.Semaphore(0), [], desk.desk
+    monkeypatch.setattr(lookout, "Future", Flight)
+    monkeypatch.setattr(ahead, "desk", lambda *a: desks.append(a) or read_desk(*a))
     monkeypatch.setattr(recent, "since", read)
     with ThreadPoolExecutor(4) as consoles:
         first = consoles.submit(api.ok, "/sakata/ahead")
         assert reading.wait(20)
         others = [consoles.submit(api.ok, "/sakata/ahead") for _ in range(2)]
         mapped = consoles.submit(shown, api)
+        for _ in others:
+            assert joined.acquire(timeout=20)
         go_on.set()
         [item] = first.result(20)
         assert item["forecast"]
         assert mapped.result(20)["forecast"] == item["forecast"]
         assert [one.result(20) for one in others] == [[item]] * 2
     assert asked == [[stream]]
+    assert len(desks) == 1
     play(seed, stream, steady(0.012), rate=0.7)
     assert api.ok("/sakata/ahead") != [item]
     assert asked == [[stream]] * 2
@@ -229,4 +242,5 @@ def test_the_page_asks_only_for_what_may_be_said(api, seed, stream):
     properties = shown(api)
     assert properties["forecast"] is not None
     [item] = api.ok("/sakata/ahead")
-    assert item == {"device": "f1", **{name: properties[name] for name in ("forecast", "crew")}}
+    said = {name: properties[name] for name in ("forecast", "crew")}
+    assert item == {"device": "f1", **said, "under_water": False}
