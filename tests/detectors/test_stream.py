@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.arrays import CONTEXT_ROWS
@@ -12,6 +12,9 @@ from detectors.readings import Readings
 from tests.detectors.ledger import Ledger, same_floats
 from tests.detectors.series import cuts, profiles, ramps, series
 from tests.detectors.twin import tell
+
+# What the whole system rests on is tried more often than the other properties.
+MORE = settings(max_examples=max(200, settings.default.max_examples))
 
 
 def join(parts):
@@ -50,6 +53,7 @@ def cut(readings, places):
     return [readings.take(np.arange(a, b)) for a, b in pairwise(edges)]
 
 
+@MORE
 @given(st.data())
 def test_any_cut_and_any_order_within_a_batch_equal_the_plain_loops(data):
     kinds = data.draw(st.lists(profiles(), min_size=1, max_size=2))
@@ -81,6 +85,7 @@ def test_one_long_series_in_one_batch_equals_reading_by_reading(data):
     assert state_one.dump(0) == state_many.dump(0)
 
 
+@MORE
 @given(st.data())
 def test_arrival_in_any_order_within_the_bound_ends_in_the_same_ledger(data):
     profile = data.draw(profiles())
@@ -105,6 +110,7 @@ def test_arrival_in_any_order_within_the_bound_ends_in_the_same_ledger(data):
     assert state.dump(0) == in_order.dump(0)
 
 
+@MORE
 @given(st.data())
 def test_duplicates_change_nothing(data):
     profile = data.draw(profiles())
@@ -122,6 +128,7 @@ def test_duplicates_change_nothing(data):
     assert state.dump(0) == plain.dump(0)
 
 
+@MORE
 @given(st.data())
 def test_a_restart_anywhere_changes_nothing(data):
     profile = data.draw(profiles())
@@ -158,6 +165,7 @@ def test_a_state_keeps_its_meaning_after_it_was_stepped_from(data):
         assert states[k].dump(0) == dumps[k]
 
 
+@MORE
 @given(st.data())
 def test_restarts_and_late_arrivals_together_end_in_the_same_ledger(data):
     profile = data.draw(profiles())
