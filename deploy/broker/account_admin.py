@@ -15,6 +15,7 @@ from nats.js.errors import NotFoundError
 from deploy.broker.errors import AccountUnknownError, BrokerUnreachableError, ProvisioningError
 from deploy.broker.nats_config import admin_user, partition_mapping
 from deploy.broker.settings import NatsSettings
+from deploy.embedded.ports import dialled
 from store.broker_accounts import BrokerAccount
 
 # Names that the server itself gives to the streams behind its MQTT listener.
@@ -72,8 +73,7 @@ class AccountAdmin:
     """
 
     def __init__(self, settings: NatsSettings, tenant_code: str) -> None:
-        host = "127.0.0.1" if settings.client_host in {"0.0.0.0", "::"} else settings.client_host  # noqa: S104 - not bound, connected to
-        self._url = f"nats://{host}:{settings.client_port}"
+        self._url = f"nats://{dialled(settings.client_host)}:{settings.client_port}"
         self._password = settings.admin_password.get_secret_value()
         self._town = tenant_code
         self._runner = asyncio.Runner()
