@@ -29,7 +29,7 @@ from store.rule_profile import Held
 
 # Datastreams of one transaction: the hours that it marks are locked for its last few milliseconds.
 PIECE: Final = 20
-# What looks at the night at what the hour has marked, and at which rules.
+# What is looked at again in the night, and where: the work, and the rules that ask for it.
 NIGHT: Final[Mapping[Work, type[Parameters]]] = {"drift": Drift, "plateau": FlatLine}
 Judge = Callable[[Iterable[Parameters], Times, Floats, Index], tuple[Flags, NDArray[np.int16]]]
 # Rows of one series that may be judged: its times and values around them, and their places.
