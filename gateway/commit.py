@@ -16,6 +16,7 @@ from gateway.batch import Batch, Rows
 from gateway.leads import LeadWatch
 from gateway.links import Links
 from gateway.positions import columns as position_columns
+from gateway.positions import held_to_speed
 from gateway.quarantine import Quarantine
 from gateway.recent import Recent
 from gateway.routers import Routers
@@ -92,10 +93,8 @@ class Committer:
 
         Raises
         ------
-        psycopg.errors.UniqueViolation
-            With `copy`: something of it is stored already.
-        AlreadyStoredError
-            Without: somebody else stored something in between.
+        psycopg.errors.UniqueViolation, AlreadyStoredError
+            Something of it is stored already; without `copy`: somebody else did so in between.
         StateMovedError
             A settlement has replaced detector states that `standing` holds.
         LeaseLostError
@@ -149,7 +148,8 @@ class Committer:
         if ask_store:
             there = known_positions(writer.conn, positions.device_id, positions.time_ms)
             seen[there] = True
-        return positions.take(~seen)
+        new = positions.take(~seen)
+        return held_to_speed(writer.conn, new) if len(new) else new
 
 
 class _Work:
@@ -368,7 +368,7 @@ def _by_town(
 def _count(work: _Work, positions: Positions, batch: Batch) -> None:
     rows: Rows = work.sifted.rows
     metrics.READINGS.inc(len(rows))
-    metrics.POSITIONS.inc(len(positions.time_ms))
+    metrics.POSITIONS.inc(len(positions))
     metrics.DUPLICATES.inc(work.sifted.duplicates)
     metrics.CONFLICTS.inc(len(work.sifted.conflicts))
     metrics.TRANSITIONS.inc(work.added)
