@@ -81,6 +81,27 @@ def known_positions(
     return np.array([row[0] - 1 for row in found], np.intp)
 
 
+def fixes_before(
+    conn: Connection, device_id: NDArray[np.int32], time_ms: NDArray[np.int64]
+) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the stored fix before each, of those that have one within the day before.
+
+    Returns
+    -------
+    intp[k], int64[k], float64[k], float64[k]
+        Their places in the arguments; time, latitude and longitude of the fix before.
+    """
+    use_columns(conn)
+    keys = {"device_id": Column(INT4, device_id), "phenomenon_time": Column(TIMESTAMPTZ, time_ms)}
+    found = conn.execute(_SQL["fixes_before"], keys, binary=True).fetchall()
+    return (
+        np.array([row[0] - 1 for row in found], np.intp),
+        np.array([row[1] for row in found], np.int64),
+        np.array([row[2] for row in found], np.float64),
+        np.array([row[3] for row in found], np.float64),
+    )
+
+
 def write_positions(conn: Connection, rows: Positions, *, copy: bool) -> None:
     """Write fixes, and the newest of each device to `latest_position`.
 

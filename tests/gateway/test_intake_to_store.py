@@ -74,16 +74,16 @@ def test_positions_are_stored_with_what_the_logger_left_out_as_null(town):
             },
         }
     )
-    plow.publish([{"ts": NOW_MS + 5000, "fix": {"lat": 41.89, "lon": -87.63}},
+    plow.publish([{"ts": NOW_MS + 5000, "fix": {"lat": 41.8801, "lon": -87.63}},
                   {"ts": NOW_MS + 6000, "fix": {"lat": 95.0, "lon": 0.0}},
                   {"ts": NOW_MS + 7000, "fix": {}}])  # fmt: skip
     plow.publish({"ts": NOW_MS, "seq": 1, "fix": {"lat": 41.88, "lon": -87.63}})
     town.wait_for("select count(*) from position", 4)
     assert town.rows("select lat, speed_kmh, blade, flag from position order by phenomenon_time "
-                     "limit 3") == [(41.88, 12.5, True, 1), (41.89, None, None, 1),
+                     "limit 3") == [(41.88, 12.5, True, 1), (41.8801, None, None, 1),
                                     (95.0, None, None, 4)]  # fmt: skip
     assert town.value("select flag from position order by phenomenon_time desc limit 1") == 9
-    assert town.value("select lat from latest_position") == 41.89
+    assert town.value("select lat from latest_position") == 41.8801
 
 
 def test_without_a_device_time_the_sequence_number_is_the_identity(town):
