@@ -38,11 +38,14 @@ def _replay(
     table: Table, checks: Checks, sensors: Index, dumps: list[Unpacked], context: Readings
 ) -> None:
     """Put each sensor's readings up to the dump's newest through the core."""
-    through = np.full(len(table.profile), NEVER, np.int64)
+    through, since = np.full((2, len(table.profile)), NEVER, np.int64)
     through[sensors] = [dump.newest_ms for dump in dumps]
+    # Where nothing has left the ring it holds the whole series: what storage has from before, as
+    # after a state that was lost, was not looked at.
+    since[sensors] = [d.oldest_ms if d.tail_ms == NEVER else NEVER for d in dumps]
     order = np.lexsort((context.time_ms, context.sensor))
     sensor, time = context.sensor[order].astype(np.int64), context.time_ms[order]
-    known = time <= through[sensor]
+    known = (time <= through[sensor]) & (time >= since[sensor])
     known[1:] &= (sensor[1:] != sensor[:-1]) | (time[1:] != time[:-1])
     order, sensor, time = order[known], sensor[known], time[known]
     # Only the newest rows: what a caller sends beyond them would cost time and change nothing.
