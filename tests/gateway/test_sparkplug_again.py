@@ -113,7 +113,9 @@ def test_a_clock_that_was_set_back_is_not_guessed_at(alias):
 
 @given(
     kinds=st.lists(st.sampled_from(["node", "device", "swap", "data", "data"]), max_size=14),
-    cut=st.integers(0, 14), acknowledged=st.integers(0, 14), order=st.randoms(),
+    cut=st.integers(0, 14),
+    acknowledged=st.integers(0, 14),
+    order=st.randoms(),
 )
 def test_nothing_is_refused_or_misread_however_a_broker_sends_it_again(
     kinds, cut, acknowledged, order
