@@ -12,7 +12,7 @@ from detectors.rules import KINDS
 from detectors.track import Location, Speed
 
 DOCS = Path(__file__).parents[2] / "docs"
-# Kinds without a rule in a town: places are tested without one, and speeds are not looked at yet.
+# Kinds without a rule in a town: fixes of vehicles are tested without one.
 UNRULED = {Location.kind, Speed.kind}
 
 
