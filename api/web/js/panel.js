@@ -155,7 +155,7 @@ export class Panel {
       const speed = writeRate(stream.property, rate, stream.unit);
       parts.push(speed ? say("alert.rate", { rate: speed }) : say("alert.no_rate"));
     }
-    if (now) parts.push(peakWords(standing));
+    if (now) parts.push(peakWords(standing, this.town.rules));
     if (alert) {
       const onset = Date.parse(alert.onset);
       parts.push(say("alert.onset", { time: writeTime(onset, this.town.now()), age: writeAge(this.town.now() - onset) }));

@@ -2,7 +2,7 @@
 import { forecastWords } from "./ahead.js";
 import { el, setAttribute, setText } from "./element.js";
 import { mainStreams, quantityName, writeRate, writeValue } from "./quantity.js";
-import { hasRate, plowDoes, whyDoubted } from "./standing.js";
+import { hasRate, plowDoes, rulesFor, whyDoubted } from "./standing.js";
 import { lookKey, lookOf, svgLook } from "./symbols.js";
 import { shownTheme } from "./theme.js";
 import { inLanguage, knows, say, writeAge, writeNumber, writeTime } from "./words.js";
@@ -99,7 +99,7 @@ export function makeRow({ device }, { onPick, onPoint }) {
       setText(value, numbers.value ?? "");
       setAttribute(value, "data-words", standing.blind ? "" : null);
       setText(rate, numbers.rate ?? "");
-      setAttribute(rate, "data-rising", standing.rate > 0 && standing.state === "alert" && numbers.rate ? "" : null);
+      setAttribute(rate, "data-rising", standing.rate > 0 && standing.state === "alert" && numbers.rate?.startsWith("+") ? "" : null);
       setText(ahead, forecastWords(town.ahead.get(standing.device.code), town.now()) ?? "");
       setParts(meta, metaOf(standing, town));
       showFigures(figures, standing, town);
@@ -119,7 +119,7 @@ function numbersOf(standing, fix, rules) {
     return {
       says: standingWords(standing),
       value: shown,
-      rate: peakWords(standing) ?? rateWords(standing, rules),
+      rate: peakWords(standing, rules) ?? rateWords(standing, rules),
     };
   }
   if (state === "unknown") return { says: unknownWords(standing) };
@@ -127,11 +127,13 @@ function numbersOf(standing, fix, rules) {
   return { says: standingWords(standing), value: shown };
 }
 
-/** "peak 38 cm" of an open alert whose water has fallen since: why its level is what it is. */
-export function peakWords({ alert, stream, value, rate }) {
+/** "peak 38 cm" of an open alert whose water fell since, or is below its level: why it is what it is. */
+export function peakWords({ device, alert, stream, value, rate }, rules) {
   const peak = alert && writeValue(alert.property, alert.peak_value, alert.unit);
-  const now = stream && writeValue(stream.property, value, stream.unit);
-  return !peak || stream.id !== alert.datastream || rate > 0 || peak === now ? null : say("alert.peak", { value: peak });
+  if (!peak || stream.id !== alert.datastream || peak === writeValue(stream.property, value, stream.unit)) return null;
+  const { params } = rulesFor(device, rules).find(({ code }) => code === alert.rule) ?? {};
+  const below = params?.direction !== "falling" && value < params?.levels?.[alert.level - 1]?.on;
+  return rate > 0 && !below ? null : say("alert.peak", { value: peak });
 }
 
 function rateWords({ device, stream, rate }, rules) {
