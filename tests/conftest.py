@@ -36,10 +36,10 @@ def _write_into_memory():
     there = os.statvfs(MEMORY)
     if there.f_bavail * there.f_frsize < ROOM or there.f_flag & os.ST_NOEXEC:
         return
-    for left in MEMORY.glob("mizumori-tests-*"):
-        if not Path("/proc", left.name.rpartition("-")[2]).exists():
-            shutil.rmtree(left, ignore_errors=True)  # its run was killed
     folder = MEMORY / f"mizumori-tests-{os.getpid()}"
+    for left in MEMORY.glob("mizumori-tests-*"):
+        if left == folder or not Path("/proc", left.name.rpartition("-")[2]).exists():
+            shutil.rmtree(left, ignore_errors=True)  # its run was killed
     folder.mkdir()
     folder.chmod(0o711)  # the account that runs the databases passes through
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
