@@ -4,7 +4,7 @@ ROUNDS ?= 20
 SEED ?= 1
 GATEWAYS ?= 1
 KINDS ?=
-# Test files run side by side: most of them wait for a broker, a database or a browser.
+# Test files run side by side, more of them than cores: some wait for a broker, a database, a page.
 WORKERS ?= 4
 # The first Python that is new enough; else python3, and preflight says what to do.
 PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
