@@ -65,6 +65,15 @@ def slots(place: Index) -> Index:
     return place & (RING - 1)
 
 
+def count_true(table: Bools) -> Index:
+    """Count what is true in each column of fewer than 256 rows.
+
+    Bytes are added as they are: several times as fast as counting in a wider type.
+    """
+    count: Index = np.add.reduce(table.view(np.uint8), axis=0, dtype=np.uint8).astype(np.int64)
+    return count
+
+
 def kinds_of(profile: Index, owner: Index) -> Index:
     """Profile of each reading; just one where all have the same, which numpy then broadcasts.
 

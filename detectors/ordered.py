@@ -123,8 +123,8 @@ def _lay_out(
     old = old + group.first[owner_of_old]
     new = np.arange(len(accepted)) + through[group.owner]
     n = len(old) + len(new)
-    owner, time_ms, value = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n)
-    owner[old], owner[new] = owner_of_old, group.owner
+    owner = np.arange(len(context)).repeat(context + group.count)
+    time_ms, value = np.empty(n, np.int64), np.empty(n)
     time_ms[old], time_ms[new] = table.column("time_ms")[at], accepted.time_ms
     value[old], value[new] = table.column("value")[at], accepted.value
     strip = Strip.blank(owner, through - context + group.first, time_ms, value)

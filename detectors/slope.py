@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from detectors.arrays import Bools, Floats, Index, some_of
+from detectors.arrays import Bools, Floats, Index, count_true, some_of
 
 # Residuals beyond 3.5 robust standard deviations are dropped, but never within 3 cm of the line:
 # ripples and the instrument's resolution are not outliers.
@@ -154,7 +154,7 @@ def guarded_slopes(
     how many rows stand beside it.
     """
     n = values.shape[1]
-    count = np.add.reduce(usable, axis=0, dtype=np.int64)
+    count = count_true(usable)
     some = (count >= _LEAST_POINTS).nonzero()[0]
     if not len(some):
         return Slopes(np.full(n, np.nan), np.full(n, np.nan))
@@ -221,7 +221,7 @@ def _least_squares(
     hours: Floats, values: Floats, keep: Bools, noise: Floats, inflation: Floats
 ) -> Slopes:
     weight = keep.astype(np.float64)
-    points = np.add.reduce(keep, axis=0, dtype=np.float64)  # whole numbers: any order is exact
+    points = count_true(keep).astype(np.float64)
     enough = points >= _LEAST_POINTS
     safe = np.where(enough, points, 1.0)
     dt = hours - _inner(weight, hours) / safe

@@ -6,7 +6,18 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.arrays import WINDOW, Bits, Bools, Floats, Index, Marks, Times, blocks, some_of
+from detectors.arrays import (
+    WINDOW,
+    Bits,
+    Bools,
+    Floats,
+    Index,
+    Marks,
+    Times,
+    blocks,
+    count_true,
+    some_of,
+)
 from detectors.checks import Checks, Verdict
 from detectors.hysteresis import Rows
 from detectors.lanes import Lanes
@@ -200,7 +211,7 @@ def _fit(
     if len(at) == len(moving):
         fit = guarded_slopes(hours, rise, usable, noise, inflation)
         return fit.per_h, fit.error
-    still = ~moving & (np.add.reduce(usable, axis=0, dtype=np.int64) >= 4)
+    still = ~moving & (count_true(usable) >= 4)
     slope, error = np.where(still, 0.0, np.nan), np.zeros(len(moving))
     if len(at):
         fit = guarded_slopes(
@@ -242,10 +253,8 @@ def _look_back(
         np.divide(after_ms, 3.6e6, out=hours[some])
         np.subtract(value.take(at, mode="clip"), here, out=rise[some])
         np.logical_and(inside, np.abs(rise[some]) < _ANY_RISE, out=usable[some])
-        # Times descend: a lag that is in no window ends them all.
-        reached = int(np.count_nonzero(np.logical_or.reduce(inside, axis=1)))
-        if reached < len(lag):
-            most = some.start + reached
+        if not np.count_nonzero(inside[-1]):  # times descend: nor is any further one in a window
+            most = some.start + int(np.count_nonzero(np.logical_or.reduce(inside, axis=1)))
             break
     return hours[:most], rise[:most], usable[:most]
 
