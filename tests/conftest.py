@@ -22,7 +22,7 @@ pytest_plugins = [
 
 
 MEMORY = Path("/dev/shm")
-ROOM = 4 << 30  # bytes: a worker and a system have a database of 0.1 GB each, with 0.25 of log at most
+ROOM = 4 << 30  # bytes: each worker and system has a database of 0.1 GB, and 0.25 of log at most
 
 
 def _write_into_memory():
