@@ -111,7 +111,7 @@ def test_a_changed_hour_is_marked_for_what_looks_at_such_a_device(roles, town, s
     roll_up(roles)
     with roles.jobs.transaction() as conn:
         assert reviews.claim(conn, "flood")
-        [due] = reviews.due(conn, "flood")
+        [due] = reviews.due(conn, "flood", 100)
         assert (due.datastream_id, due.from_time) == (stream, HOUR)
         assert reviews.waiting(conn, "quality") == 1
         assert reviews.waiting(conn, "pond") == 0
@@ -121,7 +121,7 @@ def test_a_changed_hour_is_marked_for_what_looks_at_such_a_device(roles, town, s
     roll_up(roles)
     with roles.jobs.transaction() as conn:
         reviews.done(conn, "flood", [due])  # it has changed since
-        [due] = reviews.due(conn, "flood")
+        [due] = reviews.due(conn, "flood", 100)
         assert due.from_time == HOUR - 60 * MINUTE
         reviews.done(conn, "flood", [due])
         assert reviews.waiting(conn, "flood") == 0
