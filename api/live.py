@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import secrets
+import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -27,9 +28,9 @@ HEARTBEAT_S = 10.0
 PROBE_S = 10.0  # how often a quiet connection is asked whether it is still there
 ANSWER_S = 5.0
 PAUSE_S = 1.0  # between two attempts to reach the database
-# Between two visits: each costs the processor what a gateway's commit of a few readings does,
-# and gateways commit hundreds of times a second. What comes after a quiet moment does not wait.
-PACE_S = 0.02
+# Gateways commit hundreds of times a second: after a visit the feed rests as long as that took,
+# at most this, so that it never takes more than half a core from what it watches.
+REST_S = 0.02
 log = structlog.get_logger("api.live")
 
 
@@ -192,6 +193,7 @@ class LiveFeed:
         while True:
             await self._changed.wait()
             self._changed.clear()
+            began = time.monotonic()
             for tenant_id in list(self._changes):
                 changes = self._changes.pop(tenant_id)
                 try:
@@ -205,7 +207,7 @@ class LiveFeed:
                     await asyncio.sleep(PAUSE_S)
                 except Exception:  # one bad row must not end the feed of every town
                     log.exception("live_news_failed", tenant_id=tenant_id)
-            await asyncio.sleep(PACE_S)
+            await asyncio.sleep(min(REST_S, time.monotonic() - began))
 
     def _hand_out(self, tenant_id: int, found: list[tuple[str, BaseModel]]) -> None:
         subscribers = list(self._subscribers.get(tenant_id, ()))
