@@ -24,9 +24,7 @@ from deploy.embedded.data_dir import DataDir
 from deploy.embedded.database import ensure_database
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.lock import FolderLock, FolderLockedError
-from deploy.embedded.nats import EmbeddedNats
 from deploy.embedded.ports import dialled, is_free
-from deploy.embedded.postgres import EmbeddedPostgres
 from deploy.failure import sentence
 from deploy.settings import Settings, load_settings
 from deploy.supervisor.broker_keeper import BrokerKeeper, gateway_listens
@@ -34,7 +32,8 @@ from deploy.supervisor.broker_store import BrokerStore
 from deploy.supervisor.console import Console
 from deploy.supervisor.lifeline import Lifeline
 from deploy.supervisor.logs import last_line, trim
-from deploy.supervisor.service import Backoff, Service, end_leftovers
+from deploy.supervisor.service import Service, end_leftovers
+from deploy.supervisor.watched import Watched
 
 TICK_S = 0.25
 TRIM_EVERY_S = 10.0
@@ -172,7 +171,8 @@ class Supervisor:
             server.initdb()
             server.start()
             ensure_database(server, str(embedded.sections["database"]["owner_password"]))
-        self._watched.append(self._watch_embedded("The database", server, server.start))
+        database = Watched("The database", server, server.start, self._console.say)
+        self._watched.append(database.look)
 
     def _start_broker(self, keeper: BrokerKeeper, store_dir: Path) -> None:
         server = keeper.server
@@ -181,7 +181,8 @@ class Supervisor:
         running = server.is_running()
         with self._step("Taking over the running broker" if running else "Starting the broker"):
             keeper.start()
-        self._watched.append(self._watch_embedded("The broker", server, keeper.start_server))
+        broker = Watched("The broker", server, keeper.start_server, self._console.say)
+        self._watched.append(broker.look)
         self._watched.append(BrokerStore(server, store_dir, self._console.say).look)
 
     def _gateway_services(self, settings: Settings, lifeline: Lifeline) -> list[Service]:
@@ -252,34 +253,6 @@ class Supervisor:
             service.watch(self._console.say)
         except OSError as error:  # a full disk has no room for its log; its next turn may have
             self._console.say(f"{service.name} cannot be started: {sentence(error) or error}")
-
-    def _watch_embedded(
-        self, name: str, server: EmbeddedPostgres | EmbeddedNats, start: Callable[[], None]
-    ) -> Callable[[], None]:
-        backoff = Backoff()
-        start_at: float | None = None
-
-        def watch() -> None:
-            nonlocal start_at
-            if server.alive:
-                return
-            if start_at is None:
-                pause_s = backoff.next_pause_s()
-                start_at = time.monotonic() + pause_s
-                self._console.say(f"{name} has ended; starting it again in {pause_s:g} s")
-            elif time.monotonic() >= start_at:
-                start_at = None
-                backoff.started()
-                try:
-                    start()
-                    self._console.say(f"{name} runs again")
-                except Exception as error:
-                    said = sentence(error)
-                    if said is None:
-                        raise
-                    self._console.say(said)
-
-        return watch
 
 
 def _url(settings: Settings) -> str:
