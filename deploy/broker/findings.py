@@ -15,7 +15,7 @@ from deploy.broker.violations import Refusal, Violation, find_violations, read_l
 from store.broker_accounts import BrokerAccount, BrokerDevice
 
 # Partition mapping, subject transforms of streams and the fixes of the MQTT listener.
-OLDEST_VERSION = (2, 11)
+OLDEST_VERSION = (2, 12)
 QUEUE_WARNING = 0.5
 QUEUE_ALARM = 0.9
 # A device uses one session; many more are left over by client ids that change at each start.
@@ -85,7 +85,7 @@ def _server(state: ServerState, settings: NatsSettings) -> list[Finding]:
                 Severity.ALARM,
                 "version",
                 "",
-                f"NATS {state.version} is too old: 2.11 or newer is needed",
+                f"NATS {state.version} is too old: 2.12 or newer is needed",
             )
         )
     else:

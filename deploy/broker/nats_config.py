@@ -27,6 +27,9 @@ MAX_MEMORY_BYTES = 64 << 20
 # The server's own 2 s cut off 1,971 of 2,000 devices that came back at once while other programs
 # held the processor.
 LOGIN_WITHIN_S = 30
+# The server's own 5 s closed the connection of a device whose buffer a slow disk had not stored by
+# then. The device sent all of it again, and so on: the queue grew and nothing was acknowledged.
+STORED_WITHIN_S = 60
 LOG_BYTES = 64 << 20
 LOG_FILES = 4
 # No town can be called so.
@@ -151,6 +154,7 @@ def _server(settings: NatsSettings) -> list[str]:
         f"listen: {_text(f'{settings.mqtt_host}:{settings.mqtt_port}')}, "
         f"ack_wait: {_text(f'{settings.ack_wait_s}s')}, "
         f"max_ack_pending: {settings.window_messages}, "
+        f"js_api_timeout: {_text(f'{STORED_WITHIN_S}s')}, "
         f"authorization {{ timeout: {LOGIN_WITHIN_S} }}{_tls(settings)}"
     )
     lines = [
