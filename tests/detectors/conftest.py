@@ -1,6 +1,7 @@
-"""How many cases the properties generate: a few hundred, or ten thousand at night.
+"""How many cases the properties generate: dozens or hundreds, or ten thousand at night.
 
-`HYPOTHESIS_PROFILE=nightly pytest tests/detectors` takes an hour or so.
+`HYPOTHESIS_PROFILE=nightly pytest -n 2 tests/detectors/test_{fleets,stream}.py`
+tries what everything rests on, in an hour or so; the same of all files takes most of a day.
 """
 
 import os
