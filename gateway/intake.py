@@ -107,7 +107,6 @@ class Intake:
         self._overflowed = False
         self._stopping = False
         self._ended = False
-        self._subscribed = threading.Event()
         self._subscribed_at: datetime | None = None
         self._refusal = ""
         self._outage_since: float | None = None
@@ -170,10 +169,6 @@ class Intake:
     def refusal(self) -> str:
         """Why the broker does not let us in, in words; empty when it does."""
         return self._refusal
-
-    def wait_subscribed(self, timeout_s: float) -> bool:
-        """Wait until the subscription is confirmed."""
-        return self._subscribed.wait(timeout_s)
 
     def take(self, most: int) -> list[Message]:
         """Take up to `most` messages, oldest first."""
@@ -268,7 +263,7 @@ class Intake:
             if self._stopping or self._paused or self._overflowed:
                 self._end()
                 return None
-            if not self._subscribed.is_set() and time.monotonic() > deadline:
+            if self._subscribed_at is None and time.monotonic() > deadline:
                 self._end()
                 return ConnectionError(self._refusal or "no answer to CONNECT and SUBSCRIBE")
             mask = select.POLLIN | (select.POLLOUT if client.want_write() else 0)
@@ -383,10 +378,6 @@ class Intake:
 
     def _set_subscribed(self, since: datetime | None) -> None:
         self._subscribed_at = since
-        if since is None:
-            self._subscribed.clear()
-        else:
-            self._subscribed.set()
         metrics.CONNECTED.labels(self.name).set(since is not None)
         self._changed()
 

@@ -235,7 +235,7 @@ def test_a_refused_subscription_is_said_in_words(tmp_path):
     first, second = Intake(session, **options), Intake(other, **options)
     try:
         first.start()
-        assert first.wait_subscribed(10)
+        wait_until(lambda: first.subscribed_since, 10)
         first.stop()
         first.join()
         second.start()

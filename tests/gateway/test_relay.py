@@ -220,15 +220,7 @@ def test_data_without_a_birth_are_kept_and_the_birth_is_asked_for(any_town, edge
 
 
 def test_a_gateway_that_starts_anew_knows_the_births(town, edges):
-    sparkplug_device(town)
-    secret = admit(town, "scada", "sparkplug-b", f"{GROUP}/#")
-    gateway = town.start()
-    edge = Edge(town.broker, "scada", secret, listen=LISTEN)
-    edges.append(edge)
-    wait_until(lambda: states(edge)[-1:] == [True])
-    edge.publish(f"{GROUP}/NBIRTH/gate", nbirth())
-    edge.publish(f"{GROUP}/DBIRTH/gate/tank", dbirth())
-    town.wait_for("select count(*) from sparkplug_birth", 2)
+    edge, gateway = begun(town, edges)
     gateway.stop()
     wait_until(lambda: states(edge)[-1:] == [False])
     for seq in range(2, 12):  # with QoS 1 they wait at the broker
