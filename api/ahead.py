@@ -21,7 +21,7 @@ from store import map as town_map
 from store import recent
 from store.database import Connection
 from store.episodes import moment
-from store.rules import RuleInForce
+from store.rules_in_force import RuleInForce
 
 # The filter forgets within minutes; ten innovations are looked back on, and a few come before.
 _READINGS: Final = 30

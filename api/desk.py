@@ -8,11 +8,11 @@ from datetime import datetime
 from api.standing import Snapshot, Standing, watching
 from detectors.forecast import TimeToThreshold
 from detectors.rules import Silence
-from store import beacons, rules
+from store import beacons, level_labels, rules_in_force
 from store import map as town_map
 from store.alerts import Alert, alerts
 from store.database import Connection
-from store.rules import RuleInForce
+from store.rules_in_force import RuleInForce
 from store.silences import bound_s, silences
 from store.town_catalog import Tenant
 
@@ -52,12 +52,12 @@ def desk(
     open_alerts: dict[str, list[Alert]] = defaultdict(list)
     for alert in alerts(conn, is_open=True):
         open_alerts[alert.device].append(alert)
-    in_force = rules.in_force(conn, now)
-    silent = silences(rules.link_rules(conn, now)).of_device
+    in_force = rules_in_force.of_datastreams(conn, now)
+    silent = silences(rules_in_force.of_links(conn, now)).of_device
     snapshot = Snapshot(
         now,
         watching(in_force),
-        rules.labels(conn, now),
+        level_labels.in_force(conn, now),
         open_alerts,
         town.training,
         beacons.under_water(conn, _silent_beacons(rows, silent), now),
@@ -84,7 +84,7 @@ def unknown_after_s(
 
     A device without a silence rule is judged by the default one.
     """
-    return _limits(rows, silences(rules.link_rules(conn, now)).of_device)
+    return _limits(rows, silences(rules_in_force.of_links(conn, now)).of_device)
 
 
 def _limits(rows: Sequence[town_map.Device], silent: Mapping[int, Silence]) -> dict[int, float]:

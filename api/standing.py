@@ -15,7 +15,7 @@ from detectors.level_labels import LevelLabel
 from store import map as town_map
 from store.alerts import Alert
 from store.marks import Mark
-from store.rules import RuleInForce
+from store.rules_in_force import RuleInForce
 
 State = Literal["normal", "alert", "unknown", "maintenance", "out_of_season"]
 UnknownReason = Literal[

@@ -32,14 +32,14 @@ def list_rules(
     from deploy.compose_database import owner_transaction
     from deploy.settings import load_settings
     from deploy.towns import find_town
-    from store import rule_change, rules
+    from store import rule_change, rules, rules_in_force
 
     settings = load_settings(config)
     tenant = find_town(settings, town)
     zone = ZoneInfo(tenant.time_zone)
     with owner_transaction(settings) as connection:
         now = rules.now(connection)
-        rows = rules.in_scopes(connection, tenant.tenant_id, now)
+        rows = rules_in_force.in_scopes(connection, tenant.tenant_id, now)
         if site or device:
             here = rule_change.place(connection, tenant.tenant_id, site, device)
             standing = rule_change.standing(rows, here)
@@ -204,7 +204,7 @@ def _save(
     from deploy.settings import load_settings
     from deploy.towns import find_town
     from deploy.writing import writing
-    from store import rule_change, rules
+    from store import rule_change, rules, rules_in_force
 
     settings = load_settings(config)
     tenant = find_town(settings, town)
@@ -218,7 +218,7 @@ def _save(
         planned = rule_change.plan(connection, tenant.tenant_id, change)
         with connection.transaction(force_rollback=dry_run):
             saved = rule_change.apply(connection, tenant.tenant_id, change)
-            rows = rules.in_scopes(connection, tenant.tenant_id, saved.valid_from)
+            rows = rules_in_force.in_scopes(connection, tenant.tenant_id, saved.valid_from)
             versions = rules.versions(connection, tenant.tenant_id, change.code)
     where = rule_text.scope(change.site, change.device)
     said = "switched off" if not planned.enabled else rule_text.levels(planned.kind, planned.params)
@@ -260,11 +260,11 @@ def _levels(
     connection: "Connection", tenant_id: int, change: "Change", given: list[str]
 ) -> list[Any]:
     from deploy import rule_text
-    from store import rule_change, rules
+    from store import rule_change, rules, rules_in_force
 
     here = rule_change.place(connection, tenant_id, change.site, change.device)
     at = change.valid_from or rules.now(connection)
-    rows = rules.in_scopes(connection, tenant_id, at)
+    rows = rules_in_force.in_scopes(connection, tenant_id, at)
     base = rule_change.standing(rows, here).get(change.code)
     standing = {**(base.params if base else {}), **(change.params or {})}.get("levels", [])
     kind = base.kind if base else change.kind

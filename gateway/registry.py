@@ -25,7 +25,7 @@ from store.marks import Mark
 from store.rule_profile import AlertRule, Compiled, compile_rules
 
 if TYPE_CHECKING:
-    from store.rules import RuleInForce
+    from store.rules_in_force import RuleInForce
 
 log = structlog.get_logger(__name__)
 

@@ -15,7 +15,7 @@ from detectors.readings import Readings
 from detectors.state import State
 from gateway import metrics
 from gateway.registry import Registry
-from store import fleet, ledger, rules, unsettled
+from store import fleet, ledger, rules_in_force, unsettled
 from store.database import Connection
 from store.episodes import moment
 from store.fleet import StoredState, milliseconds
@@ -133,7 +133,7 @@ def _mark_decided_too_soon(
     changed = np.flatnonzero(decided_by_ms < rules_since_ms)
     if not len(changed):
         return
-    first = rules.first_changes(
+    first = rules_in_force.first_changes(
         conn,
         datastream_id[changed].tolist(),
         [moment(int(ms)) for ms in decided_by_ms[changed]],

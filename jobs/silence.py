@@ -11,7 +11,7 @@ from detectors.rules import Silence
 from jobs import metrics
 from jobs.router_watch import Expected, RouterWatch
 from jobs.set_aside import PASSING
-from store import journal, links, routers, rules
+from store import journal, links, routers, rules_in_force
 from store.database import Connection, Database
 from store.links import Change, Listening, Watched
 from store.routers import Outage
@@ -85,7 +85,7 @@ class SilenceWatch:
 
     def _rules(self, conn: Connection, now: datetime) -> Mapping[int, Silence]:
         """Read the silence rules by device, and tell once of those that cannot be read."""
-        found = silences(rules.link_rules(conn, now))
+        found = silences(rules_in_force.of_links(conn, now))
         if found.refused != self._refused:
             self._refused = found.refused
             for one in found.refused:

@@ -18,7 +18,7 @@ from detectors.errors import ParameterError
 from detectors.profile import STREAM_KINDS, Profile
 from detectors.readings import Readings
 from detectors.rules import rule_from_params
-from store import backtest_readings, queries, rules
+from store import backtest_readings, queries, rules, rules_in_force
 from store.backtest_readings import Budget, Source, Transaction, extent
 from store.backtest_result import Bin, LedgerAlert, Raised, Result, Stream, StreamResult, compare
 from store.database import Connection
@@ -26,7 +26,7 @@ from store.episodes import moment
 from store.errors import RefusedError
 from store.fleet import milliseconds
 from store.rule_profile import Compiled, compile_rules
-from store.rules import RuleInForce
+from store.rules_in_force import RuleInForce
 
 _SQL = queries.load("backtest")
 
@@ -135,7 +135,7 @@ def _choose(conn: Connection, tenant_id: int, request: Request) -> list[tuple[St
         said = f"There is no {field} {where!r} with datastreams." if where else "No device yet."
         raise WrongRequestError(field, said)
     in_force: dict[int, list[RuleInForce]] = {}
-    for row in rules.in_force(conn, datetime.now(UTC), tenant_id):
+    for row in rules_in_force.of_datastreams(conn, datetime.now(UTC), tenant_id):
         in_force.setdefault(row.datastream_id, []).append(row)
     chosen = []
     for stream in streams:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from psycopg.rows import class_row
 
 from detectors.readings import Readings
-from store import queries, rules
+from store import queries, rules_in_force
 from store.database import Connection
 from store.marks import Mark
-from store.rules import RuleInForce
+from store.rules_in_force import RuleInForce
 
 T = TypeVar("T")
 
@@ -84,9 +84,9 @@ def load(conn: Connection, at: datetime) -> FleetRows:
         _rows(conn, "towns", TownRow),
         _rows(conn, "devices", DeviceRow),
         _rows(conn, "datastreams", DatastreamRow),
-        rules.in_force(conn, at),
-        rules.next_change(conn, at),
-        rules.unchanged_since(conn, at),
+        rules_in_force.of_datastreams(conn, at),
+        rules_in_force.next_change(conn, at),
+        rules_in_force.unchanged_since(conn, at),
         frozenset(conn.execute(queries.load("fleet")["derived"]).fetchall()),
     )
 

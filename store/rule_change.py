@@ -12,10 +12,19 @@ from typing import Any, Final
 from detectors.profiles import LINK
 from detectors.rules import ParameterError, Silence, rule_from_params
 from detectors.track import Location, Speed
-from store import audit, datastream_catalog, device_catalog, mistakes, rules, site_catalog
+from store import (
+    audit,
+    datastream_catalog,
+    device_catalog,
+    mistakes,
+    rules,
+    rules_in_force,
+    site_catalog,
+)
 from store.database import Connection
 from store.mistakes import Mistake
-from store.rules import RuleVersion, ScopedRule
+from store.rules import RuleVersion
+from store.rules_in_force import ScopedRule
 
 _OWN = ("kind", "property", "device_kind", "site_kinds", "label_scheme")
 # Tests of fixes, which belong to no datastream.
@@ -145,7 +154,7 @@ def place(
 
 
 def standing(rows: Sequence[ScopedRule], here: Place) -> dict[str, ScopedRule]:
-    """Choose of `rules.in_scopes` what counts in a place, by code; one that is off counts too."""
+    """Choose of the rules in their scopes what counts in a place, by code, off or not."""
     found: dict[str, ScopedRule] = {}
     order = sorted(
         rows, key=lambda row: (row.device is not None, row.site is not None, row.valid_from,
@@ -172,7 +181,7 @@ def plan(conn: Connection, tenant_id: int, change: Change) -> Plan:
     now = rules.now(conn)
     mistakes.refuse(what, _of_time(change.valid_from, now))
     versions = rules.versions(conn, tenant_id, change.code)
-    rows = rules.in_scopes(conn, tenant_id, change.valid_from or now)
+    rows = rules_in_force.in_scopes(conn, tenant_id, change.valid_from or now)
     if not versions:
         mistakes.refuse(what, _of_new(change, {row.code for row in rows}))
     base = standing(rows, here).get(change.code)

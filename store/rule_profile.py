@@ -21,9 +21,9 @@ from detectors.rules import ParameterError, rule_from_params
 from store import queries
 from store.database import Connection
 from store.fleet import milliseconds
-from store.rules import RuleInForce
+from store.rules_in_force import RuleInForce
 
-_SQL = queries.load("rules")
+_SQL = queries.load("rule_profile")
 
 
 @dataclass(frozen=True, slots=True)

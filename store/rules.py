@@ -1,24 +1,22 @@
-"""Rules in versions, the rules in force at a time, and what their levels are called.
+"""Rules in versions: saved one after the other, none changed.
 
-A rule is named by its code. Its versions may differ in scope: the version with the most specific
-scope that covers a datastream applies there (device, then site, then the town).
+A rule is named by its code; its versions may differ in scope. Which of them applies where is told
+by `store.rules_in_force`.
 """
 
-import functools
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import psycopg
 from psycopg.rows import class_row
-from psycopg.types.json import Jsonb, set_json_loads
+from psycopg.types.json import Jsonb
 
-from detectors.level_labels import LEVEL_LABELS, LevelLabel
+from detectors.level_labels import LEVEL_LABELS
 from detectors.profiles import DEFAULT_RULES
 from detectors.rules import SEVERAL, ParameterError, rule_from_params
-from store import queries
+from store import level_labels, queries
 from store.config_channel import notify
 from store.database import Connection
 from store.errors import RefusedError
@@ -45,54 +43,6 @@ class RuleVersion:
     enabled: bool
     inherits: bool
     valid_from: datetime
-
-
-@dataclass(frozen=True)
-class ScopedRule:
-    """The version of a rule that applies in one scope; parts that are None are not restricted."""
-
-    code: str
-    version: int
-    kind: str
-    property: str
-    device_kind: str | None
-    site_kinds: list[str] | None
-    site: str | None
-    device: str | None
-    params: dict[str, Any]
-    label_scheme: str
-    enabled: bool
-    valid_from: datetime
-
-
-@dataclass(frozen=True)
-class RuleInForce:
-    """The version of a rule that applies to one datastream at a time."""
-
-    datastream_id: int
-    device_id: int
-    rule_id: int
-    code: str
-    version: int
-    kind: str
-    property: str
-    params: dict[str, Any]
-    label_scheme: str
-    valid_from: datetime
-
-
-@dataclass(frozen=True)
-class LinkRule:
-    """The version of a rule that applies to the link of one device at a time."""
-
-    device_id: int
-    rule_id: int
-    code: str
-    version: int
-    kind: str
-    property: str
-    params: dict[str, Any]
-    label_scheme: str
 
 
 def save(
@@ -226,7 +176,7 @@ def add_defaults(conn: Connection, tenant_id: int) -> list[RuleVersion]:
         cursor.executemany(_SQL["save"], rows, returning=True)
         saved = [version for result in cursor.results() for version in result]
     notify(conn, "rule")
-    add_labels(conn, LEVEL_LABELS)
+    level_labels.add(conn, LEVEL_LABELS)
     at = now(conn)
     # A new town has no rule of its own that could be a rival.
     return [
@@ -256,37 +206,11 @@ def versions(conn: Connection, tenant_id: int, code: str | None = None) -> list[
         return cursor.execute(_SQL["versions"], {"tenant_id": tenant_id, "code": code}).fetchall()
 
 
-def in_scopes(conn: Connection, tenant_id: int, at: datetime) -> list[ScopedRule]:
-    """List a town's rules that apply at a time, by code and scope, the widest scope first."""
-    with conn.cursor(row_factory=class_row(ScopedRule)) as cursor:
-        return cursor.execute(_SQL["in_scopes"], {"tenant_id": tenant_id, "at": at}).fetchall()
-
-
 def now(conn: Connection) -> datetime:
     """Tell the time by the clock that versions begin by."""
     [[at]] = conn.execute(_SQL["now"]).fetchall()
     assert isinstance(at, datetime)
     return at
-
-
-def in_force(conn: Connection, at: datetime, tenant_id: int | None = None) -> list[RuleInForce]:
-    """List what applies to readings with phenomenon time `at`, by datastream and code."""
-    with conn.cursor(row_factory=class_row(RuleInForce)) as cursor:
-        # A few rules stand at thousands of datastreams: to parse each once is half the time.
-        set_json_loads(functools.cache(json.loads), cursor)
-        return cursor.execute(_SQL["in_force"], {"at": at, "tenant_id": tenant_id}).fetchall()
-
-
-def link_rules(conn: Connection, at: datetime) -> list[LinkRule]:
-    """List what applies to the devices' links at a time, by device and code."""
-    with conn.cursor(row_factory=class_row(LinkRule)) as cursor:
-        return cursor.execute(_SQL["link_rules"], {"at": at}).fetchall()
-
-
-def next_change(conn: Connection, after: datetime) -> datetime | None:
-    """Tell when the next version comes into force, None if none is waiting."""
-    row = conn.execute(_SQL["next_change"], {"at": after}).fetchone()
-    return row[0] if row else None
 
 
 def rival(conn: Connection, saved: RuleVersion, at: datetime) -> tuple[str, str] | None:
@@ -308,36 +232,3 @@ def rival(conn: Connection, saved: RuleVersion, at: datetime) -> tuple[str, str]
     }
     row = conn.execute(_SQL["rivals"], parameters).fetchone()
     return None if row is None else (row[0], row[1])
-
-
-def unchanged_since(conn: Connection, at: datetime) -> dict[int, datetime]:
-    """Tell since when the rules of each datastream that has any are those in force at a time."""
-    return dict(conn.execute(_SQL["unchanged_since"], {"at": at}).fetchall())
-
-
-def first_changes(
-    conn: Connection,
-    datastream_ids: Sequence[int],
-    after: Sequence[datetime],
-    through: Sequence[datetime],
-) -> dict[int, datetime]:
-    """Tell when the rules of each datastream first changed after one time and up to another."""
-    parameters = {
-        "datastream_ids": list(datastream_ids),
-        "after": list(after),
-        "through": list(through),
-    }
-    return dict(conn.execute(_SQL["first_changes"], parameters).fetchall())
-
-
-def add_labels(conn: Connection, labels: Sequence[LevelLabel]) -> None:
-    """Add dated level labels; those that are there are left alone."""
-    with conn.cursor() as cursor:
-        cursor.executemany(_SQL["add_labels"], [asdict(label) for label in labels])
-
-
-def labels(conn: Connection, at: datetime) -> dict[tuple[str, int], LevelLabel]:
-    """Read what levels are called at a time, by scheme and level."""
-    with conn.cursor(row_factory=class_row(LevelLabel)) as cursor:
-        rows = cursor.execute(_SQL["labels"], {"at": at}).fetchall()
-    return {(row.scheme, row.level): row for row in rows}

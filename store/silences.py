@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from detectors.rules import ParameterError, Silence, rule_from_params
 from detectors.silence import silent_after_s
 from store.rule_profile import LeftOut
-from store.rules import LinkRule
+from store.rules_in_force import LinkRule
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Silences:
 
 
 def silences(rules: Sequence[LinkRule]) -> Silences:
-    """Read what `store.rules.link_rules` found, each version once."""
+    """Read what `store.rules_in_force.of_links` found, each version once."""
     read: dict[int, Silence] = {}
     refused: list[LeftOut] = []
     found: dict[int, Silence] = {}

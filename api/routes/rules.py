@@ -15,11 +15,11 @@ from api.problems import responses
 from api.town import HasTown
 from api.words import Name
 from api.writer import HasWriter
-from store import rule_change
+from store import level_labels, rule_change, rules_in_force
 from store import rules as rule_book
 from store.database import Connection
 from store.rule_change import Change
-from store.rules import ScopedRule
+from store.rules_in_force import ScopedRule
 
 router = APIRouter(tags=["rules"])
 
@@ -94,7 +94,7 @@ def rules(
     with here.transaction() as conn:
         zone = ZoneInfo(here.town.time_zone)
         when = times.parse("at", at, zone) if at else rule_book.now(conn)
-        return items(conn, rule_book.in_scopes(conn, here.town.tenant_id, when), when)
+        return items(conn, rules_in_force.in_scopes(conn, here.town.tenant_id, when), when)
 
 
 @router.post(
@@ -115,7 +115,7 @@ def change_rule(writer: HasWriter, wanted: RuleRequest) -> RuleItem:
         change = replace(change, valid_from=times.parse("valid_from", wanted.valid_from, zone))
     with writer.transaction() as conn:
         saved = rule_change.apply(conn, town, change)
-        rows = rule_book.in_scopes(conn, town, saved.valid_from)
+        rows = rules_in_force.in_scopes(conn, town, saved.valid_from)
         place = rule_change.place(conn, town, wanted.site, wanted.device)
         holds = rule_change.standing(rows, place)[wanted.code]
         [item] = items(conn, [holds], saved.valid_from)
@@ -125,7 +125,7 @@ def change_rule(writer: HasWriter, wanted: RuleRequest) -> RuleItem:
 def items(conn: Connection, rows: Sequence[ScopedRule], at: datetime) -> list[RuleItem]:
     """Build what is answered of rules, with what their levels are called at a time."""
     levels: dict[str, list[LevelItem]] = {}
-    for label in rule_book.labels(conn, at).values():
+    for label in level_labels.in_force(conn, at).values():
         levels.setdefault(label.scheme, []).append(
             LevelItem(
                 level=label.level,

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from store import device_catalog, fleet, rule_profile, rules
+from store import device_catalog, fleet, level_labels, rule_profile, rules, rules_in_force
 from store.errors import RefusedError
 from tests.store.write import write_readings
 
@@ -18,15 +18,17 @@ def save(conn, town, code="street-depth", **change):
 
 
 def version_at(conn, at, stream, code="street-depth"):
-    return {r.code: r.version for r in rules.in_force(conn, at) if r.datastream_id == stream}.get(
-        code
-    )
+    return {
+        r.code: r.version
+        for r in rules_in_force.of_datastreams(conn, at)
+        if r.datastream_id == stream
+    }.get(code)
 
 
 def test_defaults_reach_the_datastreams_they_are_made_for(roles, streams):
     with roles.gateway.transaction() as conn:
-        found = rules.in_force(conn, datetime.now(UTC))
-        links = {(r.device_id, r.code) for r in rules.link_rules(conn, datetime.now(UTC))}
+        found = rules_in_force.of_datastreams(conn, datetime.now(UTC))
+        links = {(r.device_id, r.code) for r in rules_in_force.of_links(conn, datetime.now(UTC))}
     codes = {
         key: {r.code for r in found if r.datastream_id == stream} for key, stream in streams.items()
     }
@@ -43,7 +45,7 @@ def test_device_that_stands_at_no_site_yet_has_the_rules_of_its_kind(roles, town
         (device,) = device_catalog.add_devices(conn, town.tenant_id, [new])
         found = {
             r.code
-            for r in rules.in_force(conn, datetime.now(UTC))
+            for r in rules_in_force.of_datastreams(conn, datetime.now(UTC))
             if r.device_id == device.device_id
         }
     assert "street-depth" in found
@@ -85,7 +87,7 @@ def test_new_version_is_never_backdated(roles, town, streams):
         assert later.valid_from == before + DAY
         assert version_at(conn, before + DAY / 2, stream) == 2
         assert version_at(conn, before + 2 * DAY, stream) == 3
-        assert rules.next_change(conn, before + DAY / 2) == before + DAY
+        assert rules_in_force.next_change(conn, before + DAY / 2) == before + DAY
 
 
 def test_device_wins_over_site_and_site_over_town(roles, town, streams):
@@ -139,8 +141,8 @@ def test_rule_for_the_past_is_refused_once_readings_were_decided_on(roles, town,
 @pytest.mark.usefixtures("town")
 def test_labels_are_dated(roles):
     with roles.gateway.transaction() as conn:
-        old = rules.labels(conn, datetime(2020, 1, 1, tzinfo=UTC))["river", 2]
-        new = rules.labels(conn, datetime(2026, 6, 1, tzinfo=UTC))["river", 2]
+        old = level_labels.in_force(conn, datetime(2020, 1, 1, tzinfo=UTC))["river", 2]
+        new = level_labels.in_force(conn, datetime(2026, 6, 1, tzinfo=UTC))["river", 2]
     assert old.label_ja != new.label_ja
 
 
@@ -160,7 +162,7 @@ def test_a_scope_that_is_given_up_leaves_the_place_to_the_wider_one(roles, town,
         for at, version in zip(hours, expected, strict=True):
             standing = periods[fleet.milliseconds(at)].compiled.versions
             assert {one.code: one.version for one in standing}["street-depth"] == version
-        scopes = rules.in_scopes(conn, town.tenant_id, hours[-1])
+        scopes = rules_in_force.in_scopes(conn, town.tenant_id, hours[-1])
         # The town's own versions cover every sensor of that kind, and the newest of all places.
         assert {one.version for one in scopes if one.code == "street-depth"} == {1, 8}
 
@@ -174,7 +176,7 @@ def test_a_device_s_silence_rule_can_be_given_up_too(roles, town):
             saved = save(
                 conn, town, "level-silence", device_id=device, inherits=inherits, **silence
             )
-            links = rules.link_rules(conn, saved.valid_from)
+            links = rules_in_force.of_links(conn, saved.valid_from)
             versions += [(saved.version, one.version) for one in links if one.device_id == device]
         assert versions == [(2, 2), (3, 1)]
 

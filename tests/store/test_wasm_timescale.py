@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from deploy.embedded.ports import free_port
-from store import conflicts, datastream_catalog, device_catalog, retention, rollups, rules
+from store import conflicts, datastream_catalog, device_catalog, retention, rollups, rules_in_force
 from store.migrate import Engine, migrate
 from store.roles import LOGIN_ROLES, ensure_roles
 from tests.fixtures.database import PASSWORD
@@ -117,7 +117,9 @@ def test_readings_are_written_once_and_rolled_up(database, town, stream):
 
 def test_rules_are_in_force(database, stream):
     with database.transaction() as conn:
-        found = {r.code for r in rules.in_force(conn, TIME) if r.datastream_id == stream}
+        found = {
+            r.code for r in rules_in_force.of_datastreams(conn, TIME) if r.datastream_id == stream
+        }
     assert {"street-depth", "street-rise"} <= found
 
 

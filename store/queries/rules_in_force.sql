@@ -1,0 +1,94 @@
+-- Which version of a rule applies where.
+
+-- name: in_scopes
+-- The newest version of each rule in each of its scopes; a more specific scope overrides a wider
+-- one, also where it switches the rule off there.
+select distinct on (r.code, r.device_id, r.site_id, r.device_kind, r.site_kinds)
+    r.code, r.version, r.kind, r.property, r.device_kind, r.site_kinds, s.code as site,
+    d.code as device, r.params, r.label_scheme, r.enabled, r.valid_from
+from rules_at(%(at)s) r
+left join site s on s.site_id = r.site_id
+left join device d on d.device_id = r.device_id
+where r.tenant_id = %(tenant_id)s
+order by r.code, r.device_id nulls first, r.site_id nulls first, r.device_kind, r.site_kinds,
+    r.valid_from desc, r.version desc;
+
+-- name: of_datastreams
+-- The most specific scope wins, within it the newest version; one that is off counts and wins.
+-- A rule for some kinds of site also holds where nobody has said at what site a device stands:
+-- a device that was just added must not stay without a rule.
+select datastream_id, device_id, rule_id, code, version, kind, property, params, label_scheme,
+    valid_from
+from (
+    select distinct on (ds.datastream_id, r.code) ds.datastream_id, ds.device_id, r.rule_id,
+        r.code, r.version, r.kind, r.property, r.params, r.label_scheme, r.enabled,
+        r.valid_from
+    from datastream ds
+    join device d on d.device_id = ds.device_id
+    left join site s on s.site_id = d.site_id
+    join rules_at(%(at)s) r on r.tenant_id = ds.tenant_id and r.property = ds.property
+        and (r.device_id is null or r.device_id = d.device_id)
+        and (r.site_id is null or r.site_id = d.site_id)
+        and (r.device_kind is null or r.device_kind = d.kind)
+        and (r.site_kinds is null or s.kind is null or s.kind = any (r.site_kinds))
+    where (%(tenant_id)s::integer is null or ds.tenant_id = %(tenant_id)s)
+    order by ds.datastream_id, r.code,
+        (r.device_id is not null) desc, (r.site_id is not null) desc,
+        r.valid_from desc, r.version desc
+) winner
+where enabled
+order by datastream_id, code;
+
+-- name: of_links
+-- The same for rules that look at a device's link instead of a datastream.
+select device_id, rule_id, code, version, kind, property, params, label_scheme
+from (
+    select distinct on (d.device_id, r.code) d.device_id, r.rule_id,
+        r.code, r.version, r.kind, r.property, r.params, r.label_scheme, r.enabled
+    from device d
+    left join site s on s.site_id = d.site_id
+    join rules_at(%(at)s) r on r.tenant_id = d.tenant_id and r.property = 'link'
+        and (r.device_id is null or r.device_id = d.device_id)
+        and (r.site_id is null or r.site_id = d.site_id)
+        and (r.device_kind is null or r.device_kind = d.kind)
+        and (r.site_kinds is null or s.kind is null or s.kind = any (r.site_kinds))
+    order by d.device_id, r.code,
+        (r.device_id is not null) desc, (r.site_id is not null) desc,
+        r.valid_from desc, r.version desc
+) winner
+where enabled
+order by device_id, code;
+
+-- name: next_change
+select min(valid_from) as at from rule where valid_from > %(at)s;
+
+-- name: unchanged_since
+-- Since when the rules of each datastream are those that are in force: one that was switched off
+-- counts too.
+select ds.datastream_id, max(r.valid_from)
+from datastream ds
+join device d on d.device_id = ds.device_id
+left join site s on s.site_id = d.site_id
+join rule r on r.tenant_id = ds.tenant_id and r.property = ds.property and r.valid_from <= %(at)s
+    and (r.device_id is null or r.device_id = d.device_id)
+    and (r.site_id is null or r.site_id = d.site_id)
+    and (r.device_kind is null or r.device_kind = d.kind)
+    and (r.site_kinds is null or s.kind is null or s.kind = any (r.site_kinds))
+group by ds.datastream_id;
+
+-- name: first_changes
+-- The first version of a rule that came into force at each datastream after one time and up to
+-- another. Array parameters of one length.
+select ds.datastream_id, min(r.valid_from)
+from unnest(%(datastream_ids)s::integer[], %(after)s::timestamptz[], %(through)s::timestamptz[])
+    as k (datastream_id, after, through)
+join datastream ds using (datastream_id)
+join device d on d.device_id = ds.device_id
+left join site s on s.site_id = d.site_id
+join rule r on r.tenant_id = ds.tenant_id and r.property = ds.property
+    and r.valid_from > k.after and r.valid_from <= k.through
+    and (r.device_id is null or r.device_id = d.device_id)
+    and (r.site_id is null or r.site_id = d.site_id)
+    and (r.device_kind is null or r.device_kind = d.kind)
+    and (r.site_kinds is null or s.kind is null or s.kind = any (r.site_kinds))
+group by ds.datastream_id;
