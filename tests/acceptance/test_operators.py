@@ -7,7 +7,8 @@ import time
 import psycopg
 import pytest
 
-from tests.fixtures.broker import free_ports, wait_until
+from tests.fixtures.broker import wait_until
+from tests.fixtures.ports import free_port
 from tests.fixtures.system import System
 from tests.gateway.pushing import push
 from tests.gateway.test_relay import LISTEN, Edge, commands, dbirth, ddata, nbirth, states
@@ -30,7 +31,7 @@ def said(done):
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     """Two gateways that share the port for pushing."""
-    [port] = free_ports(1)
+    port = free_port()
     system = System(tmp_path_factory.mktemp("system"), more=f"[gateway]\npush_port = {port}\n")
     system.gateways = 2
     try:

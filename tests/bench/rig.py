@@ -19,7 +19,6 @@ from psycopg.conninfo import conninfo_to_dict
 
 from deploy.broker.settings import NatsSettings
 from deploy.embedded.account import database_account
-from deploy.embedded.ports import free_port
 from deploy.embedded.postgres import EmbeddedPostgres
 from gateway.session import Session
 from gateway.settings import BrokerSettings, GatewaySettings
@@ -33,6 +32,7 @@ from tests.bench.mqtt_wire import Login
 from tests.bench.publisher import Load
 from tests.fixtures.broker import TOWN, NatsServer, wait_until
 from tests.fixtures.database import PASSWORD, migrated
+from tests.fixtures.ports import free_port
 
 DEVICES = 1000
 _PRODUCT = NatsSettings.model_fields

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from deploy.broker.account_admin import AccountAdmin
 from tests.fixtures.broker import TOWN, wait_until
 
 
@@ -80,6 +81,12 @@ class Client:
             return False
         return sent.is_published()
 
+    def is_refused(self, topic, payload=b"{}"):
+        """Publish, and return whether the broker breaks off without acknowledging it."""
+        sent = self.mqtt.publish(topic, payload, 1)
+        wait_until(lambda: self.disconnected or sent.is_published(), message="no answer")
+        return sent.mid not in self.acknowledged
+
     def acknowledge_all(self):
         with self._lock:
             waiting, self.received = self.received, []
@@ -87,19 +94,9 @@ class Client:
             self.mqtt.ack(message.mid, message.qos)
         return waiting
 
-    def drain(self, quiet_s=1.0, timeout_s=30):
-        """Acknowledge what comes until nothing came for a while."""
-        drained = []
-        quiet_since = time.monotonic()
-        end = time.monotonic() + timeout_s
-        while time.monotonic() - quiet_since < quiet_s:
-            assert time.monotonic() < end, "it never became quiet"
-            got = self.acknowledge_all()
-            if got:
-                drained += got
-                quiet_since = time.monotonic()
-            time.sleep(0.01)
-        return drained
+    def drain(self, wanted, timeout_s=60):
+        """Acknowledge what comes until each of these payloads came."""
+        return [message for _, message in drain_all({0: self}, wanted, timeout_s)]
 
     def has_all_or_is_gone(self, sent):
         return lambda: self.disconnected or len(self.acknowledged) == len(sent)
@@ -147,20 +144,26 @@ def intakes(server, town=TOWN):
             client.close()
 
 
-def drain_all(opened, quiet_s=0.7, timeout_s=60):
-    """Acknowledge on every intake until all were quiet for a while: (partition, message)."""
-    drained = []
-    quiet_since = time.monotonic()
+def drain_all(opened, wanted, timeout_s=60):
+    """Acknowledge on every intake until each of these payloads came: (partition, message)."""
+    drained, missing = [], set(wanted)
     end = time.monotonic() + timeout_s
-    while time.monotonic() - quiet_since < quiet_s:
-        assert time.monotonic() < end, "it never became quiet"
+    while missing:
         for n, client in opened.items():
             got = client.acknowledge_all()
-            if got:
-                drained += [(n, message) for message in got]
-                quiet_since = time.monotonic()
+            drained += [(n, message) for message in got]
+            missing -= {message.payload for message in got}
+        assert not missing or time.monotonic() < end, (
+            f"{len(drained)} came, {len(missing)} did not, among them {sorted(missing)[:5]}"
+        )
         time.sleep(0.01)
     return drained
+
+
+def left(server, town=TOWN):
+    """How many messages the broker still has for somebody."""
+    with AccountAdmin(server.settings, town) as admin:
+        return admin.usage().messages
 
 
 def up(code="flood-01", town=TOWN):

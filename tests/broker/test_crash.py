@@ -3,16 +3,14 @@
 import threading
 import time
 
-from tests.broker.clients import Client, drain_all, intakes, up
-from tests.fixtures.broker import DEVICES
+import pytest
 
-# What had been handed out before the kill comes again after ack_wait (2 s here), not at once.
-QUIET_S = 3.0
+from tests.broker.clients import Client, device, drain_all, intakes, left, up
+from tests.fixtures.broker import DEVICES, wait_until
 
 
-def publish_until_killed(server, code, told):
+def publish_until_killed(client, code, told):
     """Publish without a pause; `told` gets the payloads that PUBACKs came for."""
-    client = Client(server, *server.credentials(code)).open()
     payload_of = {}
     while not client.disconnected:
         # A bounded number in flight, as a device has: most of what was sent is acknowledged.
@@ -27,33 +25,34 @@ def publish_until_killed(server, code, told):
 
 def test_every_acknowledged_message_comes_back_after_kill_9(nats):
     told = []
+    clients = {code: Client(nats, *nats.credentials(code)).open() for code in DEVICES}
     threads = [
-        threading.Thread(target=publish_until_killed, args=(nats, code, told)) for code in DEVICES
+        threading.Thread(target=publish_until_killed, args=(client, code, told))
+        for code, client in clients.items()
     ]
     for thread in threads:
         thread.start()
-    kill = threading.Timer(1.5, nats.kill)
-    kill.start()
-    for thread in [*threads, kill]:
-        thread.join(30)
-    told = set(told)
-    assert len(told) > 500
+    wait_until(lambda: all(len(client.acknowledged) > 500 for client in clients.values()))
+    nats.kill()
+    for thread in threads:
+        thread.join()
+    assert len(told) > 1000
     nats.start()
     with intakes(nats) as opened:
         assert all(client.session_present for client in opened.values())
-        kept = {m.payload for _, m in drain_all(opened, QUIET_S)}
-    assert told <= kept, f"{len(told - kept)} of {len(told)} acknowledged messages are lost"
+        drain_all(opened, told)
 
 
+@pytest.mark.usefixtures("comes_again_soon")
 def test_what_was_given_to_an_intake_but_not_acknowledged_comes_again_after_kill_9(nats):
-    with intakes(nats) as opened:
-        client = Client(nats, *nats.credentials("flood-01")).open()
-        assert all(client.publish(up(), b"%d" % n) for n in range(60))
-        client.close()
+    sent = [b"%d" % n for n in range(60)]
+    with intakes(nats) as opened, device(nats) as d:
+        assert all(d.publish(up(), payload) for payload in sent)
+        wait_until(lambda: sum(len(client.received) for client in opened.values()) == len(sent))
         nats.kill()
     nats.start()
     with intakes(nats) as opened:
-        assert {m.payload for _, m in drain_all(opened, QUIET_S)} == {b"%d" % n for n in range(60)}
+        drain_all(opened, sent)
+        wait_until(lambda: left(nats) == 0)
     nats.restart()
-    with intakes(nats) as opened:
-        assert drain_all(opened) == [], "what was acknowledged does not come again"
+    assert left(nats) == 0, "what was acknowledged does not come again"

@@ -2,10 +2,8 @@
 
 import contextlib
 import shutil
-import signal
 import socket
 import subprocess
-import time
 
 import pytest
 
@@ -21,7 +19,15 @@ from store.database import Database
 from store.operators import NewOperator
 from tests.broker.clients import Client, up
 from tests.broker.test_town_accounts import add_town
-from tests.fixtures.broker import HOST, TOWN, _mosquitto_binary, free_ports, wait_until
+from tests.fixtures.broker import (
+    FOR_TESTS,
+    HOST,
+    TOWN,
+    mosquitto_binary,
+    reload_mosquitto,
+    wait_until,
+)
+from tests.fixtures.ports import free_port
 
 TELE = "tele/{device}/SENSOR"
 
@@ -35,15 +41,14 @@ class Server:
         self.folder, self.mqtt_port, self.process = folder, port, None
 
     def start(self):
-        config = self.folder / "own.conf"  # as root it would change to a user who cannot read here
-        config.write_text((self.folder / CONFIG).read_text() + "user root\n")
+        config = self.folder / "own.conf"
+        config.write_text((self.folder / CONFIG).read_text() + FOR_TESTS)
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen([_mosquitto_binary(), "-c", config], stderr=log)
+            self.process = subprocess.Popen([mosquitto_binary(), "-c", config], stderr=log)
         wait_until(self._answers, message="mosquitto did not start")
 
     def reload(self):
-        self.process.send_signal(signal.SIGHUP)
-        time.sleep(0.2)  # it says nothing when it has read them
+        reload_mosquitto(self.process, self.folder / "log")
 
     def _answers(self):
         try:
@@ -61,7 +66,7 @@ def owner(database_dsn):
 
 @pytest.fixture
 def server(tmp_path):
-    [port] = free_ports(1)
+    port = free_port()
     made = Server(tmp_path, port)
     yield made
     if made.process is not None:
@@ -101,13 +106,13 @@ def connected(server, user, secret):
     client.close()
 
 
-def waiting(server, account, client_id):
+@contextlib.contextmanager
+def session(server, account, client_id):
     client = Client(
         server, account.gateway_user, account.gateway_password, client_id, clean=False
     ).open()
-    found = client.drain()
+    yield client
     client.close()
-    return [(m.topic, m.payload) for m in found]
 
 
 def test_a_town_from_the_first_run_to_a_revoked_operator(owner, server, files):
@@ -128,7 +133,8 @@ def test_a_town_from_the_first_run_to_a_revoked_operator(owner, server, files):
     # No gateway has ever been there, and what is acknowledged waits for it all the same.
     with connected(server, device, secret) as client:
         assert client.publish(up(), b"first")
-    assert waiting(server, account, account.intake_client_id(0)) == [(up(), b"first")]
+    with session(server, account, account.intake_client_id(0)) as intake:
+        assert [m.topic for m in intake.drain([b"first"])] == [up()]
 
     town = add_operator(owner, secret)
     assert files.renew().without_password == (guest,)
@@ -139,9 +145,8 @@ def test_a_town_from_the_first_run_to_a_revoked_operator(owner, server, files):
         assert client.publish("tele/flood-01/SENSOR", b"handed on")
     with owner.transaction() as conn:
         [one] = operators.at_broker(conn)
-    assert waiting(server, account, account.relay_client_id(one.operator_id)) == [
-        ("tele/flood-01/SENSOR", b"handed on")
-    ]
+    with session(server, account, account.relay_client_id(one.operator_id)) as relay:
+        assert [m.topic for m in relay.drain([b"handed on"])] == ["tele/flood-01/SENSOR"]
     with connected(server, guest, secret) as client:
         assert client.publish("tele/flood-01/SENSOR", b"not handed on yet")
     revoked = Client(server, guest, secret).open()
@@ -153,7 +158,8 @@ def test_a_town_from_the_first_run_to_a_revoked_operator(owner, server, files):
     with connected(server, guest, secret) as client:
         assert client.code.is_failure
     revoked.close()
-    assert waiting(server, account, account.relay_client_id(one.operator_id)) == []
+    with session(server, account, account.relay_client_id(one.operator_id)) as relay:
+        assert not relay.session_present
     assert guest not in (server.folder / PASSWORDS).read_text()
     assert device in (server.folder / PASSWORDS).read_text()
 

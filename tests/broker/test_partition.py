@@ -35,8 +35,9 @@ def test_the_broker_computes_the_same_each_time(tmp_path_factory, partitions):
             with intakes(server) as opened:
                 for code in codes:
                     with device(server, code) as d:
-                        assert d.publish(up(code))
-                seen = {m.topic.split("/")[-2]: n for n, m in drain_all(opened)}
+                        assert d.publish(up(code), code.encode())
+                came = drain_all(opened, [code.encode() for code in codes])
+            seen = {m.topic.split("/")[-2]: n for n, m in came}
             assert seen == {code: partition_of(code, partitions) for code in codes}
             server.restart()
     finally:

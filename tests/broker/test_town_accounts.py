@@ -86,7 +86,7 @@ def test_devices_are_let_in_when_all_sessions_exist_and_not_before(owner, server
     with device(server) as d:
         assert d.publish(up(), b"kept")
     with intakes(server) as opened:
-        assert [m.payload for _, m in drain_all(opened)] == [b"kept"]
+        assert [m.payload for _, m in drain_all(opened, [b"kept"])] == [b"kept"]
 
 
 def test_renewing_again_changes_nothing_and_disturbs_nobody(owner, server, accounts):

@@ -2,7 +2,6 @@
 
 import functools
 import multiprocessing
-import socket
 import time
 
 import httpx
@@ -11,13 +10,7 @@ import pytest
 from store.database import Database
 from tests.console import serve
 from tests.console.town import Town
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
+from tests.fixtures.ports import free_port
 
 # Loading the API takes longer than most tests here: one process does, and forks off the others.
 PROCESSES = multiprocessing.get_context("forkserver")

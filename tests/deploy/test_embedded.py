@@ -19,10 +19,11 @@ from deploy.embedded.data_dir import DataDir
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.lock import FolderLock, FolderLockedError
 from deploy.embedded.nats import EmbeddedNats
-from deploy.embedded.ports import free_port, is_free
+from deploy.embedded.ports import is_free
 from deploy.embedded.postgres import EmbeddedPostgres
 from deploy.embedded.postgres_home import SHARED_STATE, place_database
 from deploy.embedded.process import Process, start_ticks
+from tests.fixtures.ports import free_port
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 

@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from tests.fixtures.broker import free_ports
+from tests.fixtures.ports import free_port
 from tests.gateway.conftest import NOW_MS
 from tests.gateway.pushing import add_operator, push
 
@@ -20,7 +20,7 @@ SENDERS, EACH = (1, 8, 32), 200
 
 @pytest.mark.timeout(900)
 def test_push(town):
-    [port] = free_ports(1)
+    port = free_port()
     token = add_operator(town)
     town.start(push_port=port, push_per_minute=10**6)
     device = town.device()

@@ -10,7 +10,8 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from psycopg.types.json import Jsonb
 
-from tests.fixtures.broker import _mosquitto_binary, free_ports, wait_until
+from tests.fixtures.broker import mosquitto_binary, wait_until
+from tests.fixtures.ports import free_port
 from tests.gateway.pushing import admit
 from tests.gateway.test_lorawan import CHIRPSTACK
 
@@ -50,11 +51,11 @@ def test_uplinks_come_from_a_network_servers_broker_into_the_database(town, tmp_
     ):  # fmt: skip
         assert old in bridge
         bridge = bridge.replace(old, new)
-    [port] = free_ports(1)
+    port = free_port()
     config = tmp_path / "mosquitto.conf"
     config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nuser root\n{bridge}")
     server = subprocess.Popen(
-        [_mosquitto_binary(), "-c", str(config)],
+        [mosquitto_binary(), "-c", str(config)],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     client = mqtt.Client(CallbackAPIVersion.VERSION2)

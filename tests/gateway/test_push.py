@@ -13,7 +13,8 @@ from psycopg.types.json import Jsonb
 from deploy.broker.account_admin import QUEUE, AccountAdmin
 from gateway.push.rate import Rate
 from store import operators
-from tests.fixtures.broker import TOWN, free_ports, wait_until
+from tests.fixtures.broker import TOWN, wait_until
+from tests.fixtures.ports import free_port
 from tests.gateway.conftest import NOW_MS
 from tests.gateway.pushing import add_operator, push
 from tests.gateway.test_faults import child
@@ -30,7 +31,7 @@ def reading(number=0, **more):
 @pytest.fixture
 def pushed(town):
     """A gateway that listens, and an operator: (town, port, token)."""
-    [port] = free_ports(1)
+    port = free_port()
     token = add_operator(town)
     town.start(push_port=port, push_wait_s=5)
     return town, port, token
@@ -147,7 +148,7 @@ def test_an_operator_speaks_for_devices_of_its_codec_only(pushed):
     ],
 )
 def test_other_requests_are_refused_in_words(town, method, path, body, status):
-    [port] = free_ports(1)
+    port = free_port()
     token = add_operator(town)
     town.start(push_port=port, max_message_bytes=1024)
     found, _, problem = push(port, path, body, token, method=method)
@@ -183,7 +184,7 @@ def test_a_body_that_names_its_device(pushed):
 
 
 def test_a_rate_is_said_and_held(town):
-    [port] = free_ports(1)
+    port = free_port()
     token = add_operator(town)
     town.start(push_port=port, push_per_minute=3)
     left = []
@@ -250,7 +251,7 @@ def test_a_frozen_broker_is_503_in_time(pushed, nats):
 @pytest.mark.usefixtures("partitioned")
 def test_the_device_of_another_gateway(town):
     """Whichever gateway is asked: the one that holds the device's partition commits."""
-    [port] = free_ports(1)
+    port = free_port()
     token = add_operator(town)
     gateways = [town.start(), town.start(push_port=port)]
     wait_until(lambda: [len(gateway.units) for gateway in gateways] == [2, 2], 20)
@@ -309,7 +310,7 @@ def listens(port):
 def test_a_gateway_killed_between_request_and_answer_stores_once(town):
     """The sender repeats until it reads 202; two gateways share the port, and are killed."""
     town.start().stop()  # makes the sessions
-    [port] = free_ports(1)
+    port = free_port()
     token = add_operator(town)
     settings = {"push_port": port, "push_wait_s": 5}
     running = {name: child(town, name, **settings) for name in ("a", "b")}
@@ -339,7 +340,7 @@ def test_a_gateway_killed_between_request_and_answer_stores_once(town):
 
 def test_a_body_that_a_full_queue_does_not_take_is_503(town, nats):
     """There would be room for the receipt behind it."""
-    [port] = free_ports(1)
+    port = free_port()
     token = add_operator(town)
     town.start(push_port=port, push_wait_s=3)
     assert push(port, PATH, reading(0), token)[0] == 202
