@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from store import flag_revisions, live, observations, queries
+from store import flag_revisions, latest, live, observations, queries
 from store.binary import (
     BYTEA,
     FLOAT8,
@@ -135,10 +135,8 @@ class BatchWriter:
 
     def follow(self, rows: Observations) -> None:
         """Write the newest of written readings to `latest`, and mark the hours they are in."""
-        order = np.lexsort((rows.time_ms, rows.datastream_id))
+        order, last = latest.by_key(rows.datastream_id, rows.time_ms)
         stream, hour = rows.datastream_id[order], rows.time_ms[order] // _HOUR_MS
-        last = np.ones(len(order), np.bool_)
-        last[:-1] = stream[1:] != stream[:-1]
         first = np.ones(len(order), np.bool_)
         first[1:] = last[:-1] | (hour[1:] != hour[:-1])
         newest = order[last]

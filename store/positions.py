@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.flags import Flag
-from store import queries
+from store import latest, queries
 from store.binary import (
     BOOL,
     FLOAT4,
@@ -133,16 +133,9 @@ def write_positions(conn: Connection, rows: Positions, *, copy: bool) -> None:
             missing = len(rows) - written
             raise AlreadyStoredError(f"{missing} of {len(rows)} fixes were stored meanwhile")
     placed = np.flatnonzero((rows.flag != Flag.FAIL) & (rows.flag != Flag.MISSING))
-    newest = placed[_newest(rows.device_id[placed], rows.time_ms[placed])]
-    if len(newest):
+    if len(placed):
+        order, last = latest.by_key(rows.device_id[placed], rows.time_ms[placed])
+        newest = placed[order[last]]
         picked = {name: column.take(newest) for name, column in columns.items()}
         picked["tenant_id"] = Column(INT4, rows.tenant_id[newest])
         conn.execute(_SQL["upsert_latest_position"], picked)
-
-
-def _newest(key: NDArray[np.int32], time_ms: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Return the place of the newest row of each key."""
-    order = np.lexsort((time_ms, key))
-    last = np.ones(len(order), np.bool_)
-    last[:-1] = key[order][1:] != key[order][:-1]
-    return order[last]
