@@ -88,6 +88,10 @@ def test_syncing_each_message_is_the_default_and_a_choice(sync, written):
     assert ("sync_interval: always" in text) is written
 
 
+def test_a_disk_has_a_minute_to_store_what_a_device_sent():
+    assert 'js_api_timeout: "60s"' in render([TOWN], [], SETTINGS, ())
+
+
 def test_the_file_is_its_owners_alone_and_written_only_when_it_differs(tmp_path):
     path = tmp_path / "nats.conf"
     path.write_text("old")
