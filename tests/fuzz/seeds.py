@@ -5,9 +5,7 @@ import json
 import cbor2
 
 from tests.gateway.conftest import NOW_MS
-from tests.gateway.test_lorawan import CHIRPSTACK, TTS
-from tests.gateway.test_nmea import GGA, RMC
-from tests.gateway.test_sparkplug import (
+from tests.gateway.sparkplug_messages import (
     DOUBLE,
     INT16,
     STRING,
@@ -17,6 +15,8 @@ from tests.gateway.test_sparkplug import (
     payload,
     str_,
 )
+from tests.gateway.test_lorawan import CHIRPSTACK, TTS
+from tests.gateway.test_nmea import GGA, RMC
 
 OBJECT = {"water_level": 3.5, "deep": {"a": [1, None, "x", True]}}
 SENML = [

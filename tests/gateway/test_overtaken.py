@@ -10,7 +10,7 @@ from gateway.reasons import Reason
 from gateway.relay.translation import SparkplugTranslator
 from gateway.sparkplug.host import Host
 from tests.gateway.conftest import NOW_MS
-from tests.gateway.test_sparkplug import (
+from tests.gateway.sparkplug_messages import (
     BIRTH,
     DBIRTH,
     SWAPPED,

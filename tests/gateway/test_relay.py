@@ -21,7 +21,7 @@ from tests.gateway.conftest import NOW_MS
 from tests.gateway.pushing import admit
 from tests.gateway.test_faults import child
 from tests.gateway.test_lorawan import CHIRPSTACK
-from tests.gateway.test_sparkplug import (
+from tests.gateway.sparkplug_messages import (
     BOOLEAN,
     DOUBLE,
     INT64,

@@ -10,7 +10,7 @@ from gateway.reasons import Reason
 from gateway.sparkplug.host import Host
 from store.births import BirthRow
 from tests.gateway.conftest import NOW_MS
-from tests.gateway.test_sparkplug import (
+from tests.gateway.sparkplug_messages import (
     BIRTH,
     DBIRTH,
     INT64,
