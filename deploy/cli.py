@@ -33,7 +33,6 @@ from deploy.cli_token import app as token_app
 from deploy.failure import sentence
 
 FAILURE = 1
-USAGE = 2
 
 app = typer.Typer(
     name="mizumori",

@@ -26,7 +26,7 @@ _OTHER_VALUES = range(16, 20)
 # Data types that are signed, with their bits: values come in two's complement of 32 or 64 bits.
 _SIGNED = {1: 8, 2: 16, 3: 32, 4: 64}
 _UNSIGNED = {5: 8, 6: 16, 7: 32, 8: 64}
-INT64, TYPE_BOOLEAN = 4, 11
+TYPE_BOOLEAN = 11
 REBIRTH = "Node Control/Rebirth"
 BD_SEQ = "bdSeq"
 # What says something of the node itself, and nothing of the water.

@@ -5,7 +5,6 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-PUBACK_BYTES = 4
 _CONNACK, _PUBLISH, _PUBACK = 2, 3, 4
 _READ_BYTES = 256 * 1024
 
