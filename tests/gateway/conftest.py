@@ -95,6 +95,11 @@ class Running:
     def units(self) -> list[tuple[int, int]]:
         return [lease.unit for lease in self.gateway.holdings.leases]
 
+    def wait_loaded(self, known):
+        """Wait until it works with a registry of which this is true."""
+        worker = self.gateway._worker
+        wait_until(lambda: worker.registry and known(worker.registry), message="it was not loaded")
+
     def wait_ready(self):
         wait_until(
             lambda: self.intakes and all(i.subscribed_since for i in self.intakes),
@@ -104,7 +109,7 @@ class Running:
 
     def stop(self):
         self.stop_asked.set()
-        self.thread.join(15)
+        self.thread.join(30)
         assert not self.thread.is_alive()
         self.database.close()
 
@@ -144,6 +149,12 @@ class Town:
             account = dataclasses.replace(broker.account, tenant_id=self.tenant_id)
             broker_accounts.add_account(self.owner, account)
 
+    def move(self, dsn, superuser):
+        """Go on in another database, which has the town's rows."""
+        self.owner.close()
+        self.dsn, self.superuser = dsn, superuser
+        self.owner = psycopg.connect(dsn.owner, autocommit=True)
+
     def device(self, code=DEVICES[0], **options):
         self._devices.append(Device(self.broker, code, **options))
         return self._devices[-1]
@@ -164,7 +175,7 @@ class Town:
             "where code = %s and property = %s", device, name,
         )  # fmt: skip
 
-    def wait_for(self, sql, expected, *parameters, timeout_s=15.0):
+    def wait_for(self, sql, expected, *parameters, timeout_s=30.0):
         seen = None
         end = time.monotonic() + timeout_s
         while time.monotonic() < end:

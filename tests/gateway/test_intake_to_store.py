@@ -92,7 +92,7 @@ def test_without_a_device_time_the_sequence_number_is_the_identity(town):
     before = time.time()
     for _ in range(2):
         device.publish([{"seq": 1, "m": {"depth_m": 0.01}}, {"seq": 2, "m": {"depth_m": 0.02}}])
-        time.sleep(0.2)  # so that the second time is a batch of its own
+        town.wait_for(COUNT, 2)  # so that the second time is a batch of its own
     device.publish({"seq": 3, "m": {"depth_m": 0.03}})
     town.wait_for(COUNT, 3)
     rows = town.rows("select seq, marks, phenomenon_time from observation order by seq")

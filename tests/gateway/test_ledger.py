@@ -95,15 +95,13 @@ def readings(pairs):
 
 def test_late_readings_inside_the_bound_change_the_ledger(town):
     """In whatever order a flood arrives, the ledger says the same in the end."""
-    town.start()
+    gateway = town.start()
     device = town.device()
     in_order = list(enumerate(FLOOD))
     shuffled = [in_order[i] for i in (0, 1, 8, 5, 6, 2, 9, 4, 3, 7)]
-    for i, depth in shuffled:
+    for sent, (i, depth) in enumerate(shuffled, 1):
         device.publish({"ts": NOW_MS + 60_000 * i, "seq": i, "m": {"depth_m": depth}})
-        time.sleep(0.1)  # so that each is a batch
-    town.wait_for(COUNT, 10)
-    time.sleep(0.5)
+        town.wait_for(COUNT, sent)  # so that each is a batch
     late = town.rows(ALERTS), transitions(town, device_code="flood-01")
     assert town.value("select count(*) from revision where reason = 'late'") > 0
     pond = town.value("select device_id from device where code = 'pond-01'")
@@ -113,7 +111,8 @@ def test_late_readings_inside_the_bound_change_the_ledger(town):
     town.owner.execute("insert into datastream (tenant_id, device_id, property, unit) "
                        "values (%s, %s, 'depth_m', 'm')", (town.tenant_id, pond))  # fmt: skip
     town.owner.execute("""notify mizumori_config, '{"kind": "device"}'""")
-    time.sleep(1.0)
+    stream = town.datastream("pond-01")
+    gateway.wait_loaded(lambda registry: stream in registry.datastream_id)
     other = town.device("pond-01")
     publish(other, FLOOD)
     town.wait_for(COUNT, 20)
@@ -146,7 +145,7 @@ def test_readings_beyond_the_lateness_bound_are_stored_and_not_decided_on(town):
 
 
 def test_a_new_version_of_a_rule_applies_without_a_restart_and_keeps_the_alert(town):
-    town.start()
+    gateway = town.start()
     device = town.device()
     start = round(time.time() * 1000) - 5 * 60_000
     for i in range(3):
@@ -162,7 +161,14 @@ def test_a_new_version_of_a_rule_applies_without_a_restart_and_keeps_the_alert(t
             observed_property="depth_m", params={**version.params, "levels": [level]},
             device_kind="flood_level", site_kinds=version.site_kinds,
         )  # fmt: skip
-    time.sleep(1.5)
+    stream = town.datastream()
+
+    def known(registry):
+        sensor = int(np.flatnonzero(registry.datastream_id == stream)[0])
+        versions = registry.compiled_of(sensor).versions
+        return ("street-depth", 2) in [(one.code, one.version) for one in versions]
+
+    gateway.wait_loaded(known)
     # Older than the version: stored, and left to the replay.
     device.publish({"ts": start + 180_000, "m": {"depth_m": 0.0}})
     town.wait_for("select count(*) from observation where marks & 16 <> 0", 1)
@@ -217,7 +223,8 @@ def test_an_old_retained_status_does_not_call_a_silent_device_online(town):
     town.owner.execute("update link_state set state = 'silent', since = now()")
     gateway.stop()
     town.start()
-    time.sleep(1.0)
+    town.device("pond-01", will=True)  # its status comes after the retained one
+    town.wait_for(state.replace("flood-01", "pond-01"), "online")
     assert town.value(state) == "silent"
     device.publish({"ts": NOW_MS, "m": {"depth_m": 0.0}})
     town.wait_for(state, "online")

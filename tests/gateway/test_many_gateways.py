@@ -22,7 +22,7 @@ from tests.fixtures.broker import TOWN, wait_until
 from tests.gateway.conftest import NOW_MS
 from tests.gateway.test_faults import child
 
-pytestmark = pytest.mark.usefixtures("partitioned")
+pytestmark = pytest.mark.usefixtures("partitioned", "comes_again_soon")
 
 COUNT = "select count(*) from observation"
 # One after the other the devices come under water.
@@ -153,8 +153,12 @@ def wait_shares(town, timeout_s=30, **wanted):
     wait_until(lambda: shares(town) == wanted, timeout_s, f"{wanted} is wanted")
 
 
-def connections(town):
-    return town.broker.monitor("connz?acc=kawabe")["num_connections"] - len(town._devices)
+def wait_connections(town, count):
+    def found():
+        everybody = town.broker.monitor("connz?acc=kawabe")["num_connections"]
+        return everybody - len(town._devices)
+
+    wait_until(lambda: found() == count, message=lambda: f"{found()} connections, not {count}")
 
 
 def test_two_share_and_one_that_stops_hands_over_at_once(town, gateways):
@@ -166,13 +170,13 @@ def test_two_share_and_one_that_stops_hands_over_at_once(town, gateways):
         assert running["a"].wait(20) == 0
         assert "a" not in shares(town)  # it has let go: nobody waits for its lease
         wait_shares(town, b=4)
-        assert connections(town) == 5  # four partitions, and the status of the town
+        wait_connections(town, 5)  # four partitions, and the status of the town
         time.sleep(2)
         gateways("a")
         wait_shares(town, a=2, b=2)
         time.sleep(2)
         crowd.check()
-    assert connections(town) == 5
+    wait_connections(town, 5)
 
 
 def test_a_third_that_joins_gets_its_share_and_gives_it_back(town, gateways):
@@ -195,9 +199,7 @@ def test_what_a_killed_one_held_is_taken_over_after_its_lease(town, gateways):
         time.sleep(2)
         running["a"].send_signal(signal.SIGKILL)
         running["a"].wait()
-        killed = time.monotonic()
-        wait_shares(town, b=2, c=2)
-        assert time.monotonic() - killed < LEASE_S + 8
+        wait_shares(town, b=2, c=2, timeout_s=LEASE_S + 20)
         time.sleep(2)
         crowd.check()
 
@@ -226,13 +228,13 @@ def test_one_that_freezes_for_longer_than_its_lease_gives_up_and_lives_on(town, 
     with Crowd(town) as crowd:
         time.sleep(2)
         running[name].send_signal(signal.SIGSTOP)
-        wait_shares(town, **{other: 4}, timeout_s=LEASE_S + 10)
+        wait_shares(town, **{other: 4}, timeout_s=LEASE_S + 20)
         time.sleep(2)
         running[name].send_signal(signal.SIGCONT)
         wait_shares(town, a=2, b=2)
         assert running[name].poll() is None
         crowd.check()
-    assert connections(town) == 5
+    wait_connections(town, 5)
 
 
 def test_one_that_freezes_in_the_middle_of_a_transaction_blocks_nobody(town, gateways):
@@ -245,7 +247,7 @@ def test_one_that_freezes_in_the_middle_of_a_transaction_blocks_nobody(town, gat
     # As if it had frozen between two statements.
     with psycopg.connect(town.dsn.gateway, application_name=f"mizumori-gateway {identity}") as held:
         held.execute("select * from intake where holder = 'a' for share")
-        wait_shares(town, b=4, timeout_s=LEASE_S + 10)
+        wait_shares(town, b=4, timeout_s=LEASE_S + 20)
         with pytest.raises(psycopg.OperationalError):
             held.execute("select 1")
     running["a"].send_signal(signal.SIGCONT)

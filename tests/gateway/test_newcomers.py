@@ -1,5 +1,6 @@
 """A town may take unknown devices down: quarantined, bounded, let in by a person."""
 
+import itertools
 import json
 
 import paho.mqtt.client as mqtt
@@ -8,6 +9,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from store import newcomers, town_catalog
 from store.mistakes import MistakesError
+from tests.fixtures.broker import wait_until
 from tests.gateway.conftest import NOW_MS
 
 REFUSED = "select count(*) from quarantine where device_code = %s and reason = %s"
@@ -72,12 +74,14 @@ def test_a_town_takes_nobody_down_unless_it_says_so(town, bridge):
     bridge("new-01", reading(depth_m=0.1))
     town.wait_for(REFUSED, 1, "new-01", "unknown_device")
     open_to(town, 1)  # heard of without a restart
-    town.wait_for("select count(*) from device where learned is null", 3)
-    for number in range(20):
-        bridge("new-01", reading(number, depth_m=0.1))
-        if town.value("select count(*) from device where code = 'new-01'"):
-            break
-    town.wait_for(STATE, "quarantined", "new-01")
+    numbers = itertools.count()
+
+    def taken_down():
+        bridge("new-01", reading(next(numbers), depth_m=0.1))
+        return town.value(STATE, "new-01") == "quarantined"
+
+    wait_until(taken_down)
+    assert town.value("select count(*) from device where learned is null") == 3
 
 
 def test_beyond_the_days_number_newcomers_are_counted_and_not_taken_down(town, bridge):
@@ -120,11 +124,13 @@ def test_an_approved_newcomer_is_believed_from_the_next_message_on(town, bridge)
     assert town.value("select count(*) from link_state join device using (device_id) "
                       "where code = 'new-01'") == 1  # fmt: skip
     town.wait_for(REFUSED, 1, "new-01", "device_quarantined")
-    for number in range(1, 20):
-        bridge("new-01", reading(number, depth_m=0.2))
-        if town.value("select count(*) from observation"):
-            break
-    town.wait_for("select count(*) > 0 from observation", True)
+    numbers = itertools.count(1)
+
+    def believed():
+        bridge("new-01", reading(next(numbers), depth_m=0.2))
+        return town.value("select count(*) > 0 from observation")
+
+    wait_until(believed)
 
 
 def test_what_cannot_be_approved_is_said_in_words(town):

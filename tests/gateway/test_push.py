@@ -286,7 +286,7 @@ class Senders:
 
     def _push(self, number):
         try:
-            return push(self._port, PATH, reading(number), self._token, timeout_s=8)[0] == 202
+            return push(self._port, PATH, reading(number), self._token, timeout_s=30)[0] == 202
         except (OSError, http.client.HTTPException):
             return False
 
@@ -307,6 +307,7 @@ def listens(port):
         return False
 
 
+@pytest.mark.usefixtures("comes_again_soon")
 def test_a_gateway_killed_between_request_and_answer_stores_once(town):
     """The sender repeats until it reads 202; two gateways share the port, and are killed."""
     town.start().stop()  # makes the sessions

@@ -19,8 +19,6 @@ from store.town_catalog import tenants
 from tests.fixtures.broker import TOWN, wait_until
 from tests.gateway.conftest import NOW_MS
 from tests.gateway.pushing import admit
-from tests.gateway.test_faults import child
-from tests.gateway.test_lorawan import CHIRPSTACK
 from tests.gateway.sparkplug_messages import (
     BOOLEAN,
     DOUBLE,
@@ -31,6 +29,10 @@ from tests.gateway.sparkplug_messages import (
     metric,
     payload,
 )
+from tests.gateway.test_faults import child
+from tests.gateway.test_lorawan import CHIRPSTACK
+
+pytestmark = pytest.mark.usefixtures("comes_again_soon")
 
 COUNT = "select count(*) from observation"
 BLOCKED = (

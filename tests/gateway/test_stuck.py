@@ -11,6 +11,8 @@ from store.gateways import LEASE_S
 from tests.fixtures.broker import wait_until
 from tests.gateway.conftest import NOW_MS, Running
 
+pytestmark = pytest.mark.usefixtures("comes_again_soon")
+
 COUNT = "select count(*) from observation"
 
 
