@@ -62,26 +62,24 @@ def _compose_postgres(
 ) -> EmbeddedPostgres:
     embedded, database = known.get("embedded", {}), known.get("database", {})
     place = said.embedded.postgres_dir or embedded.get("postgres_dir")
-    home, account = place_database(
-        data.root, Path(str(place)) if place else None, said.embedded.account
-    )
+    cluster = place_database(data.root, Path(str(place)) if place else None, said.embedded.account)
     password = embedded.get("postgres_password")
-    if password is None and (home / "cluster").exists():
+    if password is None and cluster.folder.exists():
         raise EmbeddedError(
             f"{data.root}/{remembered.FILE_NAME} is missing, which holds the passwords of the "
-            f"database in {home}: restore it from a backup, or set embedded.data_dir to an empty "
-            "folder to begin anew."
+            f"database in {cluster.home}: restore it from a backup, or set embedded.data_dir to an "
+            "empty folder to begin anew."
         )
     password = password or secrets.token_hex(PASSWORD_BYTES)
     known_port = int(embedded.get("postgres_port", 0))
-    server = EmbeddedPostgres(home, known_port, str(password), data.log / "postgres.log", account)
+    server = EmbeddedPostgres(cluster, known_port, str(password), data.log / "postgres.log")
     if said.embedded.postgres_port:
         server.port = said.embedded.postgres_port
     elif not known_port or not (server.is_running() or is_free("127.0.0.1", known_port)):
         server.port = free_port()
     sections["embedded"] = {"postgres_port": server.port, "postgres_password": password}
-    if not home.is_relative_to(data.root):
-        sections["embedded"]["postgres_dir"] = str(home)
+    if not cluster.home.is_relative_to(data.root):
+        sections["embedded"]["postgres_dir"] = str(cluster.home)
     sections["database"] = {"dsn": f"{server.address}/{DATABASE_NAME}"}
     for name in ("owner_password", "gateway_password", "jobs_password", "api_password"):
         sections["database"][name] = database.get(name) or secrets.token_hex(PASSWORD_BYTES)

@@ -1,4 +1,4 @@
-"""Where the embedded database lives, and as whom it runs. The reasons are in docs/adr/."""
+"""Where the embedded database lives, and as whom it runs: docs/adr/postgres-as-root.md."""
 
 import os
 import pwd
@@ -7,13 +7,12 @@ from pathlib import Path
 
 from deploy.embedded.account import Account, database_account
 from deploy.embedded.errors import EmbeddedError
+from deploy.embedded.postgres_cluster import Cluster
 
 SHARED_STATE = Path("/var/lib/mizumori")
 
 
-def place_database(
-    data_dir: Path, remembered: Path | None, account_name: str
-) -> tuple[Path, Account | None]:
+def place_database(data_dir: Path, remembered: Path | None, account_name: str) -> Cluster:
     """Decide on the database's folder and account; nothing is made yet.
 
     An ordinary user's database lies in `data_dir`. PostgreSQL refuses to run as root: then an
@@ -37,11 +36,11 @@ def place_database(
     """
     home = remembered or data_dir / "postgres"
     if home.exists():
-        return home, _owner(home)
+        return Cluster(home, _owner(home))
     account = database_account(account_name)
     if account is None or account.reaches(data_dir):
-        return home, account
-    return remembered or SHARED_STATE / secrets.token_hex(4), account
+        return Cluster(home, account)
+    return Cluster(remembered or SHARED_STATE / secrets.token_hex(4), account)
 
 
 def _owner(home: Path) -> Account | None:

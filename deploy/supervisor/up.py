@@ -163,7 +163,7 @@ class Supervisor:
         if server is None:
             return
         self._undo.callback(self._stopping, "database", server.stop)
-        if not server.cluster.exists():
+        if not server.cluster.folder.exists():
             with self._step("Making the database (first start)"):
                 server.initdb()
         running = server.is_running()

@@ -20,6 +20,7 @@ from psycopg.conninfo import conninfo_to_dict
 from deploy.broker.settings import NatsSettings
 from deploy.embedded.account import database_account
 from deploy.embedded.postgres import EmbeddedPostgres
+from deploy.embedded.postgres_cluster import Cluster
 from gateway.session import Session
 from gateway.settings import BrokerSettings, GatewaySettings
 from gateway.towns import intake_sessions
@@ -60,11 +61,10 @@ class Rig:
         self.server: EmbeddedPostgres | None = None
         if not superuser:
             self.server = EmbeddedPostgres(
-                home=folder / "postgres",
+                cluster=Cluster(folder / "postgres", database_account("")),
                 port=free_port(),
                 password=PASSWORD,
                 log_file=folder / "postgres.log",
-                account=database_account(""),
             )
             self.server.initdb()
             self.server.start()
