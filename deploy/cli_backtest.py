@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 from zoneinfo import ZoneInfo
 
 import typer
@@ -38,6 +38,13 @@ def backtest(
             help="When it was real, a line each: DEVICE TIME. Other alerts are false alarms.",
         ),
     ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.svg", help="Draw it too: an SVG picture, to look at or print."),
+    ] = None,
+    language: Annotated[
+        Literal["ja", "en"], typer.Option(help="Of the words on the picture.")
+    ] = "ja",
     config: ConfigOption = None,
 ) -> None:
     """Tell what a rule would have raised on the stored readings; nothing is written."""
@@ -48,6 +55,10 @@ def backtest(
     from store.backtest_readings import Source
     from store.backtest_result import judge
 
+    if picture is not None and not picture.absolute().parent.is_dir():
+        raise typer.BadParameter(
+            f"There is no folder {picture.absolute().parent}.", param_hint="--picture"
+        )
     settings = load_settings(config)
     tenant = find_town(settings, town)
     zone = ZoneInfo(tenant.time_zone)
@@ -62,7 +73,23 @@ def backtest(
     )
     with open_database(settings, "owner", name="mizumori-cli", max_size=1) as database:
         result = run(database.transaction, tenant.tenant_id, request, Source.TABLE)
-    _print(result if events is None else judge(result, events), zone)
+    judged = result if events is None else judge(result, events)
+    _print(judged, zone)
+    if picture is not None:
+        _draw(judged, zone, picture, language)
+
+
+def _draw(result: "Result", zone: ZoneInfo, picture: Path, language: Literal["ja", "en"]) -> None:
+    from api.backtest_picture import draw
+    from api.dictionary import dictionary
+
+    try:
+        picture.write_text(draw(result, zone, dictionary(language)), encoding="utf-8")
+    except OSError as error:
+        raise typer.BadParameter(
+            f"{picture} cannot be written: {error.strerror}.", param_hint="--picture"
+        ) from error
+    typer.echo(f"The picture is in {picture}.")
 
 
 def _read_real(file: Path, zone: ZoneInfo) -> "list[RealEvent]":

@@ -15,12 +15,22 @@ from psycopg.rows import class_row
 
 from detectors.backtest import backtest
 from detectors.errors import ParameterError
+from detectors.level_labels import LevelLabel
 from detectors.profile import STREAM_KINDS, Profile
 from detectors.readings import Readings
-from detectors.rules import rule_from_params
-from store import backtest_readings, queries, rules, rules_in_force
+from detectors.rules import Threshold, rule_from_params
+from store import backtest_readings, level_labels, queries, rules, rules_in_force
 from store.backtest_readings import Budget, Source, Transaction, extent
-from store.backtest_result import Bin, LedgerAlert, Raised, Result, Stream, StreamResult, compare
+from store.backtest_result import (
+    Bin,
+    LedgerAlert,
+    LevelTried,
+    Raised,
+    Result,
+    Stream,
+    StreamResult,
+    compare,
+)
 from store.database import Connection
 from store.episodes import moment
 from store.errors import RefusedError
@@ -97,7 +107,8 @@ def run(
         raise WrongRequestError(field, "The range is empty: `since` must be before `until`.")
     with transaction() as conn:
         chosen = _choose(conn, tenant_id, request)
-        streams = [stream for stream, _ in chosen]
+        streams = [stream for stream, _, _ in chosen]
+        labels = level_labels.in_force(conn, datetime.now(UTC))
         ledger = _ledger(conn, tenant_id, request.rule, streams, start, stop)
         edges = [extent(conn, source, stream, start, stop) for stream in streams]
     known = [edge for edge in edges if edge is not None]
@@ -105,7 +116,7 @@ def run(
     last = request.until or max((high for _, high in known), default=stop)
     grid = np.linspace(milliseconds(first), milliseconds(last) + 1, BINS + 1)
     found = []
-    for (stream, compiled), edge in zip(chosen, edges, strict=True):
+    for (stream, compiled, scheme), edge in zip(chosen, edges, strict=True):
         stands = [alert for alert in ledger if alert.datastream_id == stream.datastream_id]
         history = Readings.none()
         if edge is not None or request.since is not None:
@@ -114,12 +125,15 @@ def run(
             after = max(EARLIEST, min([low, *(alert.onset for alert in stands)]) - LEAD)
             end = start if edge is None else min(stop, edge[1] + timedelta(milliseconds=1))
             history = backtest_readings.history(transaction, source, stream, after, end, budget)
-        found.append(_decide(stream, compiled, history, milliseconds(start), grid))
+        levels = _levels(compiled, scheme, labels)
+        found.append(_decide(stream, compiled, levels, history, milliseconds(start), grid))
     return compare(request.rule, first, last, found, ledger, until=request.until)
 
 
-def _choose(conn: Connection, tenant_id: int, request: Request) -> list[tuple[Stream, Compiled]]:
-    """Find the datastreams at which the rule is in force, and what is decided there."""
+def _choose(
+    conn: Connection, tenant_id: int, request: Request
+) -> list[tuple[Stream, Compiled, str]]:
+    """Find where the rule is in force: datastream, what is decided there, scheme of the labels."""
     versions = rules.versions(conn, tenant_id, request.rule)
     if not versions:
         known = sorted({row.code for row in rules.versions(conn, tenant_id)})
@@ -142,7 +156,8 @@ def _choose(conn: Connection, tenant_id: int, request: Request) -> list[tuple[St
         own = in_force.get(stream.datastream_id, [])
         tested = next((row for row in own if row.code == request.rule), None)
         if tested is not None:
-            chosen.append((stream, _compile(stream, own, tested, request.params)))
+            compiled = _compile(stream, own, tested, request.params)
+            chosen.append((stream, compiled, tested.label_scheme))
     if not chosen:
         raise WrongRequestError(
             "rule",
@@ -184,6 +199,19 @@ def _compile(
     return Compiled(alone, (), compiled.left_out)
 
 
+def _levels(
+    compiled: Compiled, scheme: str, labels: Mapping[tuple[str, int], LevelLabel]
+) -> tuple[LevelTried, ...]:
+    rule = compiled.profile.rules[0].rule
+    if isinstance(rule, Threshold):
+        begins = [level.on for level in rule.levels]
+    else:
+        begins = list(rule.limits_per_h)
+    return tuple(
+        LevelTried(level, on, labels.get((scheme, level))) for level, on in enumerate(begins, 1)
+    )
+
+
 def _ledger(
     conn: Connection,
     tenant_id: int,
@@ -204,7 +232,12 @@ def _ledger(
 
 
 def _decide(
-    stream: Stream, compiled: Compiled, history: Readings, start_ms: int, grid: np.ndarray
+    stream: Stream,
+    compiled: Compiled,
+    levels: tuple[LevelTried, ...],
+    history: Readings,
+    start_ms: int,
+    grid: np.ndarray,
 ) -> StreamResult:
     outcome = backtest(compiled.profile, history)
     episodes = outcome.episodes
@@ -239,6 +272,8 @@ def _decide(
     times = history.time_ms[inside]
     return StreamResult(
         stream=stream,
+        kind=rule.kind,
+        levels=levels,
         readings=len(times),
         length_ms=int(times[-1] - times[0]) if len(times) else 0,
         raised=tuple(raised),

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from detectors.backtest import poisson_interval
+from detectors.level_labels import LevelLabel
 
 _MONTH_MS: Final = 30 * 86_400_000
 
@@ -83,10 +84,24 @@ class Bin:
 
 
 @dataclass(frozen=True)
+class LevelTried:
+    """A level of the rule that was run: where it begins, and what it is called (None: nothing).
+
+    `on` is a value of the datastream, or with a rule of rate of rise a slope per hour.
+    """
+
+    level: int
+    on: float
+    label: LevelLabel | None
+
+
+@dataclass(frozen=True)
 class StreamResult:
     """What was found at one datastream; `length_ms` is from its first to its last reading."""
 
     stream: Stream
+    kind: str
+    levels: tuple[LevelTried, ...]
     readings: int
     length_ms: int
     raised: tuple[Raised, ...]

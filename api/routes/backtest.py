@@ -1,13 +1,16 @@
 """What a rule would have raised on the stored readings."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from api import times
+from api import backtest_picture, times
+from api.dictionary import dictionary
 from api.errors import ApiError, Kind, Mistake
+from api.language import HasLanguage
 from api.problems import RETRY_AFTER_S, responses
 from api.town import CODE, HasTown, TownAccess
 from store import backtest as store_backtest
@@ -219,9 +222,22 @@ class BacktestAnswer(BaseModel):
 
 @router.post(
     "/{tenant}/backtest",
-    responses=responses(Kind.UNKNOWN_TOWN, Kind.TOO_MUCH, Kind.BUSY),
+    response_model=BacktestAnswer,
+    responses={
+        **responses(Kind.UNKNOWN_TOWN, Kind.TOO_MUCH, Kind.BUSY),
+        200: {"content": {backtest_picture.MEDIA_TYPE: {"schema": {"type": "string"}}}},
+    },
 )
-def backtest(here: HasTown, asked: BacktestRequest, request: Request) -> BacktestAnswer:
+def backtest(
+    here: HasTown,
+    asked: BacktestRequest,
+    request: Request,
+    language: HasLanguage,
+    form: Annotated[
+        Literal["json", "svg"],
+        Query(alias="format", description="svg: a picture to print, in Accept-Language's words"),
+    ] = "json",
+) -> Response | BacktestAnswer:
     """Tell what a rule would have raised on stored readings; nothing is written.
 
     At most 550,000 readings, and one backtest at a time: it keeps a processor busy for seconds.
@@ -252,7 +268,12 @@ def backtest(here: HasTown, asked: BacktestRequest, request: Request) -> Backtes
         result = _run(here, wanted)
     finally:
         running.release()
-    return BacktestAnswer.of(result if real is None else judge(result, real))
+    judged = result if real is None else judge(result, real)
+    if form == "svg":
+        picture = backtest_picture.draw(judged, zone, dictionary(language))
+        headers = {"Content-Language": language, "Vary": "Accept-Language"}
+        return Response(picture, media_type=backtest_picture.MEDIA_TYPE, headers=headers)
+    return BacktestAnswer.of(judged)
 
 
 def _run(here: TownAccess, wanted: store_backtest.Request) -> Result:

@@ -4,6 +4,7 @@
 
 import re
 from datetime import timedelta
+from pathlib import Path
 
 from playwright.sync_api import expect
 
@@ -44,6 +45,16 @@ def test_a_rule_is_tried_as_it_stands_and_changed_and_nothing_is_written(town, v
     assert town.one("select count(*) from alert") == before
 
 
+def test_the_picture_is_kept_in_the_language_of_the_page(town, visit):
+    page = visit("/#/kawabe/flood/deep").page
+    trial = open_trial(page)
+    run(trial, "試す")
+    with page.expect_download() as kept:
+        trial.get_by_role("button", name="図を保存").click()
+    assert kept.value.suggested_filename == "deep-street-depth.svg"
+    assert "水深 (cm)" in Path(kept.value.path()).read_text("utf-8")
+
+
 def test_levels_that_do_not_nest_are_refused_in_words(town, visit):
     page = visit("/#/kawabe/flood/deep", language="en", strict=False).page
     trial = open_trial(page)
@@ -68,7 +79,7 @@ def test_what_was_tried_is_saved_with_a_token_and_in_force_at_once(town, visit, 
         provisioning_tokens.add(conn, town.town.tenant_id, "desk", token, timedelta(days=1))
     page = visit("/#/kawabe/flood/deep", language="en", strict=False).page
     trial = open_trial(page)
-    save = trial.get_by_role("button", name="Save")
+    save = trial.get_by_role("button", name="Save", exact=True)
     trial.get_by_label("Deep enough to close On").fill("25")
     expect(save).to_be_hidden()  # first it is tried
     run(trial)

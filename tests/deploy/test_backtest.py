@@ -104,3 +104,22 @@ def test_weeks_are_told_apart(town, backtest, database_dsn):
     both = backtest("sakata", "--rule", "street-depth")
     one = backtest("sakata", "--rule", "street-depth", "--since", "2025-11-26")
     assert len(lines_of(both, ", alert ")) == 2 * len(lines_of(one, ", alert "))
+
+
+@pytest.mark.usefixtures("town")
+def test_a_picture_is_drawn_in_the_town_s_time_and_language(backtest, tmp_path):
+    asked = ("sakata", "--rule", "street-depth", "--picture", "tried.svg")
+    assert "The picture is in tried.svg." in backtest(*asked)
+    drawn = (tmp_path / "tried.svg").read_text("utf-8")
+    assert "水深 (cm)" in drawn
+    assert "（Asia/Tokyo）" in drawn
+    backtest(*asked, "--language", "en")
+    assert "Depth (cm)" in (tmp_path / "tried.svg").read_text("utf-8")
+
+
+@pytest.mark.usefixtures("town")
+def test_a_picture_that_cannot_be_written_is_said_in_a_sentence(backtest, tmp_path):
+    asked = ("sakata", "--rule", "street-depth", "--picture")
+    assert "There is no folder" in backtest(*asked, "none/tried.svg", code=2)
+    (tmp_path / "folder.svg").mkdir()
+    assert "folder.svg cannot be written" in backtest(*asked, "folder.svg", code=2)

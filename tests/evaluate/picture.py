@@ -1,14 +1,19 @@
 """One real flood as a picture: depth, levels, and the alert that the core raised."""
 
-import numpy as np
+from zoneinfo import ZoneInfo
 
+from api import plot
+from api.plot import Plot, text
 from detectors.fleet import Fleet
+from detectors.level_labels import LEVEL_LABELS
 from detectors.profile import Profile
 from detectors.readings import Readings
+from store.episodes import moment
 from tests.evaluate.recordings import Flood, Recording
 
-WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 900, 320, 50, 20, 40
-COLOURS = ("none", "#f2e700", "#ff9900", "#ff2800", "#a80000")
+WIDTH, HEIGHT = 900, 340
+ZONE = ZoneInfo("America/New_York")  # where the sensors stand
+STREET = {label.level: label for label in LEVEL_LABELS if label.scheme == "street"}
 
 
 def flood_picture(profile: Profile, recordings: list[Recording], floods: list[Flood]) -> str:
@@ -16,48 +21,32 @@ def flood_picture(profile: Profile, recordings: list[Recording], floods: list[Fl
     flood = max((f for f in floods if f.peak_m >= 0.5), key=lambda f: f.end_ms - f.begin_ms)
     recording = next(r for r in recordings if r.name == flood.sensor)
     inside = (recording.time_ms >= flood.begin_ms) & (recording.time_ms <= flood.end_ms)
-    times, depth = recording.time_ms[inside], recording.value[inside]
+    times, depth = recording.time_ms[inside], recording.value[inside] * 100.0
     fleet = Fleet.compile([profile], [0])
-    moves = fleet.step(fleet.empty_state(), Readings.of(0, times, depth)).transitions
-    at_depth = moves.rule == [keyed.key for keyed in profile.rules].index("street-depth")
-
-    span, top = times[-1] - times[0], max(0.5, float(depth.max())) * 1.05
-    x = LEFT + (times - times[0]) / span * (WIDTH - LEFT - 10)
-    y = HEIGHT - BOTTOM - np.maximum(depth, 0.0) / top * (HEIGHT - BOTTOM - TOP)
-    edges = [
-        *(LEFT + (moves.time_ms[at_depth] - times[0]) / span * (WIDTH - LEFT - 10)),
-        WIDTH - 10,
+    moves = fleet.step(fleet.empty_state(), Readings.of(0, times, depth / 100.0)).transitions
+    number = [keyed.key for keyed in profile.rules].index("street-depth")
+    levels = profile.rules[number].rule.levels
+    steps = [
+        (moment(int(time_ms)), int(level))
+        for time_ms, level, rule in zip(moves.time_ms, moves.to_level, moves.rule, strict=True)
+        if rule == number
     ]
-    parts = [
-        (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
-            'font-family="sans-serif" font-size="12">'
-        ),
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
-    ]
-    for k, level in enumerate(moves.to_level[at_depth]):
-        parts.append(
-            f'<rect x="{edges[k]:.1f}" y="{TOP}" width="{edges[k + 1] - edges[k]:.1f}" '
-            f'height="{HEIGHT - BOTTOM - TOP}" fill="{COLOURS[level]}" opacity="0.35"/>'
-        )
-    for on in (0.05, 0.10, 0.20, 0.30):
-        line = HEIGHT - BOTTOM - on / top * (HEIGHT - BOTTOM - TOP)
-        parts += [
-            (
-                f'<line x1="{LEFT}" x2="{WIDTH - 10}" y1="{line:.1f}" y2="{line:.1f}" '
-                'stroke="#888" stroke-dasharray="4 4"/>'
-            ),
-            f'<text x="{LEFT - 6}" y="{line + 4:.1f}" text-anchor="end">{on * 100:.0f} cm</text>',
-        ]
-    path = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
-    hours = span / 3.6e6
-    parts += [
-        f'<polyline points="{path}" fill="none" stroke="#123a5a" stroke-width="1.5"/>',
-        (
-            f'<text x="{LEFT}" y="{HEIGHT - 12}">{np.datetime64(int(times[0]), "ms")} UTC, '
-            f"{hours:.1f} h, highest {depth.max() * 100:.0f} cm; the band is the level of the alert"
-            "</text>"
-        ),
-        "</svg>",
-    ]
-    return "\n".join(parts) + "\n"
+    first, last = (moment(int(times[at])) for at in (0, -1))
+    frame = Plot(50, 40, WIDTH - 64, HEIGHT - 90, first, last, 0.0, float(depth.max()) * 1.08)
+    said = f"Depth in cm, highest {depth.max():.0f} cm; shaded by the level of the alert"
+    parts = [text(14, 22, said, font_size=13)]
+    for (begin, level), (end, _) in zip(steps, [*steps[1:], (last, 0)], strict=True):
+        if level:
+            parts.append(frame.shade(begin, end, STREET[level].colour, 0.35))
+    parts += frame.time_axis(ZONE)
+    parts += frame.value_axis()
+    for number, level in enumerate(levels, 1):
+        parts += frame.level(level.on * 100.0, STREET[number].colour)
+    parts.append(
+        frame.line([(moment(int(t)), float(d)) for t, d in zip(times, depth, strict=True)])
+    )
+    parts += frame.names(
+        [(level.on * 100, STREET[k].label_en) for k, level in enumerate(levels, 1)]
+    )
+    parts.append(frame.frame())
+    return plot.document(WIDTH, HEIGHT, parts, said, "en")

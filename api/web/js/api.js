@@ -24,21 +24,26 @@ export async function ask(path, query = {}, { signal } = {}) {
   return answer(address(path, query), { headers: { Accept: "application/json" }, signal });
 }
 
-/** The JSON answer to a body that is posted; what writes needs a token of the town. */
-export async function askWith(path, body, { signal, token } = {}) {
-  const headers = { Accept: "application/json", "Content-Type": "application/json" };
+/**
+ * The answer to a body that is posted, JSON unless `read` names another way of a Response; what
+ * writes needs a token of the town.
+ */
+export async function askWith(path, body, { query, signal, token, read } = {}) {
+  const headers = { "Content-Type": "application/json" };
   if (token) headers.Authorization = `Bearer ${token}`;
-  return answer(address(path), { method: "POST", headers, body: JSON.stringify(body), signal });
+  return answer(address(path, query), { method: "POST", headers, body: JSON.stringify(body), signal }, read);
 }
 
-async function answer(url, request) {
-  const response = await fetch(url, { cache: "no-store", ...request });
+async function answer(url, { headers, ...request }, read = "json") {
+  // Refusals come in the page's language.
+  const language = { "Accept-Language": document.documentElement.lang };
+  const response = await fetch(url, { cache: "no-store", headers: { ...headers, ...language }, ...request });
   if (!response.ok) {
     const problem = await response.json().catch(() => ({}));
     const said = problem.detail ?? problem.title ?? response.statusText;
     throw new ApiError(typeof said === "string" ? said : JSON.stringify(said), response.status);
   }
-  return response.json();
+  return response[read]();
 }
 
 /** Every item of a paged route, in order; stops at `most` items. */

@@ -105,10 +105,11 @@ export class Trial {
     const { rule } = this;
     const params = this.params();
     try {
-      const answer = await askWith(`${this.town.about.code}/backtest`, {
+      this.asked = {
         rule: rule.code, params, device: this.device.code,
         since: new Date(until - Number(this.days.value) * DAY_MS).toISOString(), until: new Date(until).toISOString(),
-      }, { signal });
+      };
+      const answer = await askWith(`${this.town.about.code}/backtest`, this.asked, { signal });
       setText(this.said, this.summary(answer));
       this.show(answer, rule, params ?? rule.params);
       if (params) this.saving.offer(rule, rule.kind === "threshold" ? { levels: params.levels } : { limits_per_h: params.limits_per_h });
@@ -140,7 +141,8 @@ export class Trial {
     const stream = answer.datastreams.find(({ series }) => series.length);
     if (stream && answer.readings) {
       const box = el("div", { class: "chart" });
-      this.result.append(el("figure", {}, box, el("figcaption", { class: "quiet" }, say("trial.signs"))));
+      const keep = el("button", { type: "button", class: "tool", onclick: () => this.savePicture(keep) }, say("trial.save_picture"));
+      this.result.append(el("figure", {}, box, el("figcaption", { class: "quiet" }, say("trial.signs"))), keep);
       this.chart = new TrialChart(box, { answer, stream, rows, rule, levels, now: this.town.now() });
     }
     if (!rows.length) return;
@@ -149,6 +151,22 @@ export class Trial {
       el("caption", {}, say(rows.length > SHOWN_ALERTS ? "trial.newest" : "trial.alerts", { n: SHOWN_ALERTS })),
       el("thead", {}, el("tr", {}, head)),
       el("tbody", {}, rows.slice(0, SHOWN_ALERTS).map((row) => this.rowOf(row, rule, stream)))));
+  }
+
+  /** The same as a picture for paper, drawn by the server. */
+  async savePicture(button) {
+    const { asked } = this;
+    button.disabled = true;
+    try {
+      const picture = await askWith(`${this.town.about.code}/backtest`, asked, { query: { format: "svg" }, read: "blob" });
+      const href = URL.createObjectURL(picture);
+      el("a", { href, download: `${asked.device}-${asked.rule}.svg` }).click();
+      URL.revokeObjectURL(href);
+    } catch (error) {
+      setText(this.said, say("trial.refused", { reason: error.message }));
+    } finally {
+      button.disabled = false;
+    }
   }
 
   rowOf(row, rule, stream) {
