@@ -1,19 +1,14 @@
 """Time to threshold: what may be said of the next level, and when it is more than a maybe."""
 
+import math
+
 import numpy as np
 import pytest
 
 from detectors.forecast import Reach, TimeToThreshold, Tracks, arrival, follow
+from tests.detectors.tracks import ONE, RULE, followed
 
-RULE = TimeToThreshold()
-ONE = np.array([0])
-
-
-def followed(values, step_s=60, rule=RULE):
-    tracks = Tracks.empty(1)
-    for k, value in enumerate(values):
-        tracks = follow(tracks, rule, ONE, np.array([k * step_s * 1000]), np.array([value]))
-    return tracks
+FINE = TimeToThreshold(noise=0.005)
 
 
 def reach(tracks, level, rule=RULE):
@@ -59,3 +54,43 @@ def test_many_sensors_at_once_are_followed_as_each_alone():
             assert np.array_equal(
                 getattr(alone, name), getattr(together, name)[[sensor]], equal_nan=True
             )
+
+
+def said_of(tracks, level):
+    return arrival(tracks, FINE, ONE, np.array([level]))
+
+
+def test_steady_rise_is_expected_with_an_interval_around_the_truth():
+    rng = np.random.default_rng(1)
+    tracks = followed(0.02 * np.arange(20) + rng.normal(0, 0.005, 20), FINE)
+    said = said_of(tracks, 0.5)  # 0.12 m to go at 0.02 m a minute: 6 minutes, damped nearly 8
+    assert said.reach[0] == Reach.MAY
+    assert said.earliest_s[0] < 360
+    assert said.after_s[0] == pytest.approx(460, abs=60)
+    near = said_of(tracks, 0.395)
+    assert near.reach[0] == Reach.EXPECTED
+    assert near.earliest_s[0] < 45 < near.latest_s[0] < 600
+
+
+def test_nothing_is_said_of_calm_falling_or_far_water():
+    rng = np.random.default_rng(1)
+    for values, level in (
+        (rng.normal(0.1, 0.005, 30), 0.2),
+        (0.5 - 0.01 * np.arange(20), 0.6),
+        (0.001 * np.arange(20), 3.0),
+        ([], 1.0),
+        ([0.1], 1.0),
+        ([0.5, 0.6], 0.3),
+    ):
+        said = said_of(followed(values, FINE), level)
+        assert said.reach[0] == Reach.NOTHING
+        assert math.isnan(said.after_s[0])
+
+
+def test_a_gap_starts_the_filter_anew_and_missing_or_old_readings_change_nothing():
+    tracks = followed([0.0, 0.1, 0.2], FINE)
+    again = follow(tracks, FINE, ONE, np.array([120_000]), np.array([9.0]))
+    again = follow(again, FINE, ONE, np.array([180_000]), np.array([math.nan]))
+    assert again.level[0] == tracks.level[0]
+    after = follow(tracks, FINE, ONE, np.array([120_000 + 3_600_001]), np.array([0.0]))
+    assert (after.level[0], after.slope[0], after.sure[0]) == (0.0, 0.0, 0)

@@ -5,18 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from detectors.forecast import TimeToThreshold, Tracks, follow
+from detectors.forecast import Tracks, follow
 from detectors.outlook import outlook
-
-RULE = TimeToThreshold()
-ONE = np.array([0])
-
-
-def followed(values, step_s=60):
-    tracks = Tracks.empty(1)
-    for k, value in enumerate(values):
-        tracks = follow(tracks, RULE, ONE, np.array([k * step_s * 1000]), np.array([value]))
-    return tracks
+from tests.detectors.tracks import ONE, RULE, followed
 
 
 def seen(tracks, after_s):

@@ -1,4 +1,4 @@
-"""Silence, and the time to a threshold."""
+"""Silence: of a device, of a beacon under water, of a router and all that it carries."""
 
 import math
 
@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from detectors.errors import ParameterError
-from detectors.forecast import Reach, TimeToThreshold, Tracks, arrival, follow
 from detectors.silence import (
     BeaconState,
     RouterState,
@@ -75,55 +74,3 @@ def test_no_router_no_outage():
     nothing = np.zeros(0)
     found = router_outages(nothing.astype(int), nothing.astype(int), nothing, nothing, 0)
     assert found.tolist() == []
-
-
-RULE = TimeToThreshold(noise=0.005)
-
-
-def followed(values, step_s=60, start=0):
-    tracks = Tracks.empty(1)
-    for k, x in enumerate(values):
-        tracks = follow(
-            tracks, RULE, np.array([0]), np.array([start + k * step_s * 1000]), np.array([x])
-        )
-    return tracks
-
-
-def told(tracks, level):
-    return arrival(tracks, RULE, np.array([0]), np.array([level]))
-
-
-def test_steady_rise_is_expected_with_an_interval_around_the_truth():
-    rng = np.random.default_rng(1)
-    tracks = followed(0.02 * np.arange(20) + rng.normal(0, 0.005, 20))
-    said = told(tracks, 0.5)  # 0.12 m to go at 0.02 m a minute: 6 minutes, damped nearly 8
-    assert said.reach[0] == Reach.MAY
-    assert said.earliest_s[0] < 360
-    assert said.after_s[0] == pytest.approx(460, abs=60)
-    near = told(tracks, 0.395)
-    assert near.reach[0] == Reach.EXPECTED
-    assert near.earliest_s[0] < 45 < near.latest_s[0] < 600
-
-
-def test_nothing_is_said_of_calm_falling_or_far_water():
-    rng = np.random.default_rng(1)
-    for values, level in (
-        (rng.normal(0.1, 0.005, 30), 0.2),
-        (0.5 - 0.01 * np.arange(20), 0.6),
-        (0.001 * np.arange(20), 3.0),
-        ([], 1.0),
-        ([0.1], 1.0),
-        ([0.5, 0.6], 0.3),
-    ):
-        said = told(followed(values), level)
-        assert said.reach[0] == Reach.NOTHING
-        assert math.isnan(said.after_s[0])
-
-
-def test_a_gap_starts_the_filter_anew_and_missing_or_old_readings_change_nothing():
-    tracks = followed([0.0, 0.1, 0.2])
-    again = follow(tracks, RULE, np.array([0]), np.array([120_000]), np.array([9.0]))
-    again = follow(again, RULE, np.array([0]), np.array([180_000]), np.array([math.nan]))
-    assert again.level[0] == tracks.level[0]
-    after = follow(tracks, RULE, np.array([0]), np.array([120_000 + 3_600_001]), np.array([0.0]))
-    assert (after.level[0], after.slope[0], after.sure[0]) == (0.0, 0.0, 0)
