@@ -98,13 +98,17 @@ def publish(device, depths, start=0):
 
 
 def write_a_year(town):
-    """Store readings of more than a year, in and outside of the months' partitions."""
+    """Store readings of more than a year; the months' partitions are not those of a new database.
+
+    TimescaleDB has none of them at all.
+    """
     stream, now = town.datastream("pond-01", "water_temp_c"), datetime.now(UTC)
     with Database(town.dsn.owner, name="test-year") as database:
         with database.transaction() as conn:
             tenant = town_catalog.tenant(conn, TOWN)
         write_readings(database, stream, tenant, [(now - timedelta(day), 10.0) for day in DAYS])
         with database.transaction() as conn:
+            conn.execute("select make_partitions(12)")
             while rollups.roll_up(conn):
                 pass
 
