@@ -87,3 +87,9 @@ def seed(database_dsn):
 def api(database_dsn, seed):  # noqa: ARG001 (every test has its town)
     with serving(database_dsn.api) as served:
         yield served
+
+
+@pytest.fixture
+def stream(seed):
+    """The depth of the town's flood sensor."""
+    return seed.streams["f1", "depth_m"]

@@ -26,9 +26,9 @@ def flood():
 
 
 @pytest.fixture
-def stream(seed):
+def stream(seed, stream):
     seed.link("f1", "online")
-    return seed.streams["f1", "depth_m"]
+    return stream
 
 
 def play(seed, stream, readings, *, rate=None, age_s=5.0):

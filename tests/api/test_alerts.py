@@ -5,11 +5,6 @@ import pytest
 from tests.api.seed import ago
 
 
-@pytest.fixture
-def stream(seed):
-    return seed.streams["f1", "depth_m"]
-
-
 def test_an_open_alert_is_labelled_by_its_level_and_an_ended_one_by_its_peak(api, seed, stream):
     seed.alert(stream, level=2)
     seed.alert(stream, level=3, onset=ago(hours=3), clear=ago(hours=2))

@@ -9,10 +9,10 @@ from tests.api.sse import listening
 
 
 @pytest.fixture
-def stream(seed):
+def stream(seed, stream):
     seed.link("f1", "online")
-    seed.latest(seed.streams["f1", "depth_m"], 0.12)
-    return seed.streams["f1", "depth_m"]
+    seed.latest(stream, 0.12)
+    return stream
 
 
 def revise(seed, stream, minutes_ago, flag, tests, source="flood"):

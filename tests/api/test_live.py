@@ -14,11 +14,6 @@ from tests.api.seed import ago, now
 from tests.api.sse import listening
 
 
-@pytest.fixture
-def stream(seed):
-    return seed.streams["f1", "depth_m"]
-
-
 def test_it_says_hello_with_the_clock_and_how_to_come_back(api):
     with listening(api) as feed:
         hello = feed.next()

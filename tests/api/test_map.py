@@ -10,11 +10,6 @@ from store import rules
 from tests.api.seed import ago, now
 
 
-@pytest.fixture
-def stream(seed):
-    return seed.streams["f1", "depth_m"]
-
-
 def shown(api, device="f1", layer="flood"):
     return next(
         f["properties"]

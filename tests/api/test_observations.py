@@ -10,11 +10,6 @@ import pytest
 MIDNIGHT = datetime(2026, 1, 9, 15, tzinfo=UTC)  # 10 January in Tokyo
 
 
-@pytest.fixture
-def stream(seed):
-    return seed.streams["f1", "depth_m"]
-
-
 def minutes(count, start=MIDNIGHT):
     return [(start + timedelta(minutes=m), m / 100) for m in range(count)]
 
