@@ -227,7 +227,7 @@ class TownAccounts:
         return (
             f"its queue may take {store_limit(account) >> 20} MiB, more than is left of the "
             f"{self.settings.store_bytes >> 20} MiB of the broker's store: give the store more "
-            "(embedded.store_bytes, or nats.store_bytes), or the town a smaller queue"
+            "(nats.store_bytes), or the town a smaller queue"
         )
 
     def _is_ready(self, account: BrokerAccount) -> bool:

@@ -97,7 +97,7 @@ class EmbeddedNats:
             if not is_free(host, port):
                 raise EmbeddedError(
                     f"Port {port} on {host} is taken by another program; stop that program or set "
-                    "another port (embedded.mqtt_port for MQTT)."
+                    "another port (nats.mqtt_port for MQTT)."
                 )
         self._process = Process.spawn(
             [installed_server(), "-c", self.config_file],
