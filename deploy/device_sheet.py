@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deploy.import_item import ImportFileError
+from deploy.office_text import decoded, delimiter
 from deploy.sheet_words import CHOICES, choice, choices, column, nearest
 
 # Of a cell: what it says is taken away. An empty cell says nothing.
@@ -87,7 +88,7 @@ class Sheet:
 
 
 def read(data: bytes) -> Sheet:
-    """Read a sheet: UTF-8 or CP932, with or without a byte order mark, comma or tab.
+    """Read a sheet: UTF-8, UTF-16 or CP932, with or without a byte order mark, comma or tab.
 
     Raises
     ------
@@ -95,8 +96,7 @@ def read(data: bytes) -> Sheet:
         If it has no usable header.
     """
     text = decoded(data)
-    first = text.split("\n", 1)[0]
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter(text))
     header = next(rows, [])
     names = _columns(header)
     sheet = Sheet()
@@ -107,23 +107,6 @@ def read(data: bytes) -> Sheet:
     except csv.Error as error:
         sheet.faults.append(Fault(rows.line_num, f"is not CSV: {error}"))
     return sheet
-
-
-def decoded(data: bytes) -> str:
-    """Return the text of a file from a Japanese office: UTF-8, UTF-16 of Excel, or CP932.
-
-    Raises
-    ------
-    ImportFileError
-        If it is none of them.
-    """
-    utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
-    for encoding in ("utf-16",) if utf16 else ("utf-8-sig", "cp932"):
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise ImportFileError("The file is neither UTF-8 nor CP932 (Shift_JIS) text.")
 
 
 def _columns(header: list[str]) -> list[str | None]:

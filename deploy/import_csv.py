@@ -3,10 +3,12 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
 
 from deploy.import_item import Found, ImportFileError, Item, Skipped
+from deploy.office_text import delimiter, mostly_decoded
 from gateway.codecs.reading import MEASURE_LIMIT, Fix, Reading
 
 # As the recordings of `mizumori sim replay` call it, and shorter.
@@ -17,12 +19,17 @@ _LONG = ("property", "value")
 _FIX = ("lat", "lon", "speed_kmh", "course_deg", "hdop", "blade")
 _MISSING = frozenset({"nan", "null", "na", "n/a", "-", "欠測"})
 _BLADE = {"1": True, "true": True, "down": True, "0": False, "false": False, "up": False}
+_AS_SHOWN = re.compile(
+    r"([0-9]{4})[/-]([0-9]{1,2})[/-]([0-9]{1,2})(?:[ T]+([0-9]{1,2})(:.*))?", re.ASCII
+)
 # A whole number of so many digits is milliseconds since 1970, not a year.
 _MS_DIGITS = 12
 
 
 def read(data: bytes, zone: tzinfo | None) -> Iterator[Found]:
-    """Read a file; UTF-8 or, as Japanese loggers write it, CP932.
+    """Read a file: UTF-8, UTF-16 of Excel or, as Japanese loggers write it, CP932.
+
+    A line is a row: a quotation mark without its other one takes no rows after it along.
 
     Parameters
     ----------
@@ -34,11 +41,12 @@ def read(data: bytes, zone: tzinfo | None) -> Iterator[Found]:
     ImportFileError
         If it has no usable header.
     """
-    rows = csv.reader(io.StringIO(_text(data), newline=""), delimiter=_delimiter(_text(data)))
-    try:
-        header = [name.strip() for name in next(rows)]
-    except (StopIteration, csv.Error):
-        raise ImportFileError("The file is empty.") from None
+    text = mostly_decoded(data)
+    between = delimiter(text)
+    lines = io.StringIO(text, newline=None)
+    header = [name.strip() for name in _cells(lines.readline(), between)]
+    if not any(header):
+        raise ImportFileError("The file is empty.")
     columns = {name: place for place, name in enumerate(header) if name}
     time = next((name for name in TIMES if name in columns), None)
     if time is None or len(columns) < 2 or len(columns) != sum(map(bool, header)):
@@ -46,18 +54,18 @@ def read(data: bytes, zone: tzinfo | None) -> Iterator[Found]:
             "The first line must name the columns, each once, among them 'time': such as "
             f"time,depth_m,battery_v; it is {','.join(header)[:200]!r}."
         )
-    line = 1
-    while True:
+    for number, line in enumerate(lines, 2):
         try:
-            row = next(rows)
-        except StopIteration:
-            return
+            row = [cell.strip() for cell in _cells(line, between)]
         except csv.Error as error:
-            yield Skipped(line + 1, f"not CSV: {error}")
-            return
-        line = rows.line_num
-        if any(cell.strip() for cell in row):
-            yield _row(columns, time, [cell.strip() for cell in row], line, zone)
+            yield Skipped(number, f"not CSV: {error}")
+            continue
+        if any(row):
+            yield _row(columns, time, row, number, zone)
+
+
+def _cells(line: str, between: str) -> list[str]:
+    return next(csv.reader([line], delimiter=between), [])
 
 
 def _row(
@@ -89,27 +97,12 @@ def _sequence(cell: str) -> int | None:
     return int(cell)
 
 
-def _text(data: bytes) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        try:
-            return data.decode("cp932")
-        except UnicodeDecodeError:
-            raise ImportFileError("The file is neither UTF-8 nor CP932 (Shift_JIS) text.") from None
-
-
-def _delimiter(text: str) -> str:
-    first = text.split("\n", 1)[0]
-    return max(",;\t", key=first.count)
-
-
 def _time(text: str, zone: tzinfo | None) -> int:
     """Return milliseconds since 1970 UTC."""
     if text.isdecimal() and len(text) >= _MS_DIGITS:
         return _bounded(int(text))
     try:
-        moment = datetime.fromisoformat(text.replace("/", "-"))
+        moment = datetime.fromisoformat(_padded(text))
     except ValueError:
         raise ValueError(f"the time {text[:40]!r} is not like 2026-01-31T09:30:00+09:00") from None
     if moment.tzinfo is None:
@@ -118,6 +111,16 @@ def _time(text: str, zone: tzinfo | None) -> int:
         moment = moment.replace(tzinfo=zone)
     past = moment - datetime(1970, 1, 1, tzinfo=UTC)
     return _bounded((past.days * 86_400 + past.seconds) * 1000 + past.microseconds // 1000)
+
+
+def _padded(text: str) -> str:
+    """Return a time as ISO 8601 has it, of one as Excel shows it here: 2026/1/31 9:05."""
+    match = _AS_SHOWN.fullmatch(text)
+    if match is None:
+        return text
+    year, month, day, hour, rest = match.groups()
+    date = f"{year}-{month:0>2}-{day:0>2}"
+    return date if hour is None else f"{date}T{hour:0>2}{rest}"
 
 
 def _bounded(ms: int) -> int:

@@ -1,5 +1,6 @@
 """Positions in the files of GPS loggers: GPX, and NMEA lines."""
 
+import io
 import math
 from collections.abc import Iterator
 from datetime import datetime
@@ -16,24 +17,40 @@ _POINTS = frozenset({"trkpt", "rtept", "wpt"})
 def read_gpx(data: bytes) -> Iterator[Found]:
     """Read the points of a GPX file (1.0 or 1.1); lines count points.
 
+    A track that breaks off, as a logger leaves it when its battery is empty, gives the points
+    before the break.
+
     Raises
     ------
     ImportFileError
         If it is no GPX.
     """
-    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
+    # Zeros aside, for UTF-16. Without declarations nothing expands.
+    if any(word in data.replace(b"\0", b"") for word in (b"<!DOCTYPE", b"<!ENTITY")):
         raise ImportFileError("The GPX file declares a document type, which no logger does.")
-    try:
-        root = ET.fromstring(data)  # noqa: S314 - without declarations nothing expands
-    except ET.ParseError as error:
-        raise ImportFileError(f"The file is not GPX: {error}.") from error
-    if _name(root) != "gpx":
-        raise ImportFileError(f"The file is not GPX: it holds {_name(root)!r}.")
     count = 0
-    for element in root.iter():
-        if _name(element) in _POINTS:
-            count += 1
-            yield _point(count, element)
+    try:
+        for element in _elements(data):
+            if _name(element) in _POINTS:
+                count += 1
+                yield _point(count, element)
+                element.clear()
+    except (ET.ParseError, ValueError, LookupError) as error:
+        if not count:
+            raise ImportFileError(f"The file is not GPX: {error}.") from error
+        yield Skipped(count + 1, f"the file breaks off after point {count}: {error}")
+
+
+def _elements(data: bytes) -> Iterator[ET.Element]:
+    """Yield each element at its end."""
+    root = None
+    for event, element in ET.iterparse(io.BytesIO(data), ("start", "end")):  # noqa: S314 - as above
+        if root is None:
+            root = element
+            if _name(root) != "gpx":
+                raise ImportFileError(f"The file is not GPX: it holds {_name(root)[:60]!r}.")
+        if event == "end":
+            yield element
 
 
 def _point(count: int, element: ET.Element) -> Found:

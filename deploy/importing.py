@@ -31,6 +31,8 @@ from store.town_catalog import Tenant
 MESSAGE_READINGS = 200
 VISIT_MESSAGES = 100
 _NAMED_LINES = 3
+# Reasons that are told apart: a file of nothing but other nonsense in each row has as many as rows.
+_REASONS = 20
 
 
 @dataclass
@@ -45,6 +47,8 @@ class Report:
 
     def skip(self, line: int, reason: str) -> None:
         """Count one that is left out."""
+        if reason not in self.skipped and len(self.skipped) >= _REASONS:
+            reason = "other reasons"
         self.skipped[reason] += 1
         examples = self.lines_skipped.setdefault(reason, [])
         if line and len(examples) < _NAMED_LINES:

@@ -38,6 +38,26 @@ def test_times_as_loggers_write_them():
     assert skipped == Skipped(2, "the time names no zone: say which with --time-zone")
 
 
+@pytest.mark.parametrize("time", [
+    "2026/11/1 9:30", "2026/11/01 9:30:00", "2026-11-1 09:30", "2026/11/1  9:30:00.000",
+    "2026/11/1 9:30+09:00",
+])  # fmt: skip
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp932"])
+def test_times_as_excel_shows_and_writes_them(time, encoding):
+    [item] = rows(f"time,水温\r\n{time},5\r\n", TOKYO, encoding)
+    assert (item.line, item.reading.ts, item.reading.m) == (2, MS, {"水温": 5})
+
+
+def test_a_damaged_byte_or_a_lone_quotation_mark_costs_its_own_row_alone():
+    good, bad = b"1793493000000,0.5\r\n", b"17934930000\xff0,0.5\r\n"
+    found = list(read_csv(b"time,depth_m\r\n" + bad + good + b'"' + good + good, None))
+    assert [type(one) for one in found] == [Skipped, Item, Skipped, Item]
+    assert [one.line for one in found] == [2, 3, 4, 5]
+    huge = b"1793493000000," + b"9" * 200_000 + b"\n"
+    first, last = read_csv(b"time,depth_m\n" + huge + good, None)
+    assert (type(first), type(last)) == (Skipped, Item)
+
+
 def test_missing_values_positions_and_numbers():
     text = "time,seq,lat,lon,blade,ph\n1793493000000,7,38.2,140.3,down,欠測\n"
     [item] = rows(text)
@@ -85,9 +105,20 @@ def test_a_gpx_track():
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"<kml/>", b"<gpx>", b"<!DOCTYPE gpx [<!ENTITY a 'b'>]><gpx/>"]
-)
+def test_a_track_that_breaks_off_gives_the_points_before_the_break():
+    end = GPX.index("</trkpt>") + len("</trkpt>")
+    point = GPX[GPX.index("<trkpt") : end]
+    *points, cut = read_gpx((GPX[:end] + point + point[:-3]).encode())
+    assert [one.reading.ts for one in points] == [MS, MS]
+    assert "breaks off after point 2" in cut.reason
+
+
+@pytest.mark.parametrize("data", [
+    b"", b"<kml/>", b"<gpx>", b"<!DOCTYPE gpx [<!ENTITY a 'b'>]><gpx/>",
+    "<?xml version='1.0'?><!DOCTYPE gpx [<!ENTITY a 'b'>]><gpx/>".encode("utf-16"),
+    b"<?xml version='1.0' encoding='Shift_JIS'?><gpx/>",
+    b"<?xml version='1.0' encoding='none-such'?><gpx/>",
+])  # fmt: skip
 def test_what_is_no_gpx_is_refused_in_words(data):
     with pytest.raises(ImportFileError, match="GPX"):
         list(read_gpx(data))
