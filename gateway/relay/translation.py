@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 # An edge node that was asked for its birth gets so long before it is asked again.
 ASK_AGAIN_S = 10.0
+# Nodes that are asked in that time at most.
+_ASKED = 1000
 
 
 @dataclass(slots=True)
@@ -182,7 +184,12 @@ class SparkplugTranslator:
             out.births.append((step.birth, message.received_ms))
             self._asked.pop(address.command if address else "", None)
         if step.reason:
-            out.refuse(message, address.code if address else None, step.reason, step.detail)
+            who = address.code if address else ""
+            # What a sender made up has no rate of its own in the quarantine.
+            known = (message.intake.tenant_id, who) in registry.devices
+            own = known or step.reason == Reason.BAD_TOPIC
+            reason = step.reason if own else Reason.UNKNOWN_DEVICE
+            out.refuse(message, who or None, reason, step.detail)
         if step.rebirth and address is not None:
             self._ask(out, address)
 
@@ -190,6 +197,10 @@ class SparkplugTranslator:
         now = time.monotonic()
         asked = self._asked.get(address.command)
         if asked is None or now - asked >= ASK_AGAIN_S:
+            if len(self._asked) >= _ASKED:
+                self._asked = {k: at for k, at in self._asked.items() if now - at < ASK_AGAIN_S}
+                if len(self._asked) >= _ASKED:
+                    return  # somebody makes nodes up: its next message is early enough
             self._asked[address.command] = now
             command = sparkplug.rebirth(round(time.time() * 1000))
             out.commands.append((address.command, command))

@@ -16,6 +16,10 @@ from gateway.sparkplug.node import Node, Table, bd_seq
 from gateway.sparkplug.topic import Address, Kind, code_of, is_code
 from store.births import BirthRow
 
+# Names that all births of a group are remembered with: some 40 MB. A sender could make up ever new
+# nodes; who is known by then stays known.
+MOST_NAMES = 200_000
+
 
 @dataclass(frozen=True, slots=True)
 class Birth:
@@ -61,10 +65,13 @@ class Host:
 
     def __init__(self) -> None:
         self._nodes: Picture = {}
+        self._names: dict[tuple[str, str], int] = {}  # of each node
+        self._all_names = 0
 
     def restore(self, births: Iterable[BirthRow]) -> None:
         """Begin from births that were kept; what cannot be read of them is asked for again."""
         self._nodes.clear()
+        self._count_all()
         for birth in births:
             try:
                 payload = sparkplug.parse(bytes(birth.payload))
@@ -72,6 +79,7 @@ class Host:
                 continue
             node = self._nodes.setdefault((birth.group_id, birth.edge_id), Node())
             node.learn(birth.device_id, payload)
+        self._count_all()
 
     def picture(self) -> Picture:
         """Return what is known now, for `begin_again`."""
@@ -83,6 +91,7 @@ class Host:
         Their aliases are those of then: a birth that came after them may have changed them.
         """
         self._nodes = {key: replace(node, seq=None) for key, node in picture.items()}
+        self._count_all()
 
     def take(self, topic: str, payload: bytes, *, again: bool = False) -> Step:
         """Take one message; never raises for what is in it.
@@ -139,11 +148,20 @@ class Host:
         if again and node is not None and node.is_born_after(address.device, found.timestamp_ms):
             # A newer one has overtaken it: it says what aliases meant until then.
             node.remember(address.device, table := Table.of(found))
+            self._count(address.node)
             return _forwarded(Step(), address, found, table)
+        is_known = node is not None and address.device in {*node.births, *node.former}
+        if not is_known and self._all_names + len(found.metrics) >= MOST_NAMES:
+            return Step(
+                reason=Reason.BAD_PAYLOAD,
+                detail=f"the births of the group {address.group[:80]} name {self._all_names} "
+                f"things, of at most {MOST_NAMES}: this one is not taken in",
+            )
         if address.kind is Kind.NBIRTH:
             gap, whole = False, self._node_born(address, found, again)
         else:
             gap, whole = self._device_born(address, found, again), True
+        self._count(address.node)
         node = self._nodes[address.node]
         step = Step(rebirth=gap)
         if whole:
@@ -183,6 +201,15 @@ class Host:
             gap = node.gap(found, again=again)
         node.learn(address.device, found)
         return gap
+
+    def _count(self, key: tuple[str, str]) -> None:
+        names = self._nodes[key].names
+        self._all_names += names - self._names.get(key, 0)
+        self._names[key] = names
+
+    def _count_all(self) -> None:
+        self._names = {key: node.names for key, node in self._nodes.items()}
+        self._all_names = sum(self._names.values())
 
     def _node_died(self, address: Address, found: Payload) -> Step:
         node = self._nodes.get(address.node)

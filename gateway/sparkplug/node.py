@@ -66,6 +66,13 @@ class Node:
     seq: int | None = None
     alive: bool = True
 
+    @property
+    def names(self) -> int:
+        """How many names are remembered; a birth counts as one more."""
+        former = (table for tables in self.former.values() for table in tables)
+        once = {id(table.aliases): table for table in (*self.births.values(), *former)}
+        return sum(len(table.aliases) + 1 for table in once.values())
+
     def learn(self, device: str, birth: Payload) -> None:
         """Let a birth be the one in force."""
         table, before = Table.of(birth), self.births.get(device)

@@ -76,7 +76,10 @@ def test_whose_birth_never_came_are_set_aside(intake, translate):
     translate(("spBv1.0/g/DDATA/edge/other", level(2)[1]))
     intake.subscribed_since -= timedelta(seconds=61)
     out = translate()
-    assert [one.reason for one in out.refused] == [Reason.NO_BIRTH]
+    # The town knows no such device: it has no rate of its own in the quarantine.
+    [refused] = out.refused
+    assert (refused.reason, refused.device_code) == (Reason.UNKNOWN_DEVICE, "edge_other")
+    assert "no birth" in refused.detail
     assert len(out.settled) == 1
 
 

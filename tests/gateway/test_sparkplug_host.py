@@ -57,6 +57,24 @@ def test_births_are_readings_and_signs_of_life_and_are_kept():
     assert values(step.forward[0][1]) == [(NOW_MS, "Level", 1.0), (NOW_MS, "Battery", 3.6)]
 
 
+def test_a_sender_that_makes_nodes_up_takes_no_memory_and_nothing_from_those_known(monkeypatch):
+    monkeypatch.setattr("gateway.sparkplug.host.MOST_NAMES", 20)
+    host = born()
+    refused = []
+    for number in range(1000):
+        step = host.take(f"spBv1.0/g/NBIRTH/made-up-{number}", nbirth())
+        step = host.take(f"spBv1.0/g/DBIRTH/made-up-{number}/dev", DBIRTH)
+        refused += [step] if step.reason else []
+    assert len(refused) > 900
+    assert "at most 20" in refused[-1].detail
+    assert (refused[-1].birth, len(host.picture())) == (None, len(host._names))
+    assert sum(node.names for node in host.picture().values()) == host._all_names <= 20
+    # Who was known before is born again, and is understood.
+    assert host.take("spBv1.0/g/NBIRTH/edge", nbirth()).birth
+    assert host.take("spBv1.0/g/DBIRTH/edge/dev", DBIRTH).birth
+    assert host.take(*data(2, metric(alias=1, value=double(2)))).forward
+
+
 def test_data_before_any_birth_is_kept_and_the_birth_is_asked_for():
     step = Host().take(*data(7, metric(alias=1, value=double(2))))
     assert (step.reason, step.rebirth, step.forward) == (Reason.NO_BIRTH, True, [])
