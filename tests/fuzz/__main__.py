@@ -1,112 +1,73 @@
-"""Spoiled messages of every format through the decoder: `python -m tests.fuzz --cases 1000000`.
+"""Spoiled input of every kind through the product's own functions: `python -m tests.fuzz`.
 
-Each one comes between two good ones of a neighbour. Nothing may escape, no neighbour may be lost,
-memory may not grow, and what is accepted must be storable: finite or missing, within the times
-of the settings.
+Nothing may escape, no neighbour may be lost, memory may not grow, and what is accepted must be
+storable. What needs a database has a real one, which is made for it.
 """
 
 import argparse
 import collections
-import math
+import logging
 import random
 import resource
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 
-from gateway.decoder import Decoder
-from gateway.intake import Message
-from gateway.reasons import Reason
-from gateway.registry import build
-from gateway.settings import GatewaySettings
-from store.fleet import DatastreamRow, DeviceRow, FleetRows, TownRow
-from tests.fuzz.seeds import FORMATS
-from tests.fuzz.spoil import TOKENS, spoil
-from tests.gateway.conftest import NOW_MS
+import structlog
 
-BATCH = 50
-PROPERTIES = ("depth_m", "temp_c")
+from tests.fixtures.database import FOR_TESTS, DatabaseDsn, migrated, server
+from tests.fuzz.decoded import BATCH, Decoded
+from tests.fuzz.ground import Ground
+from tests.fuzz.imported import SPOILED, Imported
+from tests.fuzz.pushed import REQUESTS, Pushed
+from tests.fuzz.relayed import Relayed
+from tests.fuzz.unknown import MESSAGES, Unknown
 
-
-class Source:
-    tenant_id, partition_no, partitions = 1, None, 4
-
-
-def town():
-    """A device of every format, and a neighbour."""
-    devices = [
-        DeviceRow(number, 1, None, f"dev-{number}", "plow", "active", codec, 60.0, params)
-        for number, (codec, params, _) in enumerate(FORMATS, 1)
-    ]
-    devices.append(DeviceRow(1000, 1, None, "calm", "flood_level", "active", "native", 60.0))
-    streams = [
-        DatastreamRow(10 * device.device_id + n, 1, device.device_id, name)
-        for device in devices
-        for n, name in enumerate(PROPERTIES)
-    ]
-    return build(FleetRows([TownRow(1, "kawabe", False)], devices, streams, [], None, {}))
+# What is spoiled, its share of the cases, and the cases of a batch.
+KINDS: dict[str, tuple[float, int]] = {
+    "decoded": (0.54, BATCH),
+    "relayed": (0.3, BATCH),
+    "pushed": (0.03, REQUESTS),
+    "unknown": (0.03, MESSAGES),
+    "imported": (0.1, SPOILED),
+}
+Seen = dict[str, collections.Counter]
 
 
-def message(topic: bytes, payload: bytes) -> Message:
-    return Message(Source(), 1, 1, topic, payload, NOW_MS)
-
-
-def good(number: int) -> Message:
-    return message(
-        b"mz/v1/kawabe/d/calm/up", b'{"ts": %d, "m": {"depth_m": 0.5}}' % (NOW_MS + number)
-    )
-
-
-def batch_of(dice: random.Random) -> tuple[list[Message], int]:
-    """Return spoiled messages with good ones between them, and how many are good."""
-    messages = [good(0)]
-    for number in range(1, BATCH + 1):
-        device = dice.randrange(len(FORMATS))
-        payload = spoil(dice, dice.choice(FORMATS[device][2]))
-        topic = b"mz/v1/kawabe/d/dev-%d/up" % (device + 1)
-        if dice.random() < 0.1:
-            place = dice.randrange(len(topic))
-            topic = topic[:place] + dice.choice(TOKENS) + topic[place + dice.randrange(3) :]
-        messages += [message(topic, payload), good(number)]
-    return messages, BATCH + 1
-
-
-def check(decoder: Decoder, registry, messages, calm: int, seen: collections.Counter) -> None:
-    batch = decoder.decode(messages, registry, 10**9)
-    assert len(batch.messages) == len(messages)
-    seen["accepted"] += len(messages) - calm - len(batch.refused)
-    own = registry.devices[1, "calm"].streams["depth_m"]
-    assert (batch.rows.sensor == own).sum() == calm, "a neighbour was lost"
-    for refused in batch.refused:
-        assert refused.reason in set(Reason)
-        assert len(refused.detail) <= 600, refused.detail
-        seen[str(refused.reason)] += 1
-    settings = GatewaySettings()
-    assert not any(math.isinf(value) for value in batch.rows.value.tolist())
-    times = batch.rows.time_ms.tolist() + [one.time_ms for one in batch.positions]
-    assert max(times) <= NOW_MS + settings.max_future_s * 1000 + len(messages)
-    assert min(times) >= settings.earliest_time.timestamp() * 1000
-    for place in batch.positions:
-        for number in (place.lat, place.lon, place.speed_kmh, place.course_deg, place.hdop):
-            assert number is None or abs(number) <= 1e6
-
-
-def run(cases: int, seed: int, report=lambda *_: None) -> collections.Counter:
-    """Decode so many spoiled messages."""
-    registry, seen = town(), collections.Counter()
-    decoder = Decoder(GatewaySettings())
-    done = 0
-    while done < cases:
-        # A batch is repeatable by itself: the seed and its number.
-        dice = random.Random(f"{seed}/{done}")
-        messages, calm = batch_of(dice)
-        try:
-            check(decoder, registry, messages, calm, seen)
-        except BaseException:
-            print(f"batch {seed}/{done}", file=sys.stderr)
-            raise
-        done += BATCH
-        report(done)
-        registry._routes.clear()
+def run(
+    dsn: DatabaseDsn,
+    cases: int,
+    seed: int,
+    kinds: tuple[str, ...] = tuple(KINDS),
+    report: Callable[[int], None] = lambda _: None,
+) -> Seen:
+    """Try so many cases, the kinds in turn; return what became of them, by kind."""
+    ground = Ground(dsn)
+    makers = {
+        "decoded": Decoded,
+        "relayed": Relayed,
+        "pushed": lambda: Pushed(ground),
+        "unknown": lambda: Unknown(ground),
+        "imported": lambda: Imported(ground),
+    }
+    made = {kind: makers[kind]() for kind in kinds}
+    whole = sum(KINDS[kind][0] for kind in kinds)
+    done, seen = dict.fromkeys(kinds, 0), {kind: collections.Counter() for kind in kinds}
+    try:
+        while sum(done.values()) < cases:
+            kind = min(kinds, key=lambda kind: done[kind] / KINDS[kind][0] * whole)
+            try:
+                made[kind].batch(random.Random(f"{seed}/{kind}/{done[kind]}"), seen[kind])
+            except BaseException:
+                print(f"{kind}, batch {seed}/{done[kind]}", file=sys.stderr)
+                raise
+            done[kind] += KINDS[kind][1]
+            report(sum(done.values()))
+    finally:
+        for one in made.values():
+            one.close()
+        ground.close()
     return seen
 
 
@@ -114,21 +75,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", choices=KINDS, action="append", help="Leave the others out.")
     arguments = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     started, sizes = time.monotonic(), []
+    step = max(1, arguments.cases // 20)
 
     def report(done: int) -> None:
-        if done % 50_000 == 0:
-            sizes.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-            print(f"{done} cases, at most {sizes[-1] // 1024} MiB", flush=True)
+        if done // step > len(sizes):
+            sizes.append(_resident_kib())
+            print(f"{done} cases, {sizes[-1] // 1024} MiB", flush=True)
 
-    seen = run(arguments.cases, arguments.seed, report)
-    if len(sizes) > 4:
-        half = sizes[len(sizes) // 2]
+    with server(*FOR_TESTS) as superuser:
+        kinds = tuple(arguments.only or KINDS)
+        seen = run(migrated(superuser, "fuzz"), arguments.cases, arguments.seed, kinds, report)
+    if arguments.cases >= 200_000:
+        half = max(sizes[: len(sizes) // 2])
         assert sizes[-1] < half * 1.1, f"memory grows: {sizes}"
     print(f"{arguments.cases} cases in {time.monotonic() - started:.0f} s, nothing escaped")
-    for reason, count in seen.most_common():
-        print(f"{count:>9} {reason}")
+    print(f"at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB")
+    for kind, counts in seen.items():
+        for what, count in counts.most_common():
+            print(f"{count:>9} {kind}: {what}")
+
+
+def _resident_kib() -> int:
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmRSS:")[2].split()[0])
 
 
 if __name__ == "__main__":

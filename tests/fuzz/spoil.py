@@ -26,15 +26,16 @@ def spoil(dice: random.Random, payload: bytes) -> bytes:
         try:
             value = json.loads(payload)
         except ValueError:
-            return _bytes(dice, payload)
+            return scramble(dice, payload)
         for _ in range(dice.randrange(1, 4)):
             value = _value(dice, value)
         text = json.dumps(value)
         return text.encode("utf-8", "surrogatepass")
-    return _bytes(dice, payload)
+    return scramble(dice, payload)
 
 
-def _bytes(dice: random.Random, payload: bytes) -> bytes:
+def scramble(dice: random.Random, payload: bytes) -> bytes:
+    """Return bytes of which some are others, gone, doubled, or between tokens of the formats."""
     data = bytearray(payload)
     for _ in range(dice.randrange(1, 6)):
         place = dice.randrange(len(data) + 1)
@@ -82,10 +83,10 @@ def _value(dice: random.Random, value: object) -> object:
 def _packed(dice: random.Random, text: str) -> str:
     """Spoil bytes that are packed as base64 or hexadecimal, and pack them again."""
     try:
-        return base64.b64encode(_bytes(dice, base64.b64decode(text, validate=True))).decode()
+        return base64.b64encode(scramble(dice, base64.b64decode(text, validate=True))).decode()
     except ValueError:
         pass
     try:
-        return _bytes(dice, bytes.fromhex(text)).hex()
+        return scramble(dice, bytes.fromhex(text)).hex()
     except ValueError:
         return text[: dice.randrange(len(text) + 1)] + dice.choice(("", "Z", "\x00", "-"))

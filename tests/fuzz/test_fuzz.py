@@ -1,4 +1,4 @@
-"""Some thousand spoiled messages in the suite; a million by `python -m tests.fuzz`."""
+"""Some thousand spoiled cases in the suite; a million by `python -m tests.fuzz`."""
 
 import contextlib
 
@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from gateway.codecs.binding import bind
 from gateway.errors import RefusedReadingError
-from tests.fuzz.__main__ import PROPERTIES, run
+from tests.fuzz.__main__ import run
+from tests.fuzz.decoded import PROPERTIES
 from tests.fuzz.seeds import FORMATS
 
 
@@ -19,10 +20,18 @@ def test_the_seeds_are_good(place):
     assert any(reading.m or reading.fix for payload in payloads for reading in decode(payload))
 
 
-def test_nothing_escapes_of_spoiled_messages_and_no_neighbour_is_lost():
-    seen = run(5_000, seed=11)
-    assert seen["accepted"] > 500
-    assert seen["bad_payload"] > 1_000
+def test_nothing_escapes_of_what_is_spoiled_and_no_neighbour_is_lost(database_dsn):
+    """Decoder, operators' topics, HTTP push, unknown devices and files, each a little."""
+    seen = run(database_dsn, 3_000, seed=11)
+    assert seen["decoded"]["accepted"] > 50
+    assert seen["decoded"]["bad_payload"] > 200
+    assert seen["relayed"]["handed_on"] > 500
+    assert seen["relayed"]["no_birth"] + seen["relayed"]["unknown_device"] > 20
+    assert seen["pushed"]["202 stored"] > 0
+    assert seen["pushed"]["202 quarantined"] > 5
+    assert seen["unknown"]["device_quarantined"] > 20
+    assert seen["imported"]["imported"] > 200
+    assert seen["imported"]["skipped"] > 100
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
