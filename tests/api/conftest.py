@@ -48,9 +48,9 @@ class Api:
 
 
 @contextmanager
-def serving(dsn, checks=None, answer_within_s=5.0, provisioning=None, **settings):
-    """Serve the API for a database until the block ends."""
-    chosen = ApiSettings(port=0, **settings)
+def serving(dsn, checks=None, answer_within_s=30.0, provisioning=None, **settings):
+    """Serve the API for a database until the block ends, with patience for a busy machine."""
+    chosen = ApiSettings(port=0, **{"request_timeout_s": 60.0, **settings})
     database = Database(dsn, name="test-api", max_size=8, answer_within_s=answer_within_s)
     app = create_app(chosen, database, checks, provisioning or hands(Settings()))
     listener = listen(chosen)
@@ -65,12 +65,12 @@ def serving(dsn, checks=None, answer_within_s=5.0, provisioning=None, **settings
         assert not thread.is_alive()
 
     try:
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         while not running.started:
             assert time.monotonic() < deadline
             assert thread.is_alive()
             time.sleep(0.01)
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             yield Api(app, client, port, stop)
     finally:
         stop()

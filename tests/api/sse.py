@@ -21,12 +21,12 @@ class Stream:
         self._url = f"http://127.0.0.1:{port}{path}"
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
-        assert self._opened.wait(15)
+        assert self._opened.wait(60)
 
     def _read(self):
         with (
             contextlib.suppress(httpx.HTTPError),
-            httpx.Client(timeout=60) as client,
+            httpx.Client(timeout=90) as client,
             client.stream("GET", self._url) as response,
         ):
             self.status, self.headers = response.status_code, response.headers
@@ -45,7 +45,7 @@ class Stream:
         self._opened.set()
         self.events.put(None)  # the end
 
-    def next(self, kind=None, timeout=15):
+    def next(self, kind=None, timeout=60):
         """The next event (of a kind), None at the end of the stream."""
         deadline = time.monotonic() + timeout
         while True:

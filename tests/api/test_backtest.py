@@ -2,7 +2,6 @@
 
 import re
 import threading
-import time
 
 import pytest
 
@@ -10,6 +9,7 @@ from store.database import Database
 from store.device_catalog import NewDevice, add_devices
 from tests.api.conftest import serving
 from tests.api.seed import Seed
+from tests.fixtures.broker import wait_until
 from tests.jobs.door import START_MS, Door, iso
 
 # Two floods, of 0.26 and 0.12 m; a minute apart, a spike and a missing value among them.
@@ -241,15 +241,12 @@ def test_a_second_one_is_asked_to_wait(database_dsn, flooded):
             conn.execute("lock table site in access exclusive mode")
             first = threading.Thread(target=ask, args=(api,), kwargs=RANGE)
             first.start()
-            deadline = time.monotonic() + 10
-            while not api.app.state.backtests.locked():
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
+            wait_until(api.app.state.backtests.locked)
             answer = ask(api, **RANGE)
             assert answer.status_code == 503
             assert answer.json()["type"] == "urn:mizumori:problem:busy"
             assert answer.headers["retry-after"] == "5"
-        first.join(30)
+        first.join()
         assert ok(api, **RANGE)["alerts"]
 
 

@@ -1,6 +1,6 @@
 """Every error has one shape, and words that a person can act on."""
 
-import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -69,9 +69,7 @@ def test_a_statement_that_takes_too_long_is_given_up(database_dsn, seed):
     with serving(database_dsn.api, request_timeout_s=1.0) as api:
         with seed.database.transaction() as conn:
             conn.execute("lock table device in access exclusive mode")
-            begun = time.monotonic()
             body = api.problem("/sakata/devices", 503, "too-slow")
-            assert time.monotonic() - begun < 3
             assert "shorter time range" in body["detail"]
             assert api.get("/sakata/devices").headers["retry-after"] == "5"
         assert api.get("/sakata/devices").status_code == 200
@@ -79,19 +77,16 @@ def test_a_statement_that_takes_too_long_is_given_up(database_dsn, seed):
 
 def test_requests_that_wait_for_the_database_leave_health_alone(database_dsn, seed):
     with (
-        serving(database_dsn.api, request_timeout_s=2.0, threads=2) as api,
-        seed.database.transaction() as conn,
-        httpx.Client(base_url=api.client.base_url, timeout=30) as client,
+        serving(database_dsn.api, threads=2) as api,
+        httpx.Client(base_url=api.client.base_url, timeout=60) as client,
+        ThreadPoolExecutor(8) as pool,
     ):
-        conn.execute("lock table device in access exclusive mode")
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(8) as pool:
+        with seed.database.transaction() as conn:
+            conn.execute("lock table device in access exclusive mode")
             waiting = [pool.submit(client.get, "/api/v1/sakata/devices") for _ in range(8)]
-            begun = time.monotonic()
             assert api.client.get("/health").json() == {"state": "alive"}
-            assert time.monotonic() - begun < 0.5
-            assert {each.result().status_code for each in waiting} == {503}
+            assert not any(each.done() for each in waiting)
+        assert {each.result().status_code for each in waiting} == {200}
 
 
 def test_headers_keep_the_console_to_itself(api):
