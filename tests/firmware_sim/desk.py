@@ -38,7 +38,7 @@ class Desk:
         client.on_message = self._on_message
         client.connect(server.host, server.mqtt_port)
         client.loop_start()
-        assert subscribed.wait(10)
+        assert subscribed.wait(60)
         return client
 
     def _on_message(self, _client, _data, message):
@@ -52,7 +52,7 @@ class Desk:
                 self.readings += [(device, sample) for sample in samples]
             self._arrived.notify_all()
 
-    def wait(self, condition, timeout_s=20.0):
+    def wait(self, condition, timeout_s=60.0):
         until_s = time.monotonic() + timeout_s
         with self._arrived:
             while not condition(self):

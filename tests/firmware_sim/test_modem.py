@@ -21,7 +21,7 @@ def modem_of(server, device=FLOOD, **options):
     )
 
 
-def turn_until(radio, condition, timeout_s=20.0):
+def turn_until(radio, condition, timeout_s=60.0):
     until_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < until_s, radio.tally()
@@ -60,7 +60,7 @@ def test_readings_made_offline_arrive_once_and_in_order(nats, desk):
     radio.turn(0.01)
     assert modem.published == 0
     modem.power_on(time.monotonic())
-    assert radio.drain(20)
+    assert radio.drain(60)
     desk.wait(lambda d: len(d.readings) >= 100)
     radio.close()
     assert desk.sequences(FLOOD) == list(range(1, 101))
@@ -94,7 +94,7 @@ def test_a_full_backlog_gives_up_the_oldest_and_the_rest_arrives(nats, desk):
     radio = Radio([modem])
     modem.offer(samples(1, 81))
     modem.power_on(time.monotonic())
-    assert radio.drain(20)
+    assert radio.drain(60)
     desk.wait(lambda d: len(d.readings) >= 50)
     radio.close()
     assert desk.sequences(FLOOD) == list(range(31, 81))
@@ -121,7 +121,7 @@ def test_the_same_device_works_with_mosquitto(mosquitto):
     radio = Radio([modem])
     modem.offer(samples(1, 301))
     modem.power_on(time.monotonic())
-    assert radio.drain(20)
+    assert radio.drain(60)
     desk.wait(lambda d: len(d.readings) >= 300)
     modem.cut()
     desk.wait(lambda d: d.status == [(FLOOD, True), (FLOOD, False)])
