@@ -37,6 +37,7 @@ def run_broker(settings: Settings, stop: threading.Event) -> None:
             (nats.client_host, nats.client_port),
             ("127.0.0.1", nats.monitor_port),
         ),
+        own_log=nats.log_file,
     )
     keeper = BrokerKeeper(settings, server, _say)
     store = BrokerStore(server, nats.store_dir, _say)

@@ -125,6 +125,7 @@ def _compose_nats(
             (said.nats.client_host, int(sections["nats"]["client_port"])),
             ("127.0.0.1", monitor_port),
         ),
+        own_log=data.log / "broker.log",
     )
 
 

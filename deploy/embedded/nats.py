@@ -53,6 +53,8 @@ class EmbeddedNats:
         (host, port) pairs that the configuration listens on, for a clear message when taken.
     log_file
         Where the server's output is appended.
+    own_log
+        Where the server writes instead once it has read its configuration, if that says so.
     give_up
         Asked while waiting for the server, which reads a big store first.
     """
@@ -62,6 +64,7 @@ class EmbeddedNats:
     monitor_port: int
     log_file: Path
     ports: Sequence[tuple[str, int]] = ()
+    own_log: Path | None = None
     give_up: Callable[[], bool] = lambda: False
     _process: Process | None = field(default=None, init=False, repr=False)
     _lock: FolderLock | None = field(default=None, init=False, repr=False)
@@ -223,10 +226,7 @@ class EmbeddedNats:
         while not self._answers():
             if not self.alive:
                 self.pid_file.unlink(missing_ok=True)
-                raise EmbeddedError(
-                    f"The embedded broker did not start: {_last_words(self.log_file)}; "
-                    f"see {self.log_file}."
-                )
+                raise EmbeddedError(f"The embedded broker did not start: {self._last_words()}.")
             if self.give_up():
                 raise EmbeddedError("The start of the embedded broker was given up.")
             if time.monotonic() > deadline:
@@ -236,11 +236,19 @@ class EmbeddedNats:
                 )
             time.sleep(POLL_S)
 
+    def _last_words(self) -> str:
+        """Return why the server ended, and which log tells more."""
+        if self.own_log is not None and self._process is not None:
+            for line in reversed(_lines(self.own_log)):
+                if line.startswith(f"[{self._process.pid}]") and "[FTL]" in line:
+                    return f"{line.partition('[FTL] ')[2].strip()}; see {self.own_log}"
+        lines = _lines(self.log_file)[-40:]
+        telling = [line for line in lines if "[FTL]" in line or "[ERR]" in line or ":" in line]
+        return f"{(telling or ['no reason given'])[-1].strip()}; see {self.log_file}"
 
-def _last_words(log_file: Path) -> str:
+
+def _lines(log_file: Path) -> list[str]:
     try:
-        lines = log_file.read_text(encoding="utf-8", errors="replace").splitlines()
+        return log_file.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return "no log"
-    telling = [line for line in lines[-40:] if "[FTL]" in line or "[ERR]" in line or ":" in line]
-    return (telling or ["no reason given"])[-1].strip()
+        return []

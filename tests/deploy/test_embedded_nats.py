@@ -72,3 +72,14 @@ def test_a_broken_configuration_is_a_sentence_with_the_reason(broker):
     broker.config_file.write_text("mqtt { listen: nowhere }")
     with pytest.raises(EmbeddedError, match="did not start"):
         broker.start()
+
+
+def test_a_store_that_cannot_be_written_is_the_reason_that_is_said(broker):
+    """The server says so in its own log, to which earlier ones have written as well."""
+    broker.own_log = broker.home / "nats.log"
+    broker.own_log.write_text("[1] 2026/11/22 11:35:09.474954 [FTL] an earlier reason\n")
+    with broker.config_file.open("a") as config:
+        config.write(f'log_file: "{broker.own_log}"\n')
+    (broker.home / "store").write_text("in the way of the folder")
+    with pytest.raises(EmbeddedError, match=r"JetStream: storage directory .*nats.log\.$"):
+        broker.start()
