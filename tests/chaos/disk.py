@@ -64,6 +64,10 @@ class Disk:
             assert time.monotonic() < deadline, f"somebody holds on to {self.folder}"
             stop()
             time.sleep(0.05)
+        # A container that was started meanwhile has it mounted as well, spoiled as it is.
+        while _run("losetup", "--associated", str(self._image)):
+            assert time.monotonic() < deadline, f"another mount namespace holds {self.folder}"
+            time.sleep(0.05)
         # 1: it was mended.
         check = subprocess.run(["e2fsck", "-p", self._image], check=False, capture_output=True)
         assert check.returncode in (0, 1), check.stdout
@@ -86,7 +90,9 @@ def missing() -> str:
     """
     if os.geteuid() != 0:
         return "disks can only be made and mounted as root"
-    absent = [name for name in ("mkfs.ext4", "e2fsck", "mount") if shutil.which(name) is None]
+    absent = [
+        name for name in ("mkfs.ext4", "e2fsck", "mount", "losetup") if shutil.which(name) is None
+    ]
     if absent:
         reason = f"{', '.join(absent)} is missing (apt install e2fsprogs mount)"
         if os.environ.get("CI") == "true":
@@ -97,7 +103,8 @@ def missing() -> str:
     return ""
 
 
-def _run(*command: str) -> None:
+def _run(*command: str) -> str:
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         raise OSError(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from store.gateways import LEASE_S
-from tests.chaos.ground import DISKS, LINES, Ground
+from tests.chaos.ground import BROKER_LINES, DISKS, LINES, Ground
 from tests.chaos.line import Weather
 
 PARTS = ("gateway", "broker", "database", "jobs", "api", "supervisor")
@@ -19,10 +19,15 @@ KINDS = {
     "reset": 1,
     "cut": 1,
     "swallow": 2,
+    "forget": 1,
     "slow": 1,
     "full": 1,
     "read-only": 1,
 }
+# MQTT asks its partner for a sign of life. PostgreSQL leaves that to TCP, which ours goes on
+# answering: only a line that is lost below it is noticed there within half a minute.
+WHERE = {"full": DISKS, "read-only": DISKS, "forget": BROKER_LINES}
+MOMENTARY = ("kill", "reset", "forget")
 LASTS_S = 2.0
 # What is cut off for longer than a gateway's lease is taken over before it comes back.
 TAKEN_OVER_S = LEASE_S + 4.0
@@ -40,7 +45,7 @@ class Fault:
     lasts_s: float = LASTS_S
 
     def __str__(self) -> str:
-        how_long = "" if self.kind in ("kill", "reset") else f" for {self.lasts_s:.0f} s"
+        how_long = "" if self.kind in MOMENTARY else f" for {self.lasts_s:.0f} s"
         return f"{self.kind} {self.part} after {self.after_s:.1f} s{how_long}"
 
 
@@ -60,7 +65,7 @@ def choose(
         elif kind == "freeze":
             part = chance.choice([part for part in parts if part != "supervisor"])
         else:
-            part = chance.choice(DISKS if kind in ("full", "read-only") else LINES)
+            part = chance.choice(WHERE.get(kind, LINES))
         after_s, long = chance.uniform(0.1, 0.7) * round_s, chance.random() < 0.4
         lasts_s = TAKEN_OVER_S if long and "gateway" in part else LASTS_S
         if part in DISKS:
@@ -93,8 +98,8 @@ def suffer(ground: Ground, fault: Fault) -> str:
 
 def _disturb(ground: Ground, fault: Fault) -> None:
     line = ground.lines[fault.part]
-    if fault.kind == "reset":
-        line.reset()
+    if fault.kind in MOMENTARY:
+        line.reset() if fault.kind == "reset" else line.forget()
         return
     line.set(Weather(fault.kind))
     try:

@@ -15,7 +15,8 @@ from tests.chaos.disk import Disk, missing
 from tests.chaos.line import Line
 from tests.fixtures.system import System
 
-LINES = ("device-broker", "gateway-broker", "gateway-database")
+BROKER_LINES = ("device-broker", "gateway-broker")
+LINES = (*BROKER_LINES, "gateway-database")
 DISKS = ("broker-disk", "database-disk")
 BROKER_MB, DATABASE_MB = 96, 700
 REWIRED_WITHIN_S = 60.0

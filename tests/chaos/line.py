@@ -1,4 +1,4 @@
-"""A TCP line on loopback that can be reset, cut, swallowed and slowed, as networks do."""
+"""A TCP line on loopback that is reset, cut, swallowed, forgotten and slowed, as networks do."""
 
 import asyncio
 import contextlib
@@ -40,6 +40,7 @@ class Line:
         self._target_port = target_port
         self._weather = Weather.FAIR
         self._ends: set[asyncio.StreamWriter] = set()
+        self._forgotten: set[asyncio.StreamWriter] = set()
         self._pumps: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -54,6 +55,13 @@ class Line:
     def reset(self) -> None:
         """Reset every connection; new ones come about."""
         self._do(self._reset())
+
+    def forget(self) -> None:
+        """Swallow every connection for good, as a router does that has forgotten them.
+
+        New ones come about. Neither end is told, and TCP itself finds nothing wrong.
+        """
+        self._do(self._forget())
 
     def close(self) -> None:
         """Reset everything and end."""
@@ -73,6 +81,9 @@ class Line:
     async def _reset(self) -> None:
         for writer in list(self._ends):
             _abort(writer)
+
+    async def _forget(self) -> None:
+        self._forgotten |= self._ends
 
     async def _end(self) -> None:
         self._server.close()
@@ -100,22 +111,26 @@ class Line:
         finally:
             for writer in filter(None, (near, far)):
                 self._ends.discard(writer)
+                self._forgotten.discard(writer)
                 _abort(writer)
             self._pumps.discard(task)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Hand on one direction until it ends; its end is the other's end as well."""
         while data := await reader.read(CHUNK):
-            if self._weather == Weather.SWALLOW:
+            if self._is_lost(writer):
                 continue
             if self._weather == Weather.SLOW:
                 await asyncio.sleep(SLOW_S)
             writer.write(data)
             await writer.drain()
-        if self._weather == Weather.SWALLOW:
+        if self._is_lost(writer):
             return  # the end is not heard of either
         with contextlib.suppress(OSError, RuntimeError):
             writer.close()
+
+    def _is_lost(self, writer: asyncio.StreamWriter) -> bool:
+        return self._weather == Weather.SWALLOW or writer in self._forgotten
 
 
 def _abort(writer: asyncio.StreamWriter) -> None:
