@@ -1,10 +1,14 @@
 """The first promise, held by the whole system: nothing lost, nothing doubled."""
 
+import contextlib
+import socket
+
 import pytest
 
 from tests.chaos.audit import audit
 from tests.chaos.faults import KINDS, Fault, choose
 from tests.chaos.ground import Ground
+from tests.chaos.line import Line
 from tests.chaos.publisher import Ledger
 from tests.chaos.rounds import run
 
@@ -51,3 +55,26 @@ def test_same_seed_chooses_the_same_faults():
     assert choose(3, 20, 4.0) != choose(4, 20, 4.0)
     assert {fault.kind for fault in choose(3, 200, 4.0)} == set(KINDS)
     assert {fault.kind for fault in choose(3, 50, 4.0, kinds=["kill"])} == {"kill"}
+
+
+def test_a_forgotten_connection_carries_nothing_more_and_a_new_one_does():
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as server:
+        line = Line(server.getsockname()[1])
+        with contextlib.closing(line), joined(line, server) as old:
+            line.forget()
+            with joined(line, server) as new:
+                for sender in (*old, *new):
+                    sender.sendall(b"there")
+                assert [end.recv(9) for end in new] == [b"there", b"there"]
+            for end in old:
+                with pytest.raises(BlockingIOError):
+                    end.recv(9, socket.MSG_DONTWAIT)
+
+
+@contextlib.contextmanager
+def joined(line, server):
+    """Both ends of a connection over the line."""
+    with socket.create_connection(("127.0.0.1", line.port)) as near:
+        far, _ = server.accept()
+        with far:
+            yield near, far

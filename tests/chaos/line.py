@@ -40,8 +40,8 @@ class Line:
         self._target_port = target_port
         self._weather = Weather.FAIR
         self._ends: set[asyncio.StreamWriter] = set()
-        self._forgotten: set[asyncio.StreamWriter] = set()
-        self._pumps: set[asyncio.Task[None]] = set()
+        self._pumps: set[asyncio.Task[None]] = set()  # one a connection
+        self._forgotten: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -83,7 +83,7 @@ class Line:
             _abort(writer)
 
     async def _forget(self) -> None:
-        self._forgotten |= self._ends
+        self._forgotten |= self._pumps
 
     async def _end(self) -> None:
         self._server.close()
@@ -105,32 +105,39 @@ class Line:
                 return
             far_reader, far = await asyncio.open_connection(HOST, self._target_port)
             self._ends.add(far)
-            await asyncio.gather(self._pump(near_reader, far), self._pump(far_reader, near))
+            await asyncio.gather(
+                self._pump(task, near_reader, far), self._pump(task, far_reader, near)
+            )
         except OSError:
             pass
         finally:
             for writer in filter(None, (near, far)):
                 self._ends.discard(writer)
-                self._forgotten.discard(writer)
                 _abort(writer)
             self._pumps.discard(task)
+            self._forgotten.discard(task)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self,
+        task: asyncio.Task[None],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
         """Hand on one direction until it ends; its end is the other's end as well."""
         while data := await reader.read(CHUNK):
-            if self._is_lost(writer):
+            if self._is_lost(task):
                 continue
             if self._weather == Weather.SLOW:
                 await asyncio.sleep(SLOW_S)
             writer.write(data)
             await writer.drain()
-        if self._is_lost(writer):
+        if self._is_lost(task):
             return  # the end is not heard of either
         with contextlib.suppress(OSError, RuntimeError):
             writer.close()
 
-    def _is_lost(self, writer: asyncio.StreamWriter) -> bool:
-        return self._weather == Weather.SWALLOW or writer in self._forgotten
+    def _is_lost(self, task: asyncio.Task[None]) -> bool:
+        return self._weather == Weather.SWALLOW or task in self._forgotten
 
 
 def _abort(writer: asyncio.StreamWriter) -> None:
