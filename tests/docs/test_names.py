@@ -1,4 +1,4 @@
-"""A setting that a page or a message names is there: who is told to set it can."""
+"""A setting or a metric that a page or a message names is there: who is told of it finds it."""
 
 import ast
 import re
@@ -55,3 +55,13 @@ def test_settings_that_messages_name_are_there():
         if (names := [one for text in messages(path) for one in missing(text)])
     }
     assert found == {}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_metrics_that_a_page_names_are_explained(page):
+    explained, _ = (ROOT / "docs/metrics.md").read_text(encoding="utf-8").split("\n## Alarms")
+    known = set(re.findall(r"^\| `(\w+)", explained, re.MULTILINE))
+    named = re.findall(
+        r"`(mizumori_(?:api|gateway|town)_[a-z_]+)", page.read_text(encoding="utf-8")
+    )
+    assert [name for name in named if name not in known and not name.endswith("_")] == []
