@@ -5,6 +5,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import Kind
 from api.problems import problem_response
+from detectors.sentence import Sentence
 
 
 class BodyLimit:
@@ -22,7 +23,9 @@ class BodyLimit:
     def __init__(self, app: ASGIApp, most_bytes: int) -> None:
         self._app = app
         self._most_bytes = most_bytes
-        self._detail = f"A request may bring at most {most_bytes} bytes (api.max_body_bytes)."
+        self._detail = Sentence(
+            "A request may bring at most {most} bytes (api.max_body_bytes).", most=most_bytes
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on unless it is too large."""
@@ -47,7 +50,7 @@ class BodyLimit:
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         # What is still under way of it is not waited for.
         headers = {"Connection": "close"}
-        response = problem_response(Kind.TOO_LARGE, self._detail, scope["path"], headers=headers)
+        response = problem_response(Kind.TOO_LARGE, self._detail, scope, headers=headers)
         await response(scope, receive, send)
 
 

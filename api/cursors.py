@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from api.errors import ApiError, mistake
+from detectors.sentence import Sentence
 from store.alerts import Place
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -64,4 +65,4 @@ def _number(text: str) -> int:
 
 
 def _refused() -> ApiError:
-    return mistake("cursor", "take it unchanged from `next` of the page before")
+    return mistake("cursor", Sentence("take it unchanged from `next` of the page before"))

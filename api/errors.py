@@ -4,6 +4,8 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from detectors.sentence import Sentence
+
 
 class StartError(Exception):
     """The API cannot start; the message is one sentence that says what to do."""
@@ -81,7 +83,7 @@ class ApiError(Exception):
     kind
         Which problem it is.
     detail
-        One or two sentences that a person can act on.
+        One or two sentences that a person can act on; in Japanese as `api.translation` says it.
     mistakes
         For mistakes in the input: each with its field.
     headers
@@ -91,7 +93,7 @@ class ApiError(Exception):
     def __init__(
         self,
         kind: Kind,
-        detail: str,
+        detail: Sentence,
         *,
         mistakes: Sequence[Mistake] = (),
         headers: Mapping[str, str] | None = None,
@@ -103,6 +105,13 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
 
 
-def mistake(field: str, message: str) -> ApiError:
+def mistake(field: str, message: Sentence) -> ApiError:
     """Build the error for one mistake in one field."""
-    return ApiError(Kind.MISTAKE, f"{field}: {message}", mistakes=[Mistake(field, message)])
+    detail = Sentence("{field}: {reason}", field=field, reason=message)
+    return ApiError(Kind.MISTAKE, detail, mistakes=[Mistake(field, message)])
+
+
+def spoken(error: Exception) -> Sentence:
+    """Return what an error says; one that was only ever said in English is quoted."""
+    said = error.args[0] if error.args else ""
+    return said if isinstance(said, Sentence) else Sentence("{said}", said=said)

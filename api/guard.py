@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.errors import Kind
 from api.measures import Measures
 from api.problems import problem_response, too_slow
+from detectors.sentence import Sentence
 
 log = structlog.get_logger("api")
 LIVE = "/live"  # a live feed lasts as long as the page is open
@@ -56,7 +57,7 @@ class Guard:
                 self._left_behind.add(work)
                 work.add_done_callback(self._left_behind.discard)
                 log.warning("request_too_slow", path=scope["path"])
-                response = too_slow(scope["path"])
+                response = too_slow(scope)
                 await response(scope, receive, answer.send_instead)
             else:
                 await work
@@ -74,11 +75,12 @@ class Guard:
             log.exception("request_failed", path=scope["path"], incident=incident)
             # A begun answer cannot be taken back: it is cut off, and the reader sees that.
             if answer.status is None and not answer.given_up:
-                detail = (
+                detail = Sentence(
                     "This is a fault of the program, not of your request. Give the number "
-                    f"{incident} to the person who runs the server: it is in the server's log."
+                    "{incident} to the person who runs the server: it is in the server's log.",
+                    incident=incident,
                 )
-                response = problem_response(Kind.INTERNAL, detail, scope["path"])
+                response = problem_response(Kind.INTERNAL, detail, scope)
                 await response(scope, receive, answer.send)
 
     def _measure(self, scope: Scope, answer: "_Answer", seconds: float) -> None:

@@ -19,6 +19,7 @@ from api.errors import ApiError, Kind
 from api.measures import Measures
 from api.settings import ApiSettings
 from api.subscriber import Subscriber
+from detectors.sentence import Sentence
 from store import live
 from store.database import Database
 from store.errors import DatabaseAwayError
@@ -92,12 +93,14 @@ class LiveFeed:
         """
         count = sum(len(each) for each in self._subscribers.values())
         if self._stopping or count >= self._settings.live_clients:
-            detail = (
-                f"{count} live feeds are open and api.live_clients allows "
-                f"{self._settings.live_clients}. Close pages that nobody looks at, or raise it."
+            detail = Sentence(
+                "{count} live feeds are open and api.live_clients allows {most}. Close pages that "
+                "nobody looks at, or raise it.",
+                count=count,
+                most=self._settings.live_clients,
             )
             if self._stopping:
-                detail = "The server is stopping. Connect again in a few seconds."
+                detail = Sentence("The server is stopping. Connect again in a few seconds.")
             raise ApiError(Kind.FULL, detail, headers={"Retry-After": "5"})
         return self._stream(town)
 

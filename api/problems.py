@@ -9,9 +9,14 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
+from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
-from api.errors import ApiError, Kind, Mistake
+from api.errors import ApiError, Kind, Mistake, spoken
+from api.language import language_of
+from api.translation import in_language, of_mistakes
+from detectors.sentence import Sentence
 from store.errors import DatabaseAwayError, RefusedError
 from store.mistakes import MistakesError, TakenError
 
@@ -28,7 +33,7 @@ class FieldMistake(BaseModel):
 
 
 class Problem(BaseModel):
-    """An error as RFC 9457 describes it, with its title in Japanese beside it."""
+    """An error as RFC 9457 describes it, in the words of `Accept-Language` (English, Japanese)."""
 
     type: str = Field(examples=["urn:mizumori:problem:unknown-town"])
     title: str = Field(examples=["No such town"])
@@ -46,28 +51,35 @@ class Problem(BaseModel):
 
 def problem_response(
     kind: Kind,
-    detail: str,
-    instance: str,
+    detail: Sentence,
+    scope: Scope,
     *,
     mistakes: Sequence[Mistake] = (),
     headers: Mapping[str, str] | None = None,
     status: int | None = None,
 ) -> Response:
-    """Build the answer for one problem."""
+    """Build the answer for one problem, in the language that the request asks for."""
+    language = language_of(scope)
+    said = in_language(detail, language)
+    found = [
+        FieldMistake(field=m.field, message=in_language(m.message, language)) for m in mistakes
+    ]
+    if found and language != "en":
+        said = of_mistakes([(one.field, one.message) for one in found])
     problem = Problem(
         type=kind.urn,
-        title=kind.title,
+        title=kind.title_ja if language == "ja" else kind.title,
         title_ja=kind.title_ja,
         status=status or kind.status,
-        detail=detail,
-        instance=instance,
-        errors=[FieldMistake(field=m.field, message=m.message) for m in mistakes],
+        detail=said,
+        instance=URL(scope=scope).path,
+        errors=found,
     )
     return Response(
         problem.model_dump_json(),
         status_code=problem.status,
         media_type=MEDIA_TYPE,
-        headers=dict(headers or {}),
+        headers={"Content-Language": language, "Vary": "Accept-Language", **(headers or {})},
     )
 
 
@@ -93,19 +105,19 @@ def in_words(error: Mapping[str, Any]) -> Mistake:
     context = error.get("ctx", {})
     match error["type"]:
         case "missing":
-            message = "is needed and was not given"
+            message = Sentence("is needed and was not given")
         case "int_parsing" | "int_type" | "int_from_float" | "int_parsing_size":
-            message = "must be a whole number"
+            message = Sentence("must be a whole number")
         case "greater_than_equal":
-            message = f"must be at least {context['ge']}"
+            message = Sentence("must be at least {least}", least=context["ge"])
         case "less_than_equal":
-            message = f"must be at most {context['le']}"
+            message = Sentence("must be at most {most}", most=context["le"])
         case "enum" | "literal_error":
-            message = f"must be one of: {context['expected']}"
+            message = Sentence("must be one of: {expected}", expected=context["expected"])
         case "string_too_long":
-            message = f"must be at most {context['max_length']} characters long"
+            message = Sentence("must be at most {most} characters long", most=context["max_length"])
         case _:
-            message = str(error["msg"])
+            message = Sentence("{said}", said=error["msg"])
     return Mistake(field, message)
 
 
@@ -114,7 +126,7 @@ def _api_error(request: Request, error: Exception) -> Response:
     return problem_response(
         error.kind,
         error.detail,
-        request.url.path,
+        request.scope,
         mistakes=error.mistakes,
         headers=error.headers,
     )
@@ -126,59 +138,67 @@ _FIELDS = {"name_ja": "name.ja", "name_en": "name.en"}
 
 def _refused(request: Request, error: Exception) -> Response:
     """Answer for what the catalog does not take."""
-    path = request.url.path
     if isinstance(error, MistakesError):
         found = [Mistake(_FIELDS.get(m.field, m.field), m.message) for m in error.mistakes]
         kind = Kind.TAKEN if isinstance(error, TakenError) else Kind.MISTAKE
-        return problem_response(kind, str(error), path, mistakes=found)
-    return problem_response(Kind.MISTAKE, str(error), path)
+        return problem_response(kind, spoken(error), request.scope, mistakes=found)
+    return problem_response(Kind.MISTAKE, spoken(error), request.scope)
 
 
 def _validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     mistakes = [in_words(each) for each in error.errors()]
-    detail = "; ".join(f"{m.field}: {m.message}" for m in mistakes)
-    return problem_response(Kind.MISTAKE, detail, request.url.path, mistakes=mistakes)
+    said = "; ".join(f"{m.field}: {m.message}" for m in mistakes)
+    detail = Sentence("{said}", said=said)
+    return problem_response(Kind.MISTAKE, detail, request.scope, mistakes=mistakes)
 
 
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    path = request.url.path
+    scope = request.scope
     if error.status_code == Kind.METHOD.status:
         headers = {"Allow": "GET", **(error.headers or {})}
-        detail = f"{request.method} is not possible here; use {headers['Allow']}."
-        return problem_response(Kind.METHOD, detail, path, headers=headers)
+        detail = Sentence(
+            "{method} is not possible here; use {allowed}.",
+            method=request.method,
+            allowed=headers["Allow"],
+        )
+        return problem_response(Kind.METHOD, detail, scope, headers=headers)
     if error.status_code == Kind.UNKNOWN_ADDRESS.status:
-        detail = "Check the address. /api/v1/openapi.json lists what the API offers."
-        return problem_response(Kind.UNKNOWN_ADDRESS, detail, path)
+        detail = Sentence("Check the address. /api/v1/openapi.json lists what the API offers.")
+        return problem_response(Kind.UNKNOWN_ADDRESS, detail, scope)
+    said = error.detail if isinstance(error.detail, Sentence) else None
+    detail = said or Sentence("{said}", said=error.detail)
     if error.status_code == Kind.TOO_LARGE.status:
-        return problem_response(Kind.TOO_LARGE, str(error.detail), path)
+        return problem_response(Kind.TOO_LARGE, detail, scope)
     return problem_response(
-        Kind.REFUSED, str(error.detail), path, status=error.status_code, headers=error.headers
+        Kind.REFUSED, detail, scope, status=error.status_code, headers=error.headers
     )
 
 
-def database_away(path: str) -> Response:
+def database_away(scope: Scope) -> Response:
     """Build the answer while the database does not answer."""
-    detail = (
+    detail = Sentence(
         "Readings go on being collected by the broker and nothing is lost. Try again in a few "
         "seconds; if it stays so, run `mizumori doctor` on the server."
     )
     headers = {"Retry-After": str(RETRY_AFTER_S)}
-    return problem_response(Kind.DATABASE_AWAY, detail, path, headers=headers)
+    return problem_response(Kind.DATABASE_AWAY, detail, scope, headers=headers)
 
 
-def too_slow(path: str) -> Response:
+def too_slow(scope: Scope) -> Response:
     """Build the answer for a request that was given up."""
-    detail = "Ask for a shorter time range or a coarser bucket, or try again in a few seconds."
+    detail = Sentence(
+        "Ask for a shorter time range or a coarser bucket, or try again in a few seconds."
+    )
     headers = {"Retry-After": str(RETRY_AFTER_S)}
-    return problem_response(Kind.TOO_SLOW, detail, path, headers=headers)
+    return problem_response(Kind.TOO_SLOW, detail, scope, headers=headers)
 
 
 def _database(request: Request, error: Exception) -> Response:
     if isinstance(error, psycopg.errors.QueryCanceled):
-        return too_slow(request.url.path)
-    return database_away(request.url.path)
+        return too_slow(request.scope)
+    return database_away(request.scope)
 
 
 def install(app: FastAPI) -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from api.errors import mistake
+from detectors.sentence import Sentence
 
 # Outside of it a time is a slip of the pen, and arithmetic with time zones may overflow.
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -38,11 +39,11 @@ def parse(field: str, text: str, zone: ZoneInfo) -> datetime:
             moment = moment.replace(tzinfo=zone)
         moment = moment.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise mistake(
-            field, f"{text[:40]!r} is not a time; write it as 2026-11-22T09:00:00Z"
-        ) from None
+        said = Sentence("{text!r} is not a time; write it as 2026-11-22T09:00:00Z", text=text[:40])
+        raise mistake(field, said) from None
     if not EARLIEST <= moment < LATEST:
-        raise mistake(field, f"{text[:40]!r} lies outside of the years 1970 to 2199")
+        said = Sentence("{text!r} lies outside of the years 1970 to 2199", text=text[:40])
+        raise mistake(field, said)
     return moment
 
 
@@ -61,7 +62,11 @@ def span(
     if first >= last:
         raise mistake(
             "from",
-            f"{_iso(first)} is not before `to` ({_iso(last)}); swap them or choose another range",
+            Sentence(
+                "{first} is not before `to` ({last}); swap them or choose another range",
+                first=_iso(first),
+                last=_iso(last),
+            ),
         )
     return first, last
 

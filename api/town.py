@@ -8,7 +8,8 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
-from api.errors import ApiError, Kind
+from api.errors import ApiError, Kind, spoken
+from detectors.sentence import Sentence
 from store import town_catalog
 from store.database import Connection, Database
 from store.errors import RefusedError
@@ -78,12 +79,14 @@ def town_access(
         with access.transaction(None) as conn:
             found = town_catalog.tenant(conn, tenant)
     if found is None:
-        detail = f"There is no town {tenant[:63]!r}. GET /api/v1/towns lists them."
+        detail = Sentence(
+            "There is no town {code!r}. GET /api/v1/towns lists them.", code=tenant[:63]
+        )
         raise ApiError(Kind.UNKNOWN_TOWN, detail)
     try:
         found.zone  # noqa: B018 - looked at before anything is answered in its time
     except RefusedError as error:
-        raise ApiError(Kind.TOWN_SETTING, str(error)) from error
+        raise ApiError(Kind.TOWN_SETTING, spoken(error)) from error
     return TownAccess(found, access)
 
 

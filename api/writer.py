@@ -12,6 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from api.errors import ApiError, Kind
 from api.provisioning import Provisioning
 from api.town import HasTown, TownAccess
+from detectors.sentence import Sentence
 from store import provisioning_tokens
 from store.database import Connection
 from store.town_catalog import Tenant
@@ -45,11 +46,11 @@ class Writer:
         """
         with self.here.transaction() as conn:
             if provisioning_tokens.present(conn, self.token) is None:
-                raise _refused(
-                    self.here,
+                said = Sentence(
                     "This token is not valid here: it is none, was revoked, has expired or is "
-                    "another town's.",
+                    "another town's."
                 )
+                raise _refused(self.here, said)
             yield conn
 
 
@@ -66,18 +67,22 @@ def writer(
         If it shows none.
     """
     if shown is None or not shown.credentials or len(shown.credentials) > _LONGEST:
-        raise _refused(here, "Writing needs a token.")
+        raise _refused(here, Sentence("Writing needs a token."))
     found = Writer(here, shown.credentials, request.app.state.provisioning)
     with found.transaction():
         return found  # before the body is looked at: a stranger learns nothing of what is wanted
 
 
-def _refused(here: TownAccess, why: str) -> ApiError:
+def _refused(here: TownAccess, why: Sentence) -> ApiError:
     log.warning("write_refused", town=here.town.code)
     return ApiError(
         Kind.TOKEN,
-        f"{why} `mizumori token add {here.town.code} NAME` on the server makes one; send it as "
-        "`Authorization: Bearer TOKEN`.",
+        Sentence(
+            "{why} `mizumori token add {town} NAME` on the server makes one; send it as "
+            "`Authorization: Bearer TOKEN`.",
+            why=why,
+            town=here.town.code,
+        ),
         headers={"WWW-Authenticate": 'Bearer realm="mizumori"'},
     )
 

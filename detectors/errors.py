@@ -1,5 +1,7 @@
 """What goes wrong in the core, in words for the person who wrote the parameter."""
 
+from detectors.sentence import Sentence
+
 
 class DetectorError(Exception):
     """Base of every error of this package."""
@@ -17,7 +19,7 @@ class ParameterError(DetectorError, ValueError):
     """
 
     def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
+        super().__init__(Sentence("{field}: {reason}", field=field, reason=reason))
         self.field = field
         self.reason = reason
 

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any, ClassVar, Final, Self
 
 from detectors.errors import ParameterError
+from detectors.sentence import Sentence
 
 _LARGEST: Final = int(sys.float_info.max)
 
@@ -28,18 +29,29 @@ def check_number(
         Not a number, not finite, or outside [least, most] or not above `above`.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ParameterError(field, f"expected a number, got {value!r}")
+        raise ParameterError(field, Sentence("expected a number, got {value!r}", value=value))
     # JSON has whole numbers beyond any float; they are not written out.
     if isinstance(value, int) and abs(value) > _LARGEST:
-        raise ParameterError(field, "expected a finite number, got one beyond any measure")
+        raise ParameterError(
+            field, Sentence("expected a finite number, got one beyond any measure")
+        )
     if not math.isfinite(value):
-        raise ParameterError(field, f"expected a finite number, got {value!r}")
+        raise ParameterError(
+            field, Sentence("expected a finite number, got {value!r}", value=value)
+        )
     if value < least:
-        raise ParameterError(field, f"must be {least:g} or more, got {value:g}")
+        raise ParameterError(
+            field, Sentence("must be {least:g} or more, got {value:g}", least=least, value=value)
+        )
     if value <= above:
-        raise ParameterError(field, f"must be greater than {above:g}, got {value:g}")
+        raise ParameterError(
+            field,
+            Sentence("must be greater than {above:g}, got {value:g}", above=above, value=value),
+        )
     if value > most:
-        raise ParameterError(field, f"must be {most:g} or less, got {value:g}")
+        raise ParameterError(
+            field, Sentence("must be {most:g} or less, got {value:g}", most=most, value=value)
+        )
     return float(value)
 
 
@@ -63,11 +75,16 @@ def check_keys(owner: str, params: Mapping[str, Any], cls: type) -> None:
     for key in params:
         if key not in known:
             near = get_close_matches(str(key), known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(known)
-            raise ParameterError(str(key), f"{owner} has no such parameter; {hint}")
+            hint = (
+                Sentence("did you mean {near!r}?", near=near[0])
+                if near
+                else Sentence("known: {known}", known=", ".join(known))
+            )
+            said = Sentence("{owner} has no such parameter; {hint}", owner=owner, hint=hint)
+            raise ParameterError(str(key), said)
     for name, f in known.items():
         if name not in params and f.default is MISSING and f.default_factory is MISSING:
-            raise ParameterError(name, f"{owner} needs this parameter")
+            raise ParameterError(name, Sentence("{owner} needs this parameter", owner=owner))
 
 
 @dataclass(frozen=True)
@@ -91,7 +108,9 @@ class Parameters:
             Unknown, missing or refused parameter.
         """
         if not isinstance(params, Mapping):
-            raise ParameterError(cls.kind, f"expected an object of parameters, got {params!r}")
+            raise ParameterError(
+                cls.kind, Sentence("expected an object of parameters, got {given!r}", given=params)
+            )
         check_keys(cls.kind, params, cls)
         return cls(**{key: cls._read(key, value) for key, value in params.items()})
 

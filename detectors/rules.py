@@ -12,6 +12,7 @@ from detectors.forecast import TimeToThreshold
 from detectors.hourly import Attenuated, StepAgainstScatter
 from detectors.parameters import Parameters, check_keys, check_number
 from detectors.quality import Climatology, FlatLine, GrossRange, RateOfChange, Spike
+from detectors.sentence import Sentence
 from detectors.track import Location, Speed
 
 __all__ = [
@@ -59,14 +60,19 @@ class Level:
 
 def _read_level(item: Any) -> Level:
     if not isinstance(item, Mapping):
-        raise ParameterError("", f"expected an object with on and off, got {item!r}")
+        raise ParameterError(
+            "", Sentence("expected an object with on and off, got {item!r}", item=item)
+        )
     check_keys("a level", item, Level)
     return Level(**item)
 
 
 def _check_direction(direction: object) -> None:
     if direction not in ("rising", "falling"):
-        raise ParameterError("direction", f"must be 'rising' or 'falling', got {direction!r}")
+        raise ParameterError(
+            "direction",
+            Sentence("must be 'rising' or 'falling', got {direction!r}", direction=direction),
+        )
 
 
 def _check_nested(levels: tuple[Level, ...], direction: Direction) -> None:
@@ -83,8 +89,15 @@ def _check_nested(levels: tuple[Level, ...], direction: Direction) -> None:
         if not sign * level.off < sign * level.on:
             raise ParameterError(
                 f"levels[{number - 1}].off",
-                f"level {number} comes on at {level.on:g}, so it must go off "
-                f"{'below' if rising else 'above'} that, got {level.off:g}",
+                Sentence(
+                    "level {number} comes on at {on:g}, so it must go off below that, got {off:g}"
+                    if rising
+                    else "level {number} comes on at {on:g}, so it must go off above that, "
+                    "got {off:g}",
+                    number=number,
+                    on=level.on,
+                    off=level.off,
+                ),
             )
     for number, (low, high) in enumerate(pairwise(levels), 1):
         place = f"levels[{number}]"
@@ -92,21 +105,42 @@ def _check_nested(levels: tuple[Level, ...], direction: Direction) -> None:
             if sign * getattr(high, name) < sign * getattr(low, name):
                 raise ParameterError(
                     f"{place}.{name}",
-                    f"level {number + 1} must go {name} at {getattr(low, name):g} or "
-                    f"{'higher' if rising else 'lower'}, as level {number} does, "
-                    f"got {getattr(high, name):g}",
+                    Sentence(
+                        "level {number} must go {name} at {bound:g} or higher, as level {below} "
+                        "does, got {given:g}"
+                        if rising
+                        else "level {number} must go {name} at {bound:g} or lower, as level "
+                        "{below} does, got {given:g}",
+                        number=number + 1,
+                        below=number,
+                        name=name,
+                        bound=getattr(low, name),
+                        given=getattr(high, name),
+                    ),
                 )
         if high.delay_on_s < low.delay_on_s:
             raise ParameterError(
                 f"{place}.delay_on_s",
-                f"level {number + 1} would come on before level {number}: make it "
-                f"{low.delay_on_s:g} s or more, got {high.delay_on_s:g} s",
+                Sentence(
+                    "level {number} would come on before level {below}: make it {bound:g} s or "
+                    "more, got {given:g} s",
+                    number=number + 1,
+                    below=number,
+                    bound=low.delay_on_s,
+                    given=high.delay_on_s,
+                ),
             )
         if high.delay_off_s > low.delay_off_s:
             raise ParameterError(
                 f"{place}.delay_off_s",
-                f"level {number + 1} would still be on after level {number} went off: make it "
-                f"{low.delay_off_s:g} s or less, got {high.delay_off_s:g} s",
+                Sentence(
+                    "level {number} would still be on after level {below} went off: make it "
+                    "{bound:g} s or less, got {given:g} s",
+                    number=number + 1,
+                    below=number,
+                    bound=low.delay_off_s,
+                    given=high.delay_off_s,
+                ),
             )
 
 
@@ -145,10 +179,15 @@ class Threshold(Parameters):
     def __post_init__(self) -> None:
         levels: Any = self.levels
         if not isinstance(levels, tuple) or not all(isinstance(level, Level) for level in levels):
-            raise ParameterError("levels", "expected a list of levels")
+            raise ParameterError("levels", Sentence("expected a list of levels"))
         if not 1 <= len(self.levels) <= MAX_LEVELS:
             raise ParameterError(
-                "levels", f"expected 1 to {MAX_LEVELS} levels, got {len(self.levels)}"
+                "levels",
+                Sentence(
+                    "expected 1 to {most} levels, got {count}",
+                    most=MAX_LEVELS,
+                    count=len(self.levels),
+                ),
             )
         _check_direction(self.direction)
         _check_nested(self.levels, self.direction)
@@ -213,10 +252,14 @@ class RateOfRise(Parameters):
     def __post_init__(self) -> None:
         limits: Any = self.limits_per_h
         if not isinstance(limits, tuple) or not 1 <= len(limits) <= MAX_LEVELS:
-            raise ParameterError("limits_per_h", f"expected 1 to {MAX_LEVELS} slopes")
+            raise ParameterError(
+                "limits_per_h", Sentence("expected 1 to {most} slopes", most=MAX_LEVELS)
+            )
         checked = tuple(check_number("limits_per_h", limit, above=0.0) for limit in limits)
         if any(b < a for a, b in pairwise(checked)):
-            raise ParameterError("limits_per_h", "the slopes must ascend from level to level")
+            raise ParameterError(
+                "limits_per_h", Sentence("the slopes must ascend from level to level")
+            )
         object.__setattr__(self, "limits_per_h", checked)
         for name in ("window_s", "interval_s"):
             object.__setattr__(self, name, check_number(name, getattr(self, name), above=0.0))
@@ -262,7 +305,9 @@ class Silence(Parameters):
             calm = check_number("calm_interval_s", self.calm_interval_s, above=0.0)
             object.__setattr__(self, "calm_interval_s", calm)
         if not isinstance(self.drowns, bool):
-            raise ParameterError("drowns", f"expected true or false, got {self.drowns!r}")
+            raise ParameterError(
+                "drowns", Sentence("expected true or false, got {given!r}", given=self.drowns)
+            )
 
 
 Rule = Parameters
@@ -313,5 +358,8 @@ def rule_from_params(kind: str, params: Mapping[str, Any]) -> Rule:
     0.1
     """
     if kind not in KINDS:
-        raise ParameterError("kind", f"no rule of kind {kind!r}; known: {', '.join(KINDS)}")
+        raise ParameterError(
+            "kind",
+            Sentence("no rule of kind {kind!r}; known: {known}", kind=kind, known=", ".join(KINDS)),
+        )
     return KINDS[kind].from_params(params)

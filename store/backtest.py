@@ -19,6 +19,7 @@ from detectors.level_labels import LevelLabel
 from detectors.profile import STREAM_KINDS, Profile
 from detectors.readings import Readings
 from detectors.rules import Threshold, rule_from_params
+from detectors.sentence import Sentence
 from store import backtest_readings, level_labels, queries, rules, rules_in_force
 from store.backtest_readings import Budget, Source, Transaction, extent
 from store.backtest_result import (
@@ -49,9 +50,10 @@ EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class WrongRequestError(RefusedError):
     """A backtest cannot be run as it was asked for; `field` is the part that has to change."""
 
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, field: str, said: Sentence) -> None:
+        super().__init__(said)
         self.field = field
+        self.said = said
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,9 @@ def run(
     start, stop = request.since or EARLIEST, request.until or datetime.now(UTC)
     if start >= stop:
         field = "since" if request.since else "until"
-        raise WrongRequestError(field, "The range is empty: `since` must be before `until`.")
+        raise WrongRequestError(
+            field, Sentence("The range is empty: `since` must be before `until`.")
+        )
     with transaction() as conn:
         chosen = _choose(conn, tenant_id, request)
         streams = [stream for stream, _, _ in chosen]
@@ -138,15 +142,24 @@ def _choose(
     if not versions:
         known = sorted({row.code for row in rules.versions(conn, tenant_id)})
         raise WrongRequestError(
-            "rule", f"There is no rule {request.rule!r}; known: {', '.join(known) or 'none yet'}."
+            "rule",
+            Sentence(
+                "There is no rule {rule!r}; known: {known}.",
+                rule=request.rule,
+                known=", ".join(known) or "-",
+            ),
         )
     parameters = {"tenant_id": tenant_id, "device": request.device, "site": request.site}
     with conn.cursor(row_factory=class_row(Stream)) as cursor:
         streams = cursor.execute(_SQL["streams"], parameters).fetchall()
     if not streams:
         field = "device" if request.device else "site"
-        where = request.device or request.site
-        said = f"There is no {field} {where!r} with datastreams." if where else "No device yet."
+        if request.device:
+            said = Sentence("There is no device {code!r} with datastreams.", code=request.device)
+        elif request.site:
+            said = Sentence("There is no site {code!r} with datastreams.", code=request.site)
+        else:
+            said = Sentence("No device yet.")
         raise WrongRequestError(field, said)
     in_force: dict[int, list[RuleInForce]] = {}
     for row in rules_in_force.of_datastreams(conn, datetime.now(UTC), tenant_id):
@@ -161,8 +174,12 @@ def _choose(
     if not chosen:
         raise WrongRequestError(
             "rule",
-            f"The rule {request.rule!r} is not in force at any datastream that was asked for: it "
-            f"is about {versions[-1].property}, and may be off or for other sites or devices.",
+            Sentence(
+                "The rule {rule!r} is not in force at any datastream that was asked for: it is "
+                "about {property}, and may be off or for other sites or devices.",
+                rule=request.rule,
+                property=versions[-1].property,
+            ),
         )
     return chosen
 
@@ -179,14 +196,24 @@ def _compile(
     except ParameterError as error:
         field = ".".join(part for part in ("params", error.field) if part)
         raise WrongRequestError(
-            field, f"The parameters for the rule {tested.code!r} are refused: {error}"
+            field,
+            Sentence(
+                "The parameters for the rule {rule!r} are refused: {error}",
+                rule=tested.code,
+                error=error.args[0],
+            ),
         ) from error
     if not isinstance(rule, STREAM_KINDS):
-        kinds = " and ".join(kind.kind for kind in STREAM_KINDS)
+        kinds = ", ".join(kind.kind for kind in STREAM_KINDS)
         raise WrongRequestError(
             "rule",
-            f"The rule {tested.code!r} is of kind {tested.kind}, which raises no alert from the "
-            f"readings of one datastream. A backtest runs rules of the kinds {kinds}.",
+            Sentence(
+                "The rule {rule!r} is of kind {kind}, which raises no alert from the readings of "
+                "one datastream. A backtest runs rules of the kinds {kinds}.",
+                rule=tested.code,
+                kind=tested.kind,
+                kinds=kinds,
+            ),
         )
     compiled = compile_rules(own, stream.expected_interval_s)
     profile = compiled.profile

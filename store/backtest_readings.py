@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from detectors.readings import Readings
+from detectors.sentence import Sentence
 from store import queries
 from store.backtest_result import Stream
 from store.database import Connection
@@ -26,6 +27,10 @@ Transaction = Callable[[], AbstractContextManager[Connection]]
 
 class TooMuchError(StoreError):
     """A backtest would read more or take longer than was granted."""
+
+    def __init__(self, said: Sentence) -> None:
+        super().__init__(said)
+        self.said = said
 
 
 @dataclass
@@ -54,13 +59,19 @@ class Budget:
         self._left -= readings
         if self._left < 0:
             raise TooMuchError(
-                f"The range holds more than {self.readings:,} readings. Ask for a shorter range, "
-                "one site or one device; `mizumori backtest` on the server has no such limit."
+                Sentence(
+                    "The range holds more than {most:,} readings. Ask for a shorter range, one "
+                    "site or one device; `mizumori backtest` on the server has no such limit.",
+                    most=self.readings,
+                )
             )
         if time.monotonic() > self._until:
             raise TooMuchError(
-                f"The backtest took more than {self.seconds:g} seconds. Ask for a shorter range, "
-                "one site or one device; `mizumori backtest` on the server has no such limit."
+                Sentence(
+                    "The backtest took more than {most:g} seconds. Ask for a shorter range, one "
+                    "site or one device; `mizumori backtest` on the server has no such limit.",
+                    most=self.seconds,
+                )
             )
 
 

@@ -2,12 +2,14 @@
 
 import math
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from detectors.level_labels import LEVEL_LABELS
+from detectors.sentence import Sentence
 from store.errors import RefusedError
 
 SITE_KINDS = ("street", "underpass", "river", "pond", "depot")
@@ -52,7 +54,7 @@ class TakenError(MistakesError):
     """A code that is somebody else's already."""
 
     def __init__(self, what: str, code: str) -> None:
-        super().__init__(what, [Mistake("code", f"{code!r} is there already")])
+        super().__init__(what, [Mistake("code", Sentence("{name!r} is there already", name=code))])
 
 
 class NotThereError(RefusedError):
@@ -61,7 +63,8 @@ class NotThereError(RefusedError):
 
 def no_such_site(code: str) -> Mistake:
     """Say that a town does not have a site."""
-    return Mistake("site", f"{code[:80]!r} is none that this town has; add the site first")
+    said = Sentence("{code!r} is none that this town has; add the site first", code=code[:80])
+    return Mistake("site", said)
 
 
 def refuse(what: str, mistakes: Collection[Mistake]) -> None:
@@ -193,7 +196,9 @@ def _place_code(value: str) -> str:
 def _name(value: str) -> str:
     if len(value) > _LONGEST_NAME:
         return f"is longer than {_LONGEST_NAME} characters"
-    return "" if value.isprintable() else "holds a character that cannot be shown"
+    # A wide blank (U+3000) is a letter like any other here; Python does not count it as printable.
+    shown = all(c.isprintable() or unicodedata.category(c) == "Zs" for c in value)
+    return "" if shown else "holds a character that cannot be shown"
 
 
 def _one_of(value: str, allowed: tuple[str, ...]) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from detectors.profiles import LINK
 from detectors.rules import ParameterError, Silence, rule_from_params
+from detectors.sentence import Sentence
 from detectors.track import Location, Speed
 from store import (
     audit,
@@ -88,15 +89,29 @@ class Place:
         """Say why a rule is not for this place; empty: it is."""
         here = self.device or self.site
         if self.device_kind and kinds.device_kind not in (None, self.device_kind):
-            return f"{here!r} is a {self.device_kind}; this rule is for {kinds.device_kind}"
+            return Sentence(
+                "{place!r} is a {kind}; this rule is for {kinds}",
+                place=here,
+                kind=self.device_kind,
+                kinds=kinds.device_kind,
+            )
         if self.site_kind and kinds.site_kinds and self.site_kind not in kinds.site_kinds:
-            of = "" if self.device is None else f" stands at {self.site!r}, which"
-            return f"{here!r}{of} is a {self.site_kind}; this rule is for " + ", ".join(
-                kinds.site_kinds
+            return Sentence(
+                "{place!r} is a {kind}; this rule is for {kinds}"
+                if self.device is None
+                else "{place!r} stands at {site!r}, which is a {kind}; this rule is for {kinds}",
+                place=here,
+                site=self.site,
+                kind=self.site_kind,
+                kinds=", ".join(kinds.site_kinds),
             )
         if self.device and kinds.property != LINK and kinds.property not in self.properties:
-            known = ", ".join(sorted(self.properties)) or "nothing yet"
-            return f"{self.device!r} measures no {kinds.property}, but {known}"
+            return Sentence(
+                "{device!r} measures no {property}, but {known}",
+                device=self.device,
+                property=kinds.property,
+                known=", ".join(sorted(self.properties)) or "-",
+            )
         return ""
 
 
@@ -129,7 +144,9 @@ def place(
     """
     what = "The place"
     if site is not None and device is not None:
-        mistakes.refuse(what, [Mistake("device", "goes without site: a rule is for one of them")])
+        mistakes.refuse(
+            what, [Mistake("device", Sentence("goes without site: a rule is for one of them"))]
+        )
     known = {one.code: one for one in site_catalog.sites(conn, tenant_id)}
     if device is None:
         if site is None:
@@ -140,7 +157,7 @@ def place(
     odd = mistakes.of_device({"code": device})
     found = None if odd else device_catalog.device(conn, tenant_id, device)
     if found is None:
-        said = f"{device[:80]!r} is none that this town has"
+        said = Sentence("{code!r} is none that this town has", code=device[:80])
         raise mistakes.MistakesError(what, [Mistake("device", said)])
     streams = datastream_catalog.datastreams(conn, tenant_id, [found.device_id])
     return Place(
@@ -251,9 +268,9 @@ def apply(conn: Connection, tenant_id: int, change: Change) -> RuleVersion:
 def _of_time(valid_from: datetime | None, now: datetime) -> list[Mistake]:
     if valid_from is None or now < valid_from <= now + _AHEAD:
         return []
-    said = "lies more than two years ahead"
+    said = Sentence("lies more than two years ahead")
     if valid_from <= now:
-        said = (
+        said = Sentence(
             "has passed: a rule never holds for readings measured before it was saved; leave it "
             "out, and it holds from now on"
         )
@@ -270,10 +287,13 @@ def _refuse_rival(conn: Connection, saved: RuleVersion) -> None:
     for at in sorted({saved.valid_from, *later}):
         if (found := rules.rival(conn, saved, at)) is not None:
             other, device = found
-            said = (
-                f"is {saved.kind} as that of the rule {other!r}, which holds at {device!r} too, "
-                f"and of one kind only one counts there: change {other!r}, or switch one of them "
-                "off there first"
+            said = Sentence(
+                "is {kind} as that of the rule {other!r}, which holds at {device!r} too, and of "
+                "one kind only one counts there: change {other!r}, or switch one of them off "
+                "there first",
+                kind=saved.kind,
+                other=other,
+                device=device,
             )
             raise mistakes.MistakesError(f"The rule {saved.code!r}", [Mistake("kind", said)])
 
@@ -285,18 +305,28 @@ def _given(change: Change) -> dict[str, Any]:
 def _of_new(change: Change, known: set[str]) -> list[Mistake]:
     """Say what a code that is not there yet needs."""
     if change.kind in _UNRULED:
-        said = f"{change.kind} is no kind of a town's rules: fixes of vehicles are tested without"
+        said = Sentence(
+            "{kind} is no kind of a town's rules: fixes of vehicles are tested without",
+            kind=change.kind,
+        )
         return [Mistake("kind", said)]
     missing = [name for name in ("kind", "property", "params") if getattr(change, name) is None]
     if not missing and not change.inherits:
         silent, link = change.kind == Silence.kind, change.property == LINK
         if silent == link:
             return []
-        said = f"must be {LINK} for the kind {Silence.kind}, and for no other"
+        said = Sentence(
+            "must be {link} for the kind {kind}, and for no other", link=LINK, kind=Silence.kind
+        )
         return [Mistake("property", said)]
     near = get_close_matches(change.code, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"a new one needs {', '.join(missing)}"
-    return [Mistake("code", f"{change.code!r} is no rule of this town; {hint}")]
+    hint = (
+        Sentence("did you mean {near!r}?", near=near[0])
+        if near
+        else Sentence("a new one needs {missing}", missing=", ".join(missing))
+    )
+    said = Sentence("{code!r} is no rule of this town; {hint}", code=change.code, hint=hint)
+    return [Mistake("code", said)]
 
 
 def _of_plan(planned: Plan, change: Change, rows: Sequence[ScopedRule]) -> list[Mistake]:
@@ -304,7 +334,10 @@ def _of_plan(planned: Plan, change: Change, rows: Sequence[ScopedRule]) -> list[
     for name in _OWN:
         wanted, own = getattr(change, name), getattr(planned, name)
         if wanted is not None and (list(wanted) != own if name == "site_kinds" else wanted != own):
-            said = f"is {_said(own)} and stays so; a rule with another one takes another code"
+            said = Sentence(
+                "is {own} and stays so; a rule with another one takes another code",
+                own=_said(own),
+            )
             found.append(Mistake(name, said))
     here = planned.place
     where = "device" if here.device else "site"
@@ -314,15 +347,17 @@ def _of_plan(planned: Plan, change: Change, rows: Sequence[ScopedRule]) -> list[
         scopes = {(row.site, row.device) for row in rows if row.code == planned.code}
         own_scope = (None, here.device) if here.device else (here.site, None)
         if own_scope == (None, None):
-            said = "needs a site or a device: the whole town has nothing wider"
+            said = Sentence("needs a site or a device: the whole town has nothing wider")
             found.append(Mistake("inherits", said))
         elif own_scope not in scopes:
-            said = f"{here.device or here.site!r} has no version of its own of this rule"
+            said = Sentence(
+                "{place!r} has no version of its own of this rule", place=here.device or here.site
+            )
             found.append(Mistake(where, said))
         if change.params is not None or change.enabled is not None:
-            found.append(Mistake("inherits", "goes with neither params nor enabled"))
+            found.append(Mistake("inherits", Sentence("goes with neither params nor enabled")))
     elif change.params is None and change.enabled is None:
-        found.append(Mistake("params", "are missing: nothing would be different"))
+        found.append(Mistake("params", Sentence("are missing: nothing would be different")))
     return found
 
 

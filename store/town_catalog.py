@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 from psycopg.rows import class_row
 
+from detectors.sentence import Sentence
 from store import audit, mistakes, queries
 from store.config_channel import notify
 from store.database import Connection
@@ -51,8 +52,12 @@ class Tenant(NewTenant):
             return ZoneInfo(self.time_zone)
         except (KeyError, ValueError, OSError) as error:
             raise RefusedError(
-                f"The time zone of {self.code} is {self.time_zone!r}, which does not exist: "
-                f"`mizumori tenant set {self.code} --time-zone Asia/Tokyo` mends it."
+                Sentence(
+                    "The time zone of {code} is {zone!r}, which does not exist: `mizumori tenant "
+                    "set {code} --time-zone Asia/Tokyo` mends it.",
+                    code=self.code,
+                    zone=self.time_zone,
+                )
             ) from error
 
 

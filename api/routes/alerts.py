@@ -12,6 +12,7 @@ from api.desk import desk
 from api.errors import ApiError, Kind
 from api.problems import responses
 from api.town import HasTown, TownAccess
+from detectors.sentence import Sentence
 from store import alerts as ledger
 from store.database import Connection
 from store.doubts import doubts
@@ -62,7 +63,11 @@ def alert(
                 doubts(conn, [alert_id]).get(alert_id, ()),
                 _ahead(conn, here, row) if is_open else NOTHING,
             )
-    detail = f"{here.town.code} has no alert {alert_id}. It may belong to another town."
+    detail = Sentence(
+        "{town} has no alert {code}. It may belong to another town.",
+        town=here.town.code,
+        code=alert_id,
+    )
     raise ApiError(Kind.UNKNOWN_ALERT, detail)
 
 

@@ -13,6 +13,7 @@ from api.errors import ApiError, Kind, Mistake
 from api.language import HasLanguage
 from api.problems import RETRY_AFTER_S, responses
 from api.town import CODE, HasTown, TownAccess
+from detectors.sentence import Sentence
 from store import backtest as store_backtest
 from store.backtest import WrongRequestError
 from store.backtest_readings import Budget, Source, TooMuchError
@@ -261,7 +262,7 @@ def backtest(
     if not running.acquire(blocking=False):
         raise ApiError(
             Kind.BUSY,
-            "One backtest runs at a time. Try again in a few seconds.",
+            Sentence("One backtest runs at a time. Try again in a few seconds."),
             headers={"Retry-After": str(RETRY_AFTER_S)},
         )
     try:
@@ -284,7 +285,7 @@ def _run(here: TownAccess, wanted: store_backtest.Request) -> Result:
         )
     except WrongRequestError as error:
         raise ApiError(
-            Kind.MISTAKE, str(error), mistakes=[Mistake(error.field, str(error))]
+            Kind.MISTAKE, error.said, mistakes=[Mistake(error.field, error.said)]
         ) from error
     except TooMuchError as error:
-        raise ApiError(Kind.TOO_MUCH, str(error)) from error
+        raise ApiError(Kind.TOO_MUCH, error.said) from error

@@ -10,6 +10,7 @@ from api.devices import DeviceItem
 from api.errors import ApiError, Kind
 from api.problems import responses
 from api.town import CODE, HasTown, TownAccess
+from detectors.sentence import Sentence
 from store import map as town_map
 from store.database import Connection
 
@@ -49,8 +50,9 @@ def one_device(conn: Connection, code: str) -> DeviceItem:
 
 def unknown(here: TownAccess, code: str) -> ApiError:
     """Build the error for a device that is not there."""
-    detail = (
-        f"{here.town.code} has no device {code[:63]!r}. "
-        f"GET /api/v1/{here.town.code}/devices lists those it has."
+    detail = Sentence(
+        "{town} has no device {code!r}. GET /api/v1/{town}/devices lists those it has.",
+        town=here.town.code,
+        code=code[:63],
     )
     return ApiError(Kind.UNKNOWN_DEVICE, detail)

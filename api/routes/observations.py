@@ -14,6 +14,7 @@ from api import cursors, table, times
 from api.errors import ApiError, Kind, mistake
 from api.problems import responses
 from api.town import HasTown, TownAccess
+from detectors.sentence import Sentence
 from store import readings
 from store.database import Connection
 from store.readings import Bucket, Observation, Span, Summary
@@ -74,7 +75,12 @@ def _check_range(bucket: Bucket, start: datetime, stop: datetime) -> None:
     most = MOST_DAYS.get(bucket)
     if most is not None and stop - start > timedelta(days=most):
         raise mistake(
-            "from", f"a range with bucket={bucket} may be {most} days long; choose a coarser bucket"
+            "from",
+            Sentence(
+                "a range with bucket={bucket} may be {most} days long; choose a coarser bucket",
+                bucket=bucket,
+                most=most,
+            ),
         )
 
 
@@ -129,9 +135,10 @@ def observations(
     with here.transaction() as conn:
         stream = readings.datastream(conn, datastream_id)
         if stream is None:
-            detail = (
-                f"{here.town.code} has no datastream {datastream_id}. "
-                f"GET /api/v1/{here.town.code}/devices lists those it has."
+            detail = Sentence(
+                "{town} has no datastream {code}. GET /api/v1/{town}/devices lists those it has.",
+                town=here.town.code,
+                code=datastream_id,
             )
             raise ApiError(Kind.UNKNOWN_DATASTREAM, detail)
         count = CSV_ROWS if form == "csv" else limit + 1

@@ -64,6 +64,17 @@ def test_levels_that_do_not_nest_are_refused_in_words(town, visit):
     expect(said(trial)).to_contain_text("level 2 must go on at 40 or higher")
 
 
+def test_a_refusal_is_said_in_the_language_of_the_page(town, visit):
+    page = visit("/#/kawabe/flood/deep", strict=False).page
+    trial = open_trial(page)
+    trial.get_by_label("検知").first.fill("4000")
+    run(trial, "試す")
+    expect(said(trial)).to_have_text(
+        "試せませんでした：基準「street-depth」のパラメーターを使えません："
+        "段階2の on は、段階1と同じ 40 以上にしてください（いまは 0.1）（params.levels[1].on）。"
+    )
+
+
 def test_the_form_fits_a_phone_and_speaks_japanese(town, visit):
     page = visit("/#/kawabe/flood/deep", size=NARROW).page
     trial = open_trial(page)

@@ -1,4 +1,5 @@
 // Questions to the API. Errors come back as sentences (RFC 9457 problem details).
+import { say } from "./words.js";
 
 const BASE = new URL("api/v1/", document.baseURI);
 
@@ -37,11 +38,15 @@ export async function askWith(path, body, { query, signal, token, read } = {}) {
 async function answer(url, { headers, ...request }, read = "json") {
   // Refusals come in the page's language.
   const language = { "Accept-Language": document.documentElement.lang };
-  const response = await fetch(url, { cache: "no-store", headers: { ...headers, ...language }, ...request });
+  const asked = { cache: "no-store", headers: { ...headers, ...language }, ...request };
+  const response = await fetch(url, asked).catch((error) => {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(say("problem.no_answer")); // the browser's own words are for programmers
+  });
   if (!response.ok) {
+    // What stands before the API, such as a proxy, answers without a problem document.
     const problem = await response.json().catch(() => ({}));
-    const said = problem.detail ?? problem.title ?? response.statusText;
-    throw new ApiError(typeof said === "string" ? said : JSON.stringify(said), response.status);
+    throw new ApiError(problem.detail ?? say("problem.status", { status: response.status }), response.status);
   }
   return response[read]();
 }
