@@ -4,6 +4,7 @@ Each town's data source uses a database role that sees this town only, whatever 
 into Grafana's query editor.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +36,8 @@ from store.town_catalog import Tenant
 from store.town_roles import pin_role
 
 ANSWER_WITHIN_S = 15.0
-OLDEST_MAJOR = 10
+# The first that knows its PostgreSQL data source under the name `DATASOURCE_TYPE`.
+OLDEST = (10, 2, 3)
 # What Grafana's PostgreSQL data source knows; libpq knows more.
 SSL_MODES = ("disable", "require", "verify-ca", "verify-full")
 
@@ -116,13 +118,17 @@ def _connect(settings: GrafanaSettings) -> GrafanaApi:
     )
     try:
         version = str(api.version or "")
-    except (GrafanaException, RequestException, ValueError) as error:
+    except (GrafanaException, RequestException) as error:
         raise _in_words(error, settings.url) from error
-    major = version.partition(".")[0]
-    if major.isdigit() and int(major) < OLDEST_MAJOR:
+    except (ValueError, AttributeError) as error:  # no JSON, or JSON without a version
         raise GrafanaSyncError(
-            f"Grafana at {settings.url} is version {version}; Mizumori needs {OLDEST_MAJOR} or "
-            "later."
+            f"What answers at {settings.url} is no Grafana: is grafana.url right?"
+        ) from error
+    numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
+    if numbers and tuple(map(int, numbers.groups())) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise GrafanaSyncError(
+            f"Grafana at {settings.url} is version {version}; Mizumori needs {oldest} or later."
         )
     return api
 
@@ -172,6 +178,11 @@ def _check_reach(api: GrafanaApi, uid: str, address: DatabaseAddress) -> None:
     try:
         health = api.datasource.health(uid)
     except GrafanaClientError as error:
+        if error.status_code == 404:  # the data source was just stored, so it is its kind
+            raise GrafanaSyncError(
+                f"Grafana has no data source for PostgreSQL (plugin {DATASOURCE_TYPE}): install "
+                "it there (Administration, Plugins), then repeat this."
+            ) from error
         if error.status_code != 400:  # so Grafana says that the data source does not work
             raise
         health = error.response if isinstance(error.response, dict) else {}
@@ -222,4 +233,6 @@ def _in_words(error: Exception, url: str) -> GrafanaSyncError:
         return GrafanaSyncError(
             f"Grafana at {url} does not answer: is it running, and is grafana.url right?"
         )
-    return GrafanaSyncError(f"Grafana at {url} refuses: {error}.")
+    answer = getattr(error, "response", None)
+    said = answer.get("message") if isinstance(answer, dict) else None
+    return GrafanaSyncError(f"Grafana at {url} refuses: {str(said or error).rstrip('.')}.")

@@ -1,7 +1,9 @@
-"""A strict stand-in for Grafana's HTTP API: it refuses what Grafana refuses.
+"""A strict stand-in for Grafana's HTTP API: it refuses what Grafana refuses, and more.
 
 Its data source check logs in to the real database with what the data source holds, as Grafana
-does. What Grafana's frontend makes of a dashboard it cannot tell; see docs/grafana.md.
+does. Bodies may hold the fields of Grafana's published API (that of 13.0) and no others: Grafana
+itself ignores a misspelt one in silence. What its frontend makes of a dashboard it cannot tell;
+see docs/grafana.md.
 """
 
 import json
@@ -13,18 +15,35 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 TOKEN = "glsa_only-for-tests"
+VIEWER_TOKEN = "glsa_may-only-look"
 UID = re.compile(r"[a-zA-Z0-9_-]{1,40}")
+
+# Field: type, of what Grafana's published API takes.
+DATASOURCE = {
+    "access": str, "basicAuth": bool, "basicAuthUser": str, "database": str, "isDefault": bool,
+    "jsonData": dict, "name": str, "secureJsonData": dict, "type": str, "uid": str, "url": str,
+    "user": str, "withCredentials": bool,
+}  # fmt: skip
+NEW_FOLDER = {"description": str, "parentUid": str, "title": str, "uid": str}
+FOLDER = {"description": str, "overwrite": bool, "title": str, "version": int}
+DASHBOARD = {
+    "UpdatedAt": str, "dashboard": dict, "folderId": int, "folderUid": str, "isFolder": bool,
+    "message": str, "overwrite": bool, "userId": int,
+}  # fmt: skip
 
 
 class RefusedError(Exception):
-    def __init__(self, status, message):
+    def __init__(self, code, message, **more):
         super().__init__(message)
-        self.status = status
+        self.code = code
+        self.answer = {"message": message, **more}
 
 
 class FakeGrafana:
-    def __init__(self, version="12.2.0"):
+    def __init__(self, version="12.4.0"):
         self.version = version
+        self.plugins = {"grafana-postgresql-datasource"}
+        self.min_refresh_s = 5
         self.datasources, self.folders, self.dashboards = {}, {}, {}
         self.requests = []
         grafana = self
@@ -42,7 +61,7 @@ class FakeGrafana:
                         ),
                     )
                 except RefusedError as error:
-                    status, answer = error.status, {"message": str(error), "status": "ERROR"}
+                    status, answer = error.code, error.answer
                 data = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
@@ -69,10 +88,13 @@ class FakeGrafana:
         return [request for request in self.requests if request[0] != "GET"]
 
     def answer(self, method, path, body, authorization):
-        if authorization != f"Bearer {TOKEN}":
+        if authorization not in (f"Bearer {TOKEN}", f"Bearer {VIEWER_TOKEN}"):
             raise RefusedError(401, "Invalid API key")
+        if authorization != f"Bearer {TOKEN}" and method != "GET":
+            raise RefusedError(403, "You'll need additional permissions to perform this action.",
+                               title="Access denied")  # fmt: skip
         routes = [
-            ("GET", r"/frontend/settings", lambda: {"buildInfo": {"version": self.version}}),
+            ("GET", r"/frontend/settings", self._settings),
             ("POST", r"/datasources", lambda: self._put_datasource(body, new=True)),
             (
                 "GET|PUT",
@@ -94,18 +116,23 @@ class FakeGrafana:
                 return serve(*found.groups())
         raise RefusedError(404, f"{method} {path} is no route of Grafana")
 
+    def _settings(self):
+        return {"buildInfo": {"version": self.version}} if self.version else {}
+
     def _add_folder(self, body):
-        self._demand(body, {"title": str, "uid": str})
+        self._demand(body, NEW_FOLDER, "title", "uid")
         if body["uid"] in self.folders:
-            raise RefusedError(409, "a folder with the same uid exists")
+            raise RefusedError(409, "a folder/dashboard with the same uid already exists")
         self.folders[body["uid"]] = {"version": 1, **body}
         return self.folders[body["uid"]]
 
     def _folder(self, method, body, uid):
-        folder = self._of(self.folders, uid, "folder not found")
+        folder = self._of(self.folders, uid, "folder not found", status="not-found")
         if method == "PUT":
+            self._demand(body, FOLDER, "title")
             if not body.get("overwrite") and body.get("version") != folder["version"]:
-                raise RefusedError(412, "the folder has been changed by someone else")
+                raise RefusedError(412, "the folder has been changed by someone else",
+                                   status="version-mismatch")  # fmt: skip
             folder |= {"title": body["title"], "version": folder["version"] + 1}
         return folder
 
@@ -115,25 +142,30 @@ class FakeGrafana:
             return self._log_in(source)
         if method == "PUT":
             return self._put_datasource(body, new=False)
-        return {name: part for name, part in source.items() if name != "secureJsonData"}
+        return self._shown(source)
+
+    @staticmethod
+    def _shown(source):
+        shown = {name: part for name, part in source.items() if name != "secureJsonData"}
+        return {**shown, "secureJsonFields": dict.fromkeys(source["secureJsonData"], True)}
 
     def _put_datasource(self, body, *, new):
-        self._demand(
-            body,
-            {"uid": str, "name": str, "type": str, "access": str, "url": str, "user": str,
-             "jsonData": dict, "secureJsonData": dict},
-        )  # fmt: skip
-        names = {s["name"]: s["uid"] for s in self.datasources.values()}
-        if new and (body["uid"] in self.datasources or body["name"] in names):
+        self._demand(body, DATASOURCE if new else {**DATASOURCE, "version": int},
+                     "uid", "name", "type", "access", "url", "user", "jsonData",
+                     "secureJsonData")  # fmt: skip
+        others = {s["name"] for uid, s in self.datasources.items() if new or uid != body["uid"]}
+        if body["name"] in others or (new and body["uid"] in self.datasources):
             raise RefusedError(409, "data source with the same name already exists")
         if body["access"] not in ("proxy", "direct") or not UID.fullmatch(body["uid"]):
             raise RefusedError(400, "bad request data")
         self.datasources[body["uid"]] = body
-        return {"datasource": body, "message": "Datasource added"}
+        return {"datasource": self._shown(body), "id": 1, "name": body["name"],
+                "message": "Datasource added" if new else "Datasource updated"}  # fmt: skip
 
     def _log_in(self, source):
-        if source["type"] != "grafana-postgresql-datasource":
-            raise RefusedError(404, "Plugin not registered")
+        if source["type"] not in self.plugins:  # it is stored all the same
+            raise RefusedError(404, "Plugin not registered", messageId="plugin.notRegistered",
+                               statusCode=404, traceID="")  # fmt: skip
         host, _, port = source["url"].partition(":")
         try:
             dsn = make_conninfo(
@@ -148,18 +180,22 @@ class FakeGrafana:
             with psycopg.connect(dsn) as conn:
                 conn.execute("select 1")
         except psycopg.OperationalError as error:
-            raise RefusedError(400, str(error).strip()) from error
+            raise RefusedError(400, str(error).strip(), status="ERROR") from error
         return {"status": "OK", "message": "Database Connection OK"}
 
     def _put_dashboard(self, body):
-        self._demand(body, {"dashboard": dict, "folderUid": str, "overwrite": bool, "message": str})
+        self._demand(body, DASHBOARD, "dashboard", "folderUid")
         dashboard = body["dashboard"]
         uid = dashboard["uid"]
         if not UID.fullmatch(uid) or not dashboard["title"]:
             raise RefusedError(400, "uid too long, max 40 characters")
-        self._of(self.folders, body["folderUid"], "folder not found")
-        if uid in self.dashboards and not body["overwrite"]:
-            raise RefusedError(412, "version-mismatch")
+        if body["folderUid"] not in self.folders:
+            raise RefusedError(400, "folder not found")
+        if int(dashboard["refresh"].removesuffix("s")) < self.min_refresh_s:
+            raise RefusedError(400, "Dashboard refresh interval is too low")
+        if uid in self.dashboards and not body.get("overwrite"):
+            raise RefusedError(412, "The dashboard has been changed by someone else",
+                               status="version-mismatch")  # fmt: skip
         for panel in dashboard["panels"]:
             self._of(self.datasources, panel["datasource"]["uid"], "unknown data source")
         version = self.dashboards.get(uid, {"dashboard": {"version": 0}})["dashboard"]["version"]
@@ -170,12 +206,13 @@ class FakeGrafana:
         return {"uid": uid, "status": "success", "version": version + 1}
 
     @staticmethod
-    def _demand(body, fields):
-        if set(body) != set(fields) or not all(isinstance(body[k], t) for k, t in fields.items()):
+    def _demand(body, fields, *needed):
+        fits = all(isinstance(value, fields.get(name, ())) for name, value in body.items())
+        if not fits or not set(needed) <= set(body):
             raise RefusedError(400, f"bad request data: {sorted(body)}")
 
     @staticmethod
-    def _of(things, uid, message):
+    def _of(things, uid, message, **more):
         if uid not in things:
-            raise RefusedError(404, message)
+            raise RefusedError(404, message, **more)
         return things[uid]

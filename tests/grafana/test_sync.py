@@ -12,7 +12,7 @@ from store.database import Database
 from store.town_catalog import NewTenant
 from store.town_roles import role_name
 from tests.fixtures.database import PASSWORD
-from tests.grafana.fake import TOKEN, FakeGrafana
+from tests.grafana.fake import TOKEN, VIEWER_TOKEN, FakeGrafana
 
 TOWN = "sync-town"
 
@@ -95,6 +95,26 @@ def test_what_was_changed_by_hand_is_put_right(grafana, settings_for, town):
     assert flood["panels"][0]["targets"][0]["rawSql"] != "select 1"
 
 
+def test_every_town_is_brought_and_the_mark_of_an_exercise_is_its_own(grafana, settings_for, town):
+    other = "yamabe"
+    with town.transaction() as conn:
+        town_catalog.add_tenant(conn, NewTenant(code=other, name_ja="山辺町", name_en="Yamabe"))
+    try:
+        said = list(sync_grafana(settings_for(grafana.url)))
+        assert [line.partition(":")[0] for line in said] == [TOWN] * 4 + [other] * 4
+        titles = {uid: folder["title"] for uid, folder in grafana.folders.items()}
+        assert titles == {
+            f"mz-{TOWN}": "【訓練】水守町 · Mizumori",
+            f"mz-{other}": "山辺町 · Yamabe",
+        }
+        assert {s["user"] for s in grafana.datasources.values()} == {
+            role_name(TOWN), role_name(other),
+        }  # fmt: skip
+    finally:
+        with town.transaction() as conn:
+            conn.execute(f'drop role if exists "{role_name(other)}"')
+
+
 def test_no_town_is_said(grafana, settings_for):
     assert list(sync_grafana(settings_for(grafana.url))) == [
         "There is no town yet: add one with `mizumori tenant add`."
@@ -116,9 +136,37 @@ def test_missing_settings_are_named(settings_for):
 @pytest.mark.usefixtures("town")
 def test_a_wrong_token_an_absent_and_an_old_grafana_are_one_sentence(grafana, settings_for):
     assert "does not accept the token" in refusal(settings_for(grafana.url, token="other"))
+    assert "does not accept the token" in refusal(settings_for(grafana.url, token=VIEWER_TOKEN))
     assert "does not answer: is it running" in refusal(settings_for("http://127.0.0.1:1"))
-    grafana.version = "9.5.21"
-    assert "is version 9.5.21; Mizumori needs 10" in refusal(settings_for(grafana.url))
+    for version in ("9.5.21", "10.2.2"):
+        grafana.version = version
+        assert f"is version {version}; Mizumori needs 10.2.3" in refusal(settings_for(grafana.url))
+    grafana.version = None
+    assert "is no Grafana: is grafana.url right?" in refusal(settings_for(grafana.url))
+
+
+@pytest.mark.usefixtures("town")
+@pytest.mark.parametrize("version", ["10.2.3", "11.0.0", "12.3.0+security-01", "13.2.0-23873391"])
+def test_a_grafana_that_is_new_enough_is_taken(version, grafana, settings_for):
+    grafana.version = version
+    assert len(list(sync_grafana(settings_for(grafana.url)))) == 4
+
+
+@pytest.mark.usefixtures("town")
+def test_a_grafana_without_the_data_source_for_postgresql_is_told_what_to_install(
+    grafana, settings_for
+):
+    grafana.plugins = {"postgres"}
+    said = refusal(settings_for(grafana.url))
+    assert "no data source for PostgreSQL (plugin grafana-postgresql-datasource)" in said
+
+
+@pytest.mark.usefixtures("town")
+def test_what_grafana_refuses_is_told_in_its_words(grafana, settings_for):
+    grafana.min_refresh_s = 60
+    assert refusal(settings_for(grafana.url)) == (
+        f"Grafana at {grafana.url} refuses: Dashboard refresh interval is too low."
+    )
 
 
 @pytest.mark.usefixtures("town")
