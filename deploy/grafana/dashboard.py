@@ -10,6 +10,8 @@ DATASOURCE_TYPE: Final = "grafana-postgresql-datasource"
 SCHEMA_VERSION: Final = 39  # of Grafana 10.4; later ones migrate it when they show it
 REFRESH: Final = "30s"
 NO_VALUE: Final = "不明 · unknown"
+IN_TIME: Final = ("timeseries", "state-timeline")
+GAP_MIN: Final = 30  # of a panel whose file names none
 
 
 def dashboard_uid(tenant: str, name: str) -> str:
@@ -23,7 +25,10 @@ def datasource_uid(tenant: str) -> str:
 
 
 def read_dashboard(name: str) -> dict[str, Any]:
-    """Return a dashboard's file: title, `from`, and panels with title, type, grid and SQL."""
+    """Return a dashboard's file: title, `from`, and panels with title, type, grid and SQL.
+
+    A panel's `gap_min` is how many minutes without a value interrupt a line.
+    """
     text = (files("deploy.grafana") / "dashboards" / f"{name}.toml").read_text("utf-8")
     return tomllib.loads(text)
 
@@ -66,7 +71,6 @@ def build_dashboard(name: str, tenant: str, town: str, *, training: bool) -> dic
 def _panel(number: int, panel: Mapping[str, Any], datasource: str) -> dict[str, Any]:
     source = {"type": DATASOURCE_TYPE, "uid": datasource}
     x, y, width, height = panel["grid"]
-    in_time = panel["type"] in ("timeseries", "state-timeline")
     return {
         "id": number,
         "title": panel["title"],
@@ -79,7 +83,7 @@ def _panel(number: int, panel: Mapping[str, Any], datasource: str) -> dict[str, 
                 "datasource": source,
                 "editorMode": "code",
                 "rawQuery": True,
-                "format": "time_series" if in_time else "table",
+                "format": "time_series" if panel["type"] in IN_TIME else "table",
                 "rawSql": panel["sql"].strip(),
             }
         ],
@@ -92,9 +96,11 @@ def _defaults(panel: Mapping[str, Any]) -> dict[str, Any]:
     defaults: dict[str, Any] = {"noValue": NO_VALUE}
     if "unit" in panel:
         defaults["unit"] = panel["unit"]
-    if panel["type"] == "timeseries":
-        # A gap in the readings stays a gap: a line through it would claim what nobody measured.
-        defaults["custom"] = {"spanNulls": False, "insertNulls": 1_800_000, "showPoints": "auto"}
+    if panel["type"] in IN_TIME:
+        # Grafana joins a panel's series by time, with a null where only another one has a value:
+        # these are spanned. A longer gap stays a gap: nobody measured there.
+        gap_ms = 60_000 * panel.get("gap_min", GAP_MIN)
+        defaults["custom"] = {"spanNulls": gap_ms, "insertNulls": gap_ms}
     if "thresholds" in panel:
         first, *others = panel["thresholds"]
         defaults["thresholds"] = {

@@ -141,6 +141,63 @@ def test_a_role_cannot_write_even_if_it_leaves_read_only(towns):
             conn.execute('set role "mizumori_town_yamabe"')
 
 
+def joined(rows):
+    """As Grafana joins rows of time, metric and value: one column each, None where it has none."""
+    times = sorted({row["time"] for row in rows})
+    values = {(row["metric"], row["time"]): row["value"] for row in rows}
+    metrics = sorted({row["metric"] for row in rows})
+    return times, {metric: [values.get((metric, time)) for time in times] for metric in metrics}
+
+
+def pieces(times, values, span_ms):
+    """How many pieces Grafana draws a column in, which spans nulls for less than `span_ms`."""
+    found, last = 0, None
+    for time, value in zip(times, values, strict=True):
+        if value is not None:
+            found += last is None or 1000 * (time - last) >= span_ms
+            last = time
+    return found
+
+
+def test_a_line_goes_on_where_only_another_sensor_has_a_value_and_ends_where_none_has(towns, owner):
+    town = towns["kawabe"]
+    with owner.transaction() as conn:
+        # Both report every ten minutes, five minutes apart; one is silent for an hour.
+        conn.execute(
+            "delete from observation where datastream_id = %s"
+            " and extract(minute from phenomenon_time)::int %% 10 <> 0",
+            (town.streams["flood-01", "depth_m"],),
+        )
+        conn.execute(
+            "delete from observation where datastream_id = %s"
+            " and (extract(minute from phenomenon_time)::int %% 10 <> 5"
+            " or phenomenon_time between %s and %s)",
+            (town.streams["flood-03", "depth_m"], NOW - timedelta(minutes=90),
+             NOW - timedelta(minutes=30)),
+        )  # fmt: skip
+    title = "浸水深 · Depth"
+    custom = panel_of("flood", title)["fieldConfig"]["defaults"]["custom"]
+    times, columns = joined(answer(town, "flood", title))
+    assert {
+        metric: pieces(times, values, custom["spanNulls"]) for metric, values in columns.items()
+    } == {"駅西地下道 浸水深計": 1, "銀座通り 浸水深計": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "every_s"),
+    [
+        ("flood", "浸水深 · Depth", 60),
+        ("ponds", "酸素 · Dissolved oxygen", 600),
+        ("ponds", "時間別の最低酸素 · Lowest oxygen by hour", 3600),
+        ("snow", "速度 · Speed", 10),
+        ("snow", "ブレード · Blade", 10),
+    ],
+)
+def test_values_at_their_usual_interval_are_joined(name, title, every_s):
+    custom = panel_of(name, title)["fieldConfig"]["defaults"]["custom"]
+    assert custom["insertNulls"] == custom["spanNulls"] > 1000 * every_s
+
+
 @pytest.mark.parametrize("name", DASHBOARDS)
 def test_a_dashboard_is_what_grafana_takes(name):
     built = build_dashboard(name, "a" * 31, "町", training=True)
