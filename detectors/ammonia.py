@@ -49,10 +49,17 @@ def total_limit_mg_l(temperature_c: Floats, ph: Floats, limit_mg_l: float = LIMI
 
     For ponds whose total nobody has measured.
 
+    Parameters
+    ----------
+    temperature_c, ph : float64[n]
+        Of the water, at one time each; NaN: missing.
+    limit_mg_l : float
+        Of the un-ionised part, mg/L.
+
     Returns
     -------
     float64[n]
-        mg/L.
+        mg/L; NaN where either is missing.
     """
     return limit_mg_l / un_ionised_share(temperature_c, ph)
 
@@ -62,6 +69,8 @@ def un_ionised_mg_l(temperature_c: Floats, ph: Floats, total_mg_l: Floats) -> Fl
 
     Parameters
     ----------
+    temperature_c, ph : float64[n]
+        Of the water, at one time each; NaN: missing.
     total_mg_l : float64[n]
         Total ammonia nitrogen.
 
@@ -75,6 +84,11 @@ def un_ionised_mg_l(temperature_c: Floats, ph: Floats, total_mg_l: Floats) -> Fl
 
 def warm_ph_excess(temperature_c: Floats, ph: Floats) -> Floats:
     """How far the pH stands above `HIGH_PH` while the water is warmer than `WARM_C`.
+
+    Parameters
+    ----------
+    temperature_c, ph : float64[n]
+        Of the water, at one time each; NaN: missing.
 
     Returns
     -------

@@ -62,6 +62,11 @@ class Checks:
     rate_per_s : float64[P]
     flat_suspect_ms, flat_fail_ms : int64[P]
         NEVER: no such test; a fail limit beyond reach where there is none.
+
+    Notes
+    -----
+    The tests look at n rows: `profile` int64[n] (or [1], the same for all), times int64[n] ms,
+    values float64[n], conditions bool[n]. Each writes its verdict into `verdict`.
     """
 
     sensor_low: Floats

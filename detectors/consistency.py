@@ -143,15 +143,31 @@ class Stuck(Parameters):
 
 @dataclass(frozen=True, eq=False)
 class Rung:
-    """The contacts of one device on a site's ladder."""
+    """The contacts of one device on a site's ladder.
+
+    Attributes
+    ----------
+    course : Course
+        Depths that the device reported, metres: the highest of its contacts that was wet.
+    contacts_m : tuple of float
+        Heights of its contacts above the ground, ascending.
+    """
 
     course: Course
     contacts_m: tuple[float, ...]
 
     def wet_and_dry(self, rows: Index) -> tuple[Floats, Floats]:
-        """Highest contact that is wet, lowest that is dry; NaN where the value is missing.
+        """Highest contact that is wet, and lowest that is dry.
 
-        -inf: none is wet; inf: none is dry.
+        Parameters
+        ----------
+        rows : int64[m]
+            Of the course.
+
+        Returns
+        -------
+        float64[m], float64[m]
+            Metres; -inf: none is wet, inf: none is dry, NaN where the value is missing.
         """
         value = self.course.value[rows]
         # A value rounded on its way (0.1 in 32 bits) still stands for its contact.

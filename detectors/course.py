@@ -29,6 +29,10 @@ class Course:
     def at(self, time_ms: Times) -> tuple[Index, Bools]:
         """Return the newest row at or before each time, and whether it speaks for it.
 
+        Parameters
+        ----------
+        time_ms : int64[m]
+
         Returns
         -------
         row : int64[m]

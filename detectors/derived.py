@@ -68,7 +68,15 @@ DERIVED: Final = (
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """n values of one property at one device, in order of time; NaN: not known."""
+    """What one property was at one device.
+
+    Attributes
+    ----------
+    time_ms : int64[n]
+        Ascending.
+    value : float64[n]
+        In the property's unit; NaN: not known.
+    """
 
     time_ms: Times
     value: Floats

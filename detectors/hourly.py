@@ -124,7 +124,20 @@ def hourly_flags(
 def plateau_flags(
     rules: Iterable[Parameters], time_ms: Times, value: Floats, at: Index
 ) -> tuple[Flags, NDArray[np.int16]]:
-    """Join the plateaus of the flat lines among some rules; as `hourly_flags`."""
+    """Join the plateaus of the flat lines among some rules.
+
+    Parameters
+    ----------
+    rules : iterable of Parameters
+        Those that are no flat line are left out.
+    time_ms, value, at
+        As `plateaus` takes them.
+
+    Returns
+    -------
+    uint8[m], int16[m]
+        Flag, and mask of the tests that were evaluated.
+    """
     flag = np.where(np.isnan(value[at]), Flag.MISSING, Flag.NOT_EVALUATED).astype(np.uint8)
     evaluated = np.zeros(len(at), np.int16)
     for rule in rules:
@@ -166,6 +179,16 @@ def flat_line(rule: FlatLine, time_ms: Times, value: Floats, at: Index) -> Flags
 
     In real time the core compares for equality, which is the same while the tolerance does not
     exceed the instrument's resolution; this looks at the whole window and takes any tolerance.
+
+    Parameters
+    ----------
+    rule : FlatLine
+    time_ms : int64[n]
+        Ascending.
+    value : float64[n]
+        NaN: missing.
+    at : int64[m]
+        Rows to judge.
 
     Returns
     -------
@@ -225,6 +248,16 @@ def step_against_scatter(
     rule: StepAgainstScatter, time_ms: Times, value: Floats, at: Index
 ) -> Flags:
     """Flag rows of one series that step further than the window's scatter allows.
+
+    Parameters
+    ----------
+    rule : StepAgainstScatter
+    time_ms : int64[n]
+        Ascending.
+    value : float64[n]
+        NaN: missing.
+    at : int64[m]
+        Rows to judge.
 
     Returns
     -------

@@ -37,6 +37,12 @@ def jumps(times_ms: Times, values: Floats, size: float) -> Bools:
         Ascending.
     values : float64[n]
         Without NaN.
+    size : float
+        In the values' unit.
+
+    Returns
+    -------
+    bool[n]
     """
     last = np.arange(len(times_ms))
     first = np.searchsorted(times_ms, times_ms - JUMP_WITHIN_MS).astype(np.int64)
@@ -83,7 +89,19 @@ def lifted(probes: Sequence[tuple[Times, Bools]]) -> tuple[Times, Times]:
 
 
 def quiet_left_ms(spans: tuple[Times, Times], at_ms: Times) -> Times:
-    """Milliseconds for which nothing is told yet at each moment; 0: the probes are in the water."""
+    """For how long nothing is told yet at each moment.
+
+    Parameters
+    ----------
+    spans
+        As `lifted` gives them.
+    at_ms : int64[m]
+
+    Returns
+    -------
+    int64[m]
+        Milliseconds; 0: the probes are in the water.
+    """
     since, until = spans
     if not len(since):
         return np.zeros(len(at_ms), np.int64)

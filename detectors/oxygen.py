@@ -68,6 +68,13 @@ def least_until_sunrise(times_ms: Times, oxygen: Floats, hours_to_sunrise: Float
 def warm_shortage(oxygen: Floats, temperature_c: Floats) -> Floats:
     """Oxygen that is missing to `WARM_NEED_MG_L` while the water is warmer than `WARM_C`.
 
+    Parameters
+    ----------
+    oxygen : float64[n]
+        mg/L; NaN: missing.
+    temperature_c : float64[n]
+        At the same times; NaN: missing.
+
     Returns
     -------
     float64[n]

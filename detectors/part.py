@@ -74,9 +74,19 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Pieces of an `Outcome`, for the readings `row` of the batch, and what is to be written.
+    """Pieces of an `Outcome`, and what is to be written.
 
-    Transitions, windows and verdicts are in the outcome's order, sensors in ascending order.
+    Attributes
+    ----------
+    row : int64[m]
+        Readings of the batch that these are about.
+    flag, evaluated, rate_per_h : uint8[m], int16[m], float64[m]
+    touched : int64[t]
+        Sensors whose state changes, ascending.
+    transitions, windows, verdicts
+        In the outcome's order.
+    writes : list of Write
+        Into the columns of the table.
     """
 
     row: Index

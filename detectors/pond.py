@@ -24,6 +24,18 @@ def confirmed(times_ms: Times, values: Floats, within_ms: int = CONFIRM_MS) -> F
 
     A change shows with the second reading that has it. Where the readings lie further apart than
     `within_ms` each one counts.
+
+    Parameters
+    ----------
+    times_ms : int64[n]
+        Ascending.
+    values : float64[n]
+        Without NaN.
+    within_ms : int
+
+    Returns
+    -------
+    float64[n]
     """
     out = values.copy()
     if len(values) < 3:
@@ -66,13 +78,19 @@ def change_beyond_usual(times_ms: Times, values: Floats, usual: Floats, span_ms:
 
     Parameters
     ----------
+    times_ms : int64[n]
+        Ascending.
+    values : float64[n]
+        Without NaN.
     usual : float64[n]
         As `detectors.usual.usual` gives it, NaN where nothing is usual yet.
+    span_ms : int
 
     Returns
     -------
     float64[n]
-        NaN where there is no usual value or no other reading in the span that has one.
+        In the values' unit, never negative; NaN where there is no usual value or no other reading
+        in the span that has one.
     """
     known = ~np.isnan(usual)
     out = np.full(len(values), np.nan)
@@ -85,6 +103,13 @@ def daily_swing(times_ms: Times, values: Floats) -> Floats:
     """Highest less lowest value of the last 24 hours.
 
     Ponds in bloom swing from pH 7.5 to 9.5 every day (Boyd and Fast 1992).
+
+    Parameters
+    ----------
+    times_ms : int64[n]
+        Ascending.
+    values : float64[n]
+        Without NaN.
 
     Returns
     -------

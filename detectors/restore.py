@@ -22,6 +22,25 @@ def restore(
     The readings go through the same functions as when they came, so the ring's columns come out
     the same bits; the states after and before it are those of the dumps. Readings that storage
     has lost meanwhile only shorten the ring: the levels stay as they were.
+
+    Parameters
+    ----------
+    table : Table
+        Empty; written.
+    checks : Checks
+    sensors : int64[k]
+        Each once.
+    blobs
+        Their dumps.
+    context : Readings
+        Their newest `CONTEXT_ROWS` stored readings, or more, in any order.
+
+    Raises
+    ------
+    ValueError
+        If a sensor is named twice, or there is not one dump for each.
+    StateError
+        If a dump cannot be read.
     """
     if len(np.unique(sensors)) != len(sensors):
         raise ValueError("a sensor is named twice")

@@ -53,11 +53,21 @@ class Speed(Parameters):
 
 
 def distance_m(lat0: Floats, lon0: Floats, lat1: Floats, lon1: Floats) -> Floats:
-    """Great-circle distance on the mean sphere, m; 0.5% of the ellipsoid's at worst.
+    """Great-circle distance on the mean sphere; 0.5% off the ellipsoid's at worst.
+
+    Parameters
+    ----------
+    lat0, lon0, lat1, lon1 : float64[n]
+        Degrees; NaN: missing.
+
+    Returns
+    -------
+    float64[n]
+        Metres; NaN where a coordinate is missing.
 
     Notes
     -----
-    Haversine; NaN where a coordinate is missing.
+    Haversine.
     """
     phi0, phi1 = np.radians(lat0), np.radians(lat1)
     half = np.sin((phi1 - phi0) / 2.0) ** 2

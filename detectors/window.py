@@ -43,6 +43,13 @@ def extremes(values: Floats, first: Index, last: Index) -> tuple[Floats, Floats]
 def newest(times_ms: Times, at_ms: Times, within_ms: int) -> Index:
     """Place of the newest reading at each moment.
 
+    Parameters
+    ----------
+    times_ms : int64[n]
+        Ascending.
+    at_ms : int64[m]
+    within_ms : int
+
     Returns
     -------
     int64[m]
@@ -56,7 +63,21 @@ def newest(times_ms: Times, at_ms: Times, within_ms: int) -> Index:
 
 
 def value_at(times_ms: Times, values: Floats, at_ms: Times, within_ms: int) -> Floats:
-    """Newest value at each moment; NaN where none is recent enough."""
+    """Newest value at each moment.
+
+    Parameters
+    ----------
+    times_ms : int64[n]
+        Ascending.
+    values : float64[n]
+    at_ms : int64[m]
+    within_ms : int
+
+    Returns
+    -------
+    float64[m]
+        NaN where none is recent enough.
+    """
     if not len(times_ms):
         return np.full(len(at_ms), np.nan)
     place = newest(times_ms, at_ms, within_ms)

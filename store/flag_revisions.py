@@ -52,7 +52,7 @@ class Verdicts:
         flag: NDArray[np.uint8],
         evaluated: NDArray[np.int16],
     ) -> Self:
-        """Those of one datastream."""
+        """Those of one datastream; times, flags and tests as of the class."""
         return cls(np.full(len(time_ms), datastream_id, np.int32), time_ms, flag, evaluated)
 
     def columns(self) -> dict[str, Column]:

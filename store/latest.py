@@ -9,6 +9,12 @@ def by_key(
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Order n rows by key and time.
 
+    Parameters
+    ----------
+    key : int32[n]
+        Of a datastream or a device.
+    time_ms : int64[n]
+
     Returns
     -------
     intp[n]

@@ -66,6 +66,11 @@ def known_values(
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Look which rows are in `observation` already.
 
+    Parameters
+    ----------
+    datastream_id : int32[n]
+    time_ms : int64[n]
+
     Returns
     -------
     intp[k], float64[k]

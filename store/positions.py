@@ -28,7 +28,10 @@ _SQL = queries.load("positions")
 
 @dataclass(frozen=True, eq=False)
 class Positions:
-    """n rows of `position`; NaN is null in `speed_kmh`, `course_deg` and `hdop`, -1 in `blade`."""
+    """n rows of `position`; times are int64 milliseconds, places degrees.
+
+    Null is -1 in `seq` and `blade`, NaN in `speed_kmh`, `course_deg` and `hdop`.
+    """
 
     device_id: NDArray[np.int32]
     tenant_id: NDArray[np.int32]
@@ -74,7 +77,18 @@ class Positions:
 def known_positions(
     conn: Connection, device_id: NDArray[np.int32], time_ms: NDArray[np.int64]
 ) -> NDArray[np.intp]:
-    """Return the places of those fixes that are in `position` already."""
+    """Look which fixes are in `position` already.
+
+    Parameters
+    ----------
+    device_id : int32[n]
+    time_ms : int64[n]
+
+    Returns
+    -------
+    intp[k]
+        Their places in the arguments.
+    """
     use_columns(conn)
     keys = {"device_id": Column(INT4, device_id), "phenomenon_time": Column(TIMESTAMPTZ, time_ms)}
     found = conn.execute(_SQL["known_positions"], keys, binary=True).fetchall()
@@ -86,10 +100,16 @@ def fixes_before(
 ) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the stored fix before each, of those that have one within the day before.
 
+    Parameters
+    ----------
+    device_id : int32[n]
+    time_ms : int64[n]
+
     Returns
     -------
     intp[k], int64[k], float64[k], float64[k]
-        Their places in the arguments; time, latitude and longitude of the fix before.
+        Their places in the arguments; time (ms), latitude and longitude (degrees) of the fix
+        before.
     """
     use_columns(conn)
     keys = {"device_id": Column(INT4, device_id), "phenomenon_time": Column(TIMESTAMPTZ, time_ms)}

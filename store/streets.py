@@ -97,7 +97,7 @@ def readings(
 
     Returns
     -------
-    dict
+    dict of (int64[n], float64[n])
         By datastream: times in ms, ascending, and values; NaN where the device reported none.
     """
     parameters = {"datastream_ids": list(since), "since": list(since.values()), "stop": stop}

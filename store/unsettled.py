@@ -47,7 +47,14 @@ class StreamRow:
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """Stored readings of one datastream (as sensor 0), in order of time, with their marks."""
+    """Stored readings of one datastream (as sensor 0), in order of time.
+
+    Attributes
+    ----------
+    readings : Readings
+    marks : int16[n]
+        Of `store.marks.Mark`.
+    """
 
     readings: Readings
     marks: NDArray[np.int16]
@@ -68,7 +75,15 @@ class Stored:
 
 
 def mark(conn: Connection, datastream_id: NDArray[np.int32], from_ms: NDArray[np.int64]) -> None:
-    """Ask for datastreams to be decided anew from phenomenon times on; some may come twice."""
+    """Ask for datastreams to be decided anew.
+
+    Parameters
+    ----------
+    datastream_id : int32[n]
+        Some may come twice.
+    from_ms : int64[n]
+        From which phenomenon time on.
+    """
     if len(datastream_id):
         use_columns(conn)
         columns = {
@@ -151,7 +166,7 @@ def readings_before(conn: Connection, datastream_id: int, through_ms: int, rows:
 
 
 def mark_settled(conn: Connection, datastream_id: int, times_ms: NDArray[np.int64]) -> None:
-    """Write down that late readings have been decided on since."""
+    """Write down that the late readings of these phenomenon times (int64[n]) are decided on."""
     if len(times_ms):
         parameters = {
             "datastream_id": datastream_id,
