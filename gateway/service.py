@@ -119,6 +119,7 @@ class Gateway:
             for name, work in (
                 ("config", self._listen),
                 ("beat", self._beat),
+                ("attend", self._attend),
                 ("relays", lambda: self._relays.run(self._ending)),
             )
         ]
@@ -203,8 +204,8 @@ class Gateway:
         while not self._ending.is_set():
             self._beat_due.wait(BEAT_S)
             self._beat_due.clear()
-            if not self._goes_on():
-                continue
+            if self._stuck:
+                continue  # without work no sign of life is given, and others take over
             try:
                 self._sharing.beat()
                 self._worker.share()
@@ -215,8 +216,16 @@ class Gateway:
             except (DatabaseAwayError, psycopg.Error):
                 continue  # the worker has said that the database is away
 
-    def _goes_on(self) -> bool:
-        """Whether the worker works: without it no sign of life is given, and others take over."""
+    def _attend(self) -> None:
+        """Attend to the worker, in a thread that waits for nothing.
+
+        What the worker waits for may be what the sign of life waits for as well: a connection to
+        the database that stays open and never answers.
+        """
+        while not self._ending.wait(BEAT_S):
+            self._look_at_worker()
+
+    def _look_at_worker(self) -> None:
         still_s = self._progress.look(time.monotonic())
         stuck = still_s > STUCK_S
         if stuck and not self._stuck:
@@ -232,7 +241,6 @@ class Gateway:
         if still_s > ABANDONED_S:
             log.critical("worker_abandoned", seconds=round(still_s))
             self._abandon()
-        return not stuck
 
     def _close(self, threads: list[threading.Thread]) -> None:
         self._end()

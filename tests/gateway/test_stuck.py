@@ -1,13 +1,17 @@
 """A worker that stands still keeps nothing, although the process lives."""
 
+import contextlib
+import dataclasses
 import threading
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from gateway import service
 from gateway.progress import Progress
 from gateway.service import Gateway
 from store.gateways import LEASE_S
+from tests.chaos.line import Line
 from tests.fixtures.broker import wait_until
 from tests.gateway.conftest import NOW_MS, Running
 
@@ -89,12 +93,29 @@ def test_a_worker_that_does_not_come_back_ends_its_process(monkeypatch):
     monkeypatch.setattr(service.time, "monotonic", lambda: now_s)
     looks = []
     for _ in range(7):
-        looks.append(gateway._goes_on())
+        gateway._look_at_worker()
+        looks.append(gateway._stuck)
         now_s += service.BEAT_S
         if len(looks) == 5:
             assert not ended
-    assert looks == [True, True, False, False, False, False, False]
+    assert looks == [False, False, True, True, True, True, True]
     assert len(ended) == 2
+
+
+def test_a_database_that_never_answers_again_ends_the_process(town, monkeypatch):
+    """A line that takes everything, brings nothing and stays open: TCP finds nothing wrong."""
+    monkeypatch.setattr(service, "BEAT_S", 0.2)
+    monkeypatch.setattr(service, "ABANDONED_S", 2.0)
+    port = conninfo_to_dict(town.dsn.gateway)["port"]
+    with contextlib.closing(Line(int(port))) as line:
+        over_line = make_conninfo(town.dsn.gateway, port=line.port)
+        town.dsn = dataclasses.replace(town.dsn, gateway=over_line)
+        gateway = town.start().gateway
+        town.wait_for("select listening from town_listening", 4)
+        abandoned = threading.Event()
+        monkeypatch.setattr(gateway, "_abandon", abandoned.set)
+        line.forget()
+        assert abandoned.wait(60)
 
 
 def test_what_sleeps_with_the_whole_machine_is_not_stuck():
