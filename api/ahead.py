@@ -20,8 +20,8 @@ from detectors.rules import ParameterError, Threshold, rule_from_params
 from store import map as town_map
 from store import recent
 from store.database import Connection
-from store.episodes import moment
 from store.rules_in_force import RuleInForce
+from store.times import moment
 
 # The filter forgets within minutes; ten innovations are looked back on, and a few come before.
 _READINGS: Final = 30

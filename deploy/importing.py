@@ -24,7 +24,7 @@ from gateway.codecs.reading import Reading
 from gateway.settings import GatewaySettings
 from store import broker_accounts, datastream_catalog, device_catalog
 from store.errors import RefusedError
-from store.fleet import milliseconds
+from store.times import milliseconds
 from store.town_catalog import Tenant
 
 # Readings of a message, and messages of one visit to the broker.

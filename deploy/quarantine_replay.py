@@ -19,8 +19,8 @@ from gateway.sparkplug.topic import Address
 from store import births, broker_accounts, quarantine
 from store.database import Database
 from store.errors import RefusedError
-from store.fleet import milliseconds
 from store.quarantine import Refused
+from store.times import milliseconds
 from store.town_catalog import Tenant
 
 PAGE = 200

@@ -22,7 +22,7 @@ from gateway.recent import Recent
 from gateway.routers import Routers
 from gateway.sift import Sifted, sift
 from gateway.standing import Standing
-from store import broker_accounts, conflicts, fleet, ledger, live, routers, unsettled
+from store import broker_accounts, conflicts, ledger, live, routers, unsettled
 from store import clocks as clock_rows
 from store.batch_writer import BatchWriter
 from store.database import Database
@@ -35,6 +35,7 @@ from store.ledger_writer import is_falling
 from store.marks import Mark
 from store.observations import Observations
 from store.positions import Positions, known_positions, write_positions
+from store.times import milliseconds
 
 if TYPE_CHECKING:
     from detectors.outcome import Outcome
@@ -277,7 +278,7 @@ class _Work:
                 self.writer.conn, int(registry.datastream_id[sensor]), CONTEXT_ROWS
             )
             context = Readings.of(
-                sensor, [fleet.milliseconds(time) for time, _ in stored], [v for _, v in stored]
+                sensor, [milliseconds(time) for time, _ in stored], [v for _, v in stored]
             )
             found[sensor] = before_each(
                 registry.fleet, self.standing.state, sensor, context, rows.take(own).readings()

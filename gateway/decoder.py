@@ -13,8 +13,8 @@ from gateway.intake import Message
 from gateway.reasons import Reason
 from gateway.registry import Device, Registry
 from gateway.settings import GatewaySettings
-from store.fleet import milliseconds
 from store.marks import Mark
+from store.times import milliseconds
 
 _TAKEN_STATES = frozenset({"active", "maintenance", "out_of_season"})
 _STATE_REASONS = {"quarantined": Reason.DEVICE_QUARANTINED, "retired": Reason.DEVICE_RETIRED}

@@ -6,9 +6,10 @@ from detectors.outcome import Outcome
 from gateway.registry import Registry
 from store import evidence
 from store.database import Connection
-from store.episodes import Change, moment
+from store.episodes import Change
 from store.evidence import Before
 from store.ledger_writer import LedgerWriter, Stream, told
+from store.times import moment
 
 
 def write(

@@ -16,7 +16,7 @@ from gateway.registry import Device, Registry
 from gateway.topics import parse_status
 from store import links, live
 from store.database import Connection
-from store.episodes import moment
+from store.times import moment
 
 log = structlog.get_logger(__name__)
 

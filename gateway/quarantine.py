@@ -9,8 +9,8 @@ from gateway.batch import Refused
 from gateway.reasons import Reason
 from store import quarantine
 from store.database import Connection
-from store.episodes import moment
 from store.quarantine import QuarantineRow
+from store.times import moment
 
 # A message can be a whole buffer; what is kept of it in quarantine is its beginning.
 QUARANTINE_BYTES = 16 * 1024

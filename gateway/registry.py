@@ -20,9 +20,10 @@ from gateway.reasons import Reason
 from gateway.topics import parse_up
 from store import fleet as fleet_rows
 from store.database import Connection
-from store.fleet import FleetRows, TownRow, milliseconds
+from store.fleet import FleetRows, TownRow
 from store.marks import Mark
 from store.rule_profile import AlertRule, Compiled, compile_rules
+from store.times import milliseconds
 
 if TYPE_CHECKING:
     from store.rules_in_force import RuleInForce

@@ -11,8 +11,8 @@ from gateway.registry import Registry
 from store import observations, sequences
 from store.batch_writer import BatchWriter
 from store.conflicts import ConflictRow, payload_hash
-from store.episodes import moment
 from store.marks import Mark
+from store.times import moment
 
 
 @dataclass

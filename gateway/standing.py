@@ -17,9 +17,9 @@ from gateway import metrics
 from gateway.registry import Registry
 from store import fleet, ledger, rules_in_force, unsettled
 from store.database import Connection
-from store.episodes import moment
-from store.fleet import StoredState, milliseconds
+from store.fleet import StoredState
 from store.ledger import OpenAlert
+from store.times import milliseconds, moment
 
 log = structlog.get_logger(__name__)
 

@@ -19,11 +19,10 @@ from jobs.quality_review import last_through
 from jobs.review import Review
 from store import flag_revisions, reviews, rule_profile, unsettled
 from store.database import Connection
-from store.episodes import moment
 from store.flag_revisions import Verdicts
-from store.fleet import milliseconds
 from store.reviews import Due
 from store.rule_profile import Held
+from store.times import milliseconds, moment
 
 # A town has some thousand datastreams with probes; what is beyond waits for the next look.
 _AT_ONCE: Final = 100_000

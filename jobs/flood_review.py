@@ -23,11 +23,10 @@ from jobs.place import KINDS, Place, Witness, holds_ms, lies_lower, look_back_s
 from jobs.review import Review
 from store import flag_revisions, live, streets
 from store.database import Connection
-from store.episodes import moment
 from store.flag_revisions import Verdicts
-from store.fleet import milliseconds
 from store.reviews import Due
 from store.rule_profile import Held, held
+from store.times import milliseconds, moment
 
 # Datastreams taken at once: every sensor of a large town.
 TAKEN: Final = 5000

@@ -11,11 +11,12 @@ from detectors.fleet import CONTEXT_ROWS, Fleet
 from detectors.profile import Profile
 from detectors.readings import Readings
 from store import evidence
-from store.episodes import Change, moment
+from store.episodes import Change
 from store.evidence import Before
 from store.ledger_writer import told
 from store.marks import Mark
 from store.rule_profile import AlertRule, Period
+from store.times import moment
 from store.unsettled import Stored
 
 if TYPE_CHECKING:

@@ -16,10 +16,9 @@ from jobs import metrics
 from jobs.review import Review
 from store import config_channel, live, ponds, reviews
 from store.database import Connection
-from store.episodes import moment
-from store.fleet import milliseconds
 from store.ponds import Probe
 from store.reviews import Due
+from store.times import milliseconds, moment
 
 # Written in one transaction at most: TimescaleDB unpacks no more than 100,000 rows in one.
 PIECE_MS: Final = 7 * DAY_MS

@@ -21,11 +21,10 @@ from detectors.quality import FlatLine
 from jobs.review import Review
 from store import flag_revisions, reviews, rule_profile, unsettled
 from store.database import Connection
-from store.episodes import moment
 from store.flag_revisions import Source, Verdicts
-from store.fleet import milliseconds
 from store.reviews import Due, Work
 from store.rule_profile import Held
+from store.times import milliseconds, moment
 
 # Datastreams of one transaction: the hours that it marks are locked for its last few milliseconds.
 PIECE: Final = 20

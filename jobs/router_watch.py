@@ -10,9 +10,9 @@ import structlog
 from detectors.silence import RouterState, router_outages
 from store import journal, routers
 from store.database import Connection
-from store.fleet import milliseconds
 from store.links import Watched
 from store.routers import Outage
+from store.times import milliseconds
 
 log = structlog.get_logger(__name__)
 

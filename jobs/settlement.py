@@ -22,11 +22,10 @@ from jobs.history import EMPTY_STATE, History
 from jobs.set_aside import PASSING, SetAside
 from store import live, unsettled
 from store.database import Connection, Database
-from store.episodes import moment
-from store.fleet import milliseconds
 from store.ledger_writer import LedgerWriter, Stream
 from store.marks import Mark
 from store.rule_profile import Period, timeline
+from store.times import milliseconds, moment
 from store.unsettled import Stored, StreamRow, Unsettled
 
 log = structlog.get_logger(__name__)

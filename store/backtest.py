@@ -33,11 +33,10 @@ from store.backtest_result import (
     compare,
 )
 from store.database import Connection
-from store.episodes import moment
 from store.errors import RefusedError
-from store.fleet import milliseconds
 from store.rule_profile import Compiled, compile_rules
 from store.rules_in_force import RuleInForce
+from store.times import milliseconds, moment
 
 _SQL = queries.load("backtest")
 

@@ -15,8 +15,8 @@ from detectors.sentence import Sentence
 from store import queries
 from store.backtest_result import Stream
 from store.database import Connection
-from store.episodes import moment
 from store.errors import StoreError
+from store.times import moment
 
 _SQL = queries.load("backtest")
 

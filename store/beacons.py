@@ -10,7 +10,7 @@ from psycopg.rows import class_row
 from detectors.silence import BeaconState, beacon_states
 from store import queries
 from store.database import Connection
-from store.fleet import milliseconds
+from store.times import milliseconds
 
 
 @dataclass(frozen=True, slots=True)

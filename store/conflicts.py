@@ -18,8 +18,8 @@ from psycopg.rows import class_row
 from detectors.flags import Flag, Test
 from store import queries
 from store.database import Connection
-from store.fleet import milliseconds
 from store.marks import Mark
+from store.times import milliseconds
 from store.unsettled import mark as mark_unsettled
 
 _SQL = queries.load("conflicts")

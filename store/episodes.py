@@ -7,17 +7,10 @@ oldest.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from store.ledger import AlertRow, Episode, TransitionRow
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def moment(time_ms: int) -> datetime:
-    """Return milliseconds since 1970 UTC as a time, exactly."""
-    return _EPOCH + timedelta(milliseconds=time_ms)
 
 
 @dataclass(frozen=True, slots=True)

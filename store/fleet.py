@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from store import queries, rules_in_force
 from store.database import Connection
 from store.marks import Mark
 from store.rules_in_force import RuleInForce
+from store.times import milliseconds
 
 T = TypeVar("T")
 
@@ -133,12 +134,6 @@ def context(conn: Connection, datastream_ids: NDArray[np.int32], rows: int) -> R
         np.array([milliseconds(row[1]) for row in found], np.int64),
         np.array([row[2] for row in found], np.float64),
     )
-
-
-def milliseconds(moment: datetime) -> int:
-    """Return a time as milliseconds since 1970 UTC, exactly."""
-    utc = moment.astimezone(UTC).replace(tzinfo=None)
-    return int(np.datetime64(utc, "ms").astype(np.int64))
 
 
 def _rows(conn: Connection, name: str, row: type[T]) -> list[T]:

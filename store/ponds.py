@@ -15,10 +15,9 @@ from store import queries, unsettled
 from store.batch_writer import BatchWriter
 from store.binary import use_columns
 from store.database import Connection
-from store.episodes import moment
-from store.fleet import milliseconds
 from store.marks import Mark
 from store.observations import Observations
+from store.times import milliseconds, moment
 
 _SQL = queries.load("ponds")
 _KEPT: Final = int(Mark.TRAINING)

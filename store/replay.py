@@ -10,10 +10,9 @@ from psycopg.rows import class_row
 from detectors.errors import DetectorError
 from store import evidence, queries
 from store.database import Connection
-from store.episodes import moment
 from store.errors import RefusedError
-from store.fleet import milliseconds
 from store.marks import Mark
+from store.times import milliseconds, moment
 
 _SQL = queries.load("replay")
 

@@ -20,8 +20,8 @@ from detectors.quality import GrossRange
 from detectors.rules import ParameterError, rule_from_params
 from store import queries
 from store.database import Connection
-from store.fleet import milliseconds
 from store.rules_in_force import RuleInForce
+from store.times import milliseconds
 
 _SQL = queries.load("rule_profile")
 

@@ -13,9 +13,8 @@ from detectors.readings import Readings
 from store import queries
 from store.binary import INT4, TIMESTAMPTZ, Column, use_columns
 from store.database import Connection
-from store.episodes import moment
-from store.fleet import milliseconds
 from store.marks import Mark
+from store.times import milliseconds, moment
 
 _SQL = queries.load("unsettled")
 PIECE: Final = 50_000

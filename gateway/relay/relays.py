@@ -29,9 +29,9 @@ from gateway.sparkplug.host import Host
 from store import births, broker_accounts
 from store.births import BirthRow
 from store.database import Database
-from store.episodes import moment
 from store.errors import DatabaseAwayError
 from store.intake_lease import Lease, LeaseLostError, fence
+from store.times import moment
 
 log = structlog.get_logger(__name__)
 

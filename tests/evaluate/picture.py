@@ -8,7 +8,7 @@ from detectors.fleet import Fleet
 from detectors.level_labels import LEVEL_LABELS
 from detectors.profile import Profile
 from detectors.readings import Readings
-from store.episodes import moment
+from store.times import moment
 from tests.evaluate.recordings import Flood, Recording
 
 WIDTH, HEIGHT = 900, 340

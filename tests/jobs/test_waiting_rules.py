@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from detectors.rules import Level, Threshold
 from store import device_catalog, rule_change, rules
-from store.fleet import milliseconds
 from store.rule_change import Change
+from store.times import milliseconds
 from tests.jobs.door import ledger
 
 DEPTH = Threshold((Level(0.1, 0.05),))

@@ -11,8 +11,8 @@ import pytest
 from detectors.flags import Test, aggregate
 from store import flag_revisions, retention
 from store.flag_revisions import Verdicts
-from store.fleet import milliseconds
 from store.retention import Retention
+from store.times import milliseconds
 from tests.store.write import write_readings
 
 HOUR = datetime(2026, 3, 1, 7, tzinfo=UTC)

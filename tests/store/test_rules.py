@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from store import device_catalog, fleet, level_labels, rule_profile, rules, rules_in_force
+from store import device_catalog, level_labels, rule_profile, rules, rules_in_force
 from store.errors import RefusedError
+from store.times import milliseconds
 from tests.store.write import write_readings
 
 LEVELS = {"levels": [{"on": 0.2, "off": 0.1}, {"on": 0.4, "off": 0.3}]}
@@ -160,7 +161,7 @@ def test_a_scope_that_is_given_up_leaves_the_place_to_the_wider_one(roles, town,
         assert [version_at(conn, at, stream) for at in hours] == expected
         periods = {one.since_ms: one for one in rule_profile.timeline(conn, stream, 60.0)}
         for at, version in zip(hours, expected, strict=True):
-            standing = periods[fleet.milliseconds(at)].compiled.versions
+            standing = periods[milliseconds(at)].compiled.versions
             assert {one.code: one.version for one in standing}["street-depth"] == version
         scopes = rules_in_force.in_scopes(conn, town.tenant_id, hours[-1])
         # The town's own versions cover every sensor of that kind, and the newest of all places.
