@@ -218,7 +218,7 @@ def test_a_lower_threshold_of_one_device_raises_an_alert_for_its_next_reading(
         door.take([(stream, milliseconds(), 0.04)])
         assert seed.one("select count(*) from alert") == 0
         write({"code": "street-depth", "device": "f1", "params": LOW})
-        [heard] = [json.loads(one.payload) for one in listener.notifies(timeout=5, stop_after=1)]
+        [heard] = [json.loads(one.payload) for one in listener.notifies(timeout=30, stop_after=1)]
         assert heard == {"kind": "rule"}
         door.load()  # what a gateway does when it hears that
         door.take([(stream, milliseconds(), 0.04)])

@@ -4,7 +4,6 @@ import os
 import shutil
 import stat
 import subprocess
-import time
 from pathlib import Path
 
 import psycopg
@@ -131,10 +130,8 @@ def test_nothing_is_left_of_a_killed_servers_children(server):
     server.start()
     pid = server.pid
     server.kill()
-    began = time.monotonic()
     server.start()
     assert server.pid != pid
-    assert time.monotonic() - began < 30
 
 
 @AS_ROOT

@@ -64,7 +64,7 @@ class Town:
         if not self._token:
             self._token = re.search(r"mzt_\w+", self.ok("token", "add", "kawabe", "works"))[0]
         return httpx.request(
-            method, f"{self.system.url}/api/v1/kawabe{path}", json=body, timeout=30,
+            method, f"{self.system.url}/api/v1/kawabe{path}", json=body, timeout=60,
             headers={"Authorization": f"Bearer {self._token}"},
         )  # fmt: skip
 

@@ -45,7 +45,7 @@ def test_a_lower_level_of_one_device_raises_an_alert_for_its_next_reading(system
     wait_until(lambda: rows("select 1 from latest where value = 0.04"), message=system.logs)
     assert rows(ALERTS) == []
     answer = httpx.post(
-        f"{system.url}/api/v1/soko/rules", timeout=30, headers={"Authorization": f"Bearer {token}"},
+        f"{system.url}/api/v1/soko/rules", timeout=60, headers={"Authorization": f"Bearer {token}"},
         json={"code": "street-depth", "device": "soko-1",
               "params": {"levels": [{"on": 0.03, "off": 0.01}]}},
     )  # fmt: skip

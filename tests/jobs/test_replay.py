@@ -158,7 +158,7 @@ def test_the_command_says_equal_or_not_in_words_and_by_its_exit_code(
         return subprocess.run(
             [sys.executable, "-m", "deploy.cli", "replay", str(alert)], cwd=tmp_path,
             env={**environment, "PYTHONPATH": str(Path(__file__).parents[2])},
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
 
     alert = flooded.value("select min(alert_id) from alert")

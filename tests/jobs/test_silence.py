@@ -213,7 +213,7 @@ def test_live_feed_is_told(world, database_dsn):
     with psycopg.connect(database_dsn.api, autocommit=True) as listener:
         listener.execute("listen mizumori_live")
         world.watch.look()
-        [note] = listener.notifies(timeout=5, stop_after=1)
+        [note] = listener.notifies(timeout=30, stop_after=1)
     assert f'"tenant_id": {world.town.tenant_id}' in note.payload
     assert '"links": [' in note.payload
 

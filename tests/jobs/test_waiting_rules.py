@@ -19,7 +19,7 @@ def test_gateway_and_settlement_go_over_to_a_waiting_version_at_its_instant(plac
     place.door.load()
     with place.owner.transaction() as conn:
         codes = {d.device_id: d.code for d in device_catalog.devices(conn, place.tenant_id)}
-        begins = rules.now(conn) + timedelta(milliseconds=800)
+        begins = rules.now(conn) + timedelta(seconds=2)
         begins = begins.replace(microsecond=begins.microsecond // 1000 * 1000)
         for one in (device, later_device):
             change = Change(f"depth-{one}", device=codes[one], valid_from=begins,

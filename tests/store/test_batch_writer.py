@@ -217,7 +217,7 @@ def test_device_that_is_heard_comes_online_and_the_feed_hears_it(roles, town, da
                 writer.notify({town.tenant_id: {"datastreams": {7}}, 99: {"alerts": {1, 2}}})
                 writer.flush()
                 assert writer.linked == linked
-        said = [json.loads(n.payload) for n in listener.notifies(timeout=5, stop_after=4)]
+        said = [json.loads(n.payload) for n in listener.notifies(timeout=30, stop_after=4)]
     assert said == 2 * [
         {"tenant_id": town.tenant_id, "datastreams": [7]},
         {"tenant_id": 99, "alerts": [1, 2]},

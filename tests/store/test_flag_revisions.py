@@ -126,7 +126,7 @@ def test_the_live_feed_hears_where_the_newest_reading_was_revised(roles, stream)
         listener.execute("listen mizumori_live")
         say(roles, stream, "quality", [3, 3])  # not the newest
         say(roles, stream, "quality", [3, 3, 3])
-        [heard] = listener.notifies(timeout=5, stop_after=1)
+        [heard] = listener.notifies(timeout=30, stop_after=1)
         assert json.loads(heard.payload)["datastreams"] == [stream]
         say(roles, stream, "quality", [3, 3, 3])  # nothing new
         assert list(listener.notifies(timeout=0.3)) == []
