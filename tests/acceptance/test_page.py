@@ -67,7 +67,6 @@ def storm(tmp_path_factory):
 @contextlib.contextmanager
 def playing(system, path, town, *, speed):
     """Play a recording while something else is done; in the end all of it was acknowledged."""
-    register_recording(system.settings, path, town)  # so that the page finds the town at once
     command = [*MIZUMORI, "sim", "replay", str(path), "--town", town]
     player = subprocess.Popen(
         [*command, "--speed", str(speed), "--config", str(system.config)],
@@ -84,7 +83,7 @@ def playing(system, path, town, *, speed):
 
 
 def get(system, path):
-    return httpx.get(f"{system.url}/api/v1{path}", timeout=20).raise_for_status().json()
+    return httpx.get(f"{system.url}/api/v1{path}", timeout=60).raise_for_status().json()
 
 
 def open_alerts(system, town):
@@ -101,8 +100,9 @@ def gravest(alerts):
 
 def test_the_floods_of_new_york_reach_the_page_while_they_rise(system, browse, storm, tmp_path):
     town = "queens"
+    register_recording(system.settings, storm, town)
+    page = browse(system.url, f"/#/{town}/flood").page
     with playing(system, storm, town, speed=600):
-        page = browse(system.url, f"/#/{town}/flood").page
         expect(page.locator("#training")).to_be_visible(timeout=60_000)
         alert = page.locator(".section-alert .row")
         expect(alert.first).to_be_visible(timeout=60_000)
@@ -138,12 +138,15 @@ def test_the_floods_of_new_york_reach_the_page_while_they_rise(system, browse, s
         expect(row).to_have_attribute("data-level", str(one["level"]))
         expect(row).to_contain_text(one["label"]["ja"])
         expect(row.locator(".training-mark")).to_have_text("訓練")
-    page.wait_for_timeout(500)  # a frame or two: marks are drawn when the browser draws
-    drawn = page.evaluate(COLOURS)
     # The replay's devices have left: what they last said is still an alert, and marked as blind.
     expect(page.locator(".section-alert .row-value").first).to_have_text("不明")
-    for colour in {one["colour"] for one in shown.values()}:
-        assert drawn.get(colour, 0) > 5, (colour, drawn)  # they lie close together
+    colours = {one["colour"] for one in shown.values()}
+
+    def drawn():
+        found = page.evaluate(COLOURS)
+        return all(found.get(colour, 0) > 5 for colour in colours)  # they lie close together
+
+    wait_until(drawn, message="not each level's colour is drawn")
     page.screenshot(path=tmp_path / "storm.png")
     assert (tmp_path / "storm.png").stat().st_size > 30_000
 
@@ -155,15 +158,18 @@ def test_plows_of_chicago_are_on_the_map_where_they_last_were(system, browse):
     for row in sorted(recorded.rows, key=lambda row: row.sample.time_ms):
         last[row.device] = (row.sample.fix.lon, row.sample.fix.lat)
     # 22 minutes in 22 seconds; only the newest minutes of them are fresh enough to be known.
+    register_recording(system.settings, PLOWS, town)
+    page = browse(system.url, f"/#/{town}/snow", language="en").page
     with playing(system, PLOWS, town, speed=60):
-        page = browse(system.url, f"/#/{town}/snow", language="en").page
         expect(page.locator(".row").first).to_be_visible(timeout=60_000)
         known = page.locator('.row[data-state="calm"]')
         expect(known.nth(9)).to_be_visible(timeout=60_000)
         blue = page.evaluate(
             "getComputedStyle(document.documentElement).getPropertyValue('--plow')"
         )
-        wait_until(lambda: page.evaluate(COLOURS).get(blue.strip(), 0) > 100, 5, "no arrows drawn")
+        wait_until(
+            lambda: page.evaluate(COLOURS).get(blue.strip(), 0) > 100, message="no arrows drawn"
+        )
     wait_until(lambda: stored(system, "position", town) == len(recorded.rows), 60)
     layer = get(system, f"/{town}/map/plows")["features"]
     assert {f["id"]: tuple(f["geometry"]["coordinates"]) for f in layer} == last

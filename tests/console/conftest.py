@@ -29,7 +29,7 @@ class ApiProcess:
     def start(self):
         self.process = PROCESSES.Process(target=serve.main, args=(self.dsn, str(self.port)))
         self.process.start()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             try:
                 httpx.get(f"{self.url}/health", timeout=2).raise_for_status()
@@ -45,7 +45,7 @@ class ApiProcess:
         self.process.join(10)
 
     def get(self, path):
-        answer = httpx.get(f"{self.url}/api/v1{path}", timeout=20)
+        answer = httpx.get(f"{self.url}/api/v1{path}", timeout=60)
         answer.raise_for_status()
         return answer.json()
 

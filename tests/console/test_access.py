@@ -7,6 +7,7 @@ import itertools
 from playwright.sync_api import expect
 
 from tests.console.test_page import row
+from tests.fixtures.broker import wait_until
 from tests.fixtures.browser import NARROW
 
 UNNAMED = """() => [...document.querySelectorAll(
@@ -64,9 +65,9 @@ def test_everything_is_done_by_keyboard(town, visit):
     page = visit("/#/kawabe/flood").page
     row(page, "deep").wait_for()
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.id") == "skip"
+    expect(page.locator("#skip")).to_be_focused()
     page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.id") == "list"
+    expect(page.locator("#list")).to_be_focused()
     for _ in range(30):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.dataset.device") == "deep":
@@ -75,13 +76,13 @@ def test_everything_is_done_by_keyboard(town, visit):
     assert page.evaluate(RING) != "none"
     page.keyboard.press("Enter")
     expect(page.locator("#panel")).to_be_visible()
-    assert page.evaluate("document.activeElement.id") == "panel-title"
+    expect(page.locator("#panel-title")).to_be_focused()
     page.keyboard.press("Tab")
-    assert "panel-close" in page.evaluate("document.activeElement.className")
+    expect(page.locator("#panel .panel-close")).to_be_focused()
     assert page.evaluate(RING) != "none"
     page.keyboard.press("Escape")
     expect(page.locator("#panel")).to_be_hidden()
-    assert page.evaluate("document.activeElement.dataset.device") == "deep"
+    expect(row(page, "deep")).to_be_focused()
     assert page.url.endswith("#/kawabe/flood")
 
 
@@ -105,10 +106,16 @@ def test_list_and_map_point_at_the_same_place(town, visit):
 def test_a_click_on_a_mark_of_the_map_opens_its_panel(town, visit):
     page = visit("/#/kawabe/flood").page
     row(page, "deep").wait_for()
-    page.wait_for_timeout(500)
+    spots = [None]
+
+    def stands():
+        page.wait_for_timeout(100)
+        spots.append(page.evaluate(OCTAGON))
+        return spots[-1] is not None and spots[-1] == spots[-2]
+
+    wait_until(stands, message="the mark is not drawn")
+    spot = spots[-1]
     box = page.locator("#map").bounding_box()
-    spot = page.evaluate(OCTAGON)
-    assert spot is not None
     assert box["x"] < spot[0] < box["x"] + box["width"]
     page.mouse.click(*spot)
     expect(page.locator("#panel h2")).to_have_text("駅西地下道")

@@ -123,11 +123,16 @@ def test_a_value_turns_unknown_on_the_page_when_it_grows_old(town, visit):
     bound = page.evaluate(
         "fetch('/api/v1/kawabe/devices/dry').then((r) => r.json()).then((d) => d.unknown_after_s)"
     )
-    old = ago(seconds=bound - 8)
-    town.latest(stream, 0.0, time=old, received=old)
-    page.reload()
-    expect(row(page, "dry")).to_have_attribute("data-state", "calm")
-    expect(row(page, "dry")).to_have_attribute("data-state", "unknown", timeout=25_000)
+    for left_s in (3, 10, 30, 60):  # as long as this machine takes to load the page
+        old = ago(seconds=bound - left_s)
+        town.latest(stream, 0.0, time=old, received=old)
+        page.reload()
+        row(page, "dry").wait_for()
+        if row(page, "dry").get_attribute("data-state") == "calm":
+            break
+    else:
+        pytest.fail("the page was never loaded while the value was known")
+    expect(row(page, "dry")).to_have_attribute("data-state", "unknown", timeout=90_000)
     assert "古く" in row(page, "dry").inner_text()
 
 
@@ -144,7 +149,7 @@ def test_a_killed_api_is_said_and_everything_is_loaded_anew_when_it_is_back(
     expect(page.locator("#connection")).to_have_attribute("data-state", "lost")
     town.rise("dry", 0.22, 3)  # nobody tells the page
     api_process.start()
-    expect(page.locator("#lost")).to_be_hidden(timeout=25_000)
+    expect(page.locator("#lost")).to_be_hidden()
     expect(row(page, "dry")).to_have_attribute("data-state", "alert")
     refused = [text for text in watched.complaints if "ERR_CONNECTION" not in text
                and "ERR_INCOMPLETE" not in text and "ERR_EMPTY" not in text]  # fmt: skip

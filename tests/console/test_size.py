@@ -24,7 +24,7 @@ def test_a_thousand_sensors_and_a_hundred_plows_leave_the_page_fluid(town, visit
                         lon=139.9 + i * 0.001) for i in range(100)),
         ])  # fmt: skip
     page = visit("/#/kawabe/all").page
-    expect(page.locator(".count-unknown b")).to_have_text("1101", timeout=30_000)
+    expect(page.locator(".count-unknown b")).to_have_text("1101")
     page.wait_for_timeout(1_000)
     frames = page.evaluate(FRAMES)
     # 60 a second on a free machine; the bound leaves room for a busy one.
@@ -46,6 +46,6 @@ def test_a_chart_of_fifty_thousand_readings_is_drawn(town, visit):
     expect(page.locator("#panel .uplot canvas")).to_be_visible()
     page.locator('[data-hours="168"]').click()
     note = page.locator("#panel .chart-note")
-    expect(note).to_be_hidden(timeout=30_000)
+    expect(note).to_be_hidden()
     expect(page.locator("#panel .uplot canvas")).to_be_visible()
     assert page.evaluate(FRAMES)[-1] < 1_000

@@ -123,12 +123,12 @@ class Town(Seed):
         self.readings(stream, [(ago(minutes=29, seconds=30), value + 9)], flag=4)
         self.latest(stream, value, rate=rate)
 
-    def rise(self, device, depth, level, *, rate=1.0):
+    def rise(self, device, depth, level, *, rate=1.0, unconfirmed=False):
         """The gateway commits a reading that raises an alert, and tells."""
         stream = self.streams[(device, "depth_m")]
         time = now() - timedelta(seconds=1)
         self.readings(stream, [(time, depth)])
         self.latest(stream, depth, time=time, rate=rate)
-        alert = self.alert(stream, level=level, onset=time, peak=depth)
+        alert = self.alert(stream, level=level, onset=time, peak=depth, unconfirmed=unconfirmed)
         self.notify(datastreams=[stream], alerts=[alert])
         return alert
