@@ -19,6 +19,14 @@ class Name(BaseModel):
             return None
         return cls(ja=ja or en or "", en=en or ja or "")
 
+    def columns(self, code: str) -> dict[str, str]:
+        """Return it as the catalog holds it.
+
+        One language stands in for the other where that is empty, and the code for both.
+        """
+        ja, en = self.ja.strip(), self.en.strip()
+        return {"name_ja": ja or en or code, "name_en": en or ja or code}
+
 
 def finite(value: float | None) -> float | None:
     """Return None for what JSON cannot say: not a number, and infinity."""

@@ -29,6 +29,14 @@ def test_taken_code_is_refused_in_words_and_the_transaction_goes_on(roles, town)
         assert town_catalog.tenant(conn, "mizumori") == town
 
 
+def test_a_name_may_hold_the_blanks_that_are_written_here(roles, town):
+    name = "駅前\u3000水位計\u00a01号"
+    new = NewDevice("f3", "flood_level", name, "x", 60.0)
+    with roles.owner.transaction() as conn:
+        device_catalog.add_devices(conn, town.tenant_id, [new])
+        assert device_catalog.device(conn, town.tenant_id, "f3").name_ja == name
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -41,6 +49,7 @@ def test_taken_code_is_refused_in_words_and_the_transaction_goes_on(roles, town)
         ({"lat": 38.0}, "lon is missing: lat alone is no position"),
         ({"expected_interval_s": 0}, "expected_interval_s is not allowed: seconds"),
         ({"expected_interval_s": float("inf")}, "expected_interval_s is not allowed: seconds"),
+        ({"name_ja": "a\u200bb"}, "name_ja holds a character that cannot be shown"),
         ({"name_ja": "a\x00b"}, "name_ja holds a character that cannot be shown"),
         ({"site": "nowhere"}, "site 'nowhere' is none that this town has; add the site first"),
         ({"datastreams": (("Depth", "m"),)}, "datastreams hold a property that is refused"),
