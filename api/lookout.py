@@ -1,8 +1,8 @@
-"""What is ahead in each town, for many consoles that ask at once: a question is answered once."""
+"""What many consoles ask of a town at once: a question is answered once for all of them."""
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, TypeVar
@@ -27,6 +27,14 @@ class _Town:
     given: dict[Any, tuple[float, Ahead]] = field(default_factory=dict)
 
 
+@dataclass
+class _Turn:
+    """One computation after the other: the next one, for all who came since the last began."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    following: Future[Any] | None = None
+
+
 class Lookout:
     """Answers that hold for a few seconds, as long as the question is the same.
 
@@ -36,19 +44,29 @@ class Lookout:
 
     def __init__(self) -> None:
         self._towns: dict[int, _Town] = {}
-        self._flights: dict[int, Future[Any]] = {}
+        self._turns: dict[Hashable, _Turn] = {}
+        self._lock = threading.Lock()
 
-    def together(self, tenant_id: int, compute: Callable[[], Answer]) -> Answer:
-        """Compute a town's answer, or wait for the one that is being computed already."""
+    def together(self, question: Hashable, compute: Callable[[], Answer]) -> Answer:
+        """Compute an answer, for all who wait for one to the same question.
+
+        Who comes while one is computed waits for the next: an answer looks at the town after it
+        was asked for, so that a page which loads everything anew misses nothing. It comes within
+        the time of two computations, however many ask.
+        """
         mine = Future[Answer]()
-        flight: Future[Answer] = self._flights.setdefault(tenant_id, mine)
+        with self._lock:
+            turn = self._turns.setdefault(question, _Turn())
+            flight: Future[Answer] = turn.following or mine
+            turn.following = flight
         if flight is mine:
-            try:
-                mine.set_result(compute())
-            except BaseException as error:  # noqa: BLE001 - raised below, here and where one waits
-                mine.set_exception(error)
-            finally:
-                del self._flights[tenant_id]
+            with turn.lock:
+                with self._lock:
+                    turn.following = None
+                try:
+                    mine.set_result(compute())
+                except BaseException as error:  # noqa: BLE001 - raised below, wherever one waits
+                    mine.set_exception(error)
         return flight.result()
 
     def ahead(self, conn: Connection, tenant_id: int, desk: Desk) -> dict[int, Ahead]:

@@ -29,7 +29,7 @@ class AheadItem(BaseModel):
 @router.get("/{tenant}/ahead", responses=responses(Kind.UNKNOWN_TOWN))
 def what_is_ahead(here: HasTown, lookout: HasLookout) -> list[AheadItem]:
     """List the flood sensors of which something may be said: in a dry town none."""
-    return lookout.together(here.town.tenant_id, lambda: _look(here, lookout))
+    return lookout.together((here.town.tenant_id, "ahead"), lambda: _look(here, lookout))
 
 
 def _look(here: TownAccess, lookout: Lookout) -> list[AheadItem]:

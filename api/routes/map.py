@@ -24,9 +24,9 @@ from api.features import (
     TrackFeature,
     TrackLayer,
 )
-from api.lookout import HasLookout
+from api.lookout import HasLookout, Lookout
 from api.problems import responses
-from api.town import HasTown
+from api.town import HasTown, TownAccess
 from api.town_lines import TownLines
 from api.words import Name
 from store import map as town_map
@@ -37,9 +37,18 @@ GEOJSON = "application/geo+json"
 MOST_POINTS = 200_000  # 100 plows, 2 hours, a fix each 4 s; about 5 MB of answer
 
 
-@router.get("/{tenant}/map/flood", responses=responses(Kind.UNKNOWN_TOWN))
-def flood(here: HasTown, lookout: HasLookout) -> FloodLayer:
+@router.get(
+    "/{tenant}/map/flood", response_model=FloodLayer, responses=responses(Kind.UNKNOWN_TOWN)
+)
+def flood(here: HasTown, lookout: HasLookout) -> Response:
     """Show flood sensors with what they stand at, what is ahead of them, and what is doubted."""
+    # Written once too: thousands of sensors take as long to write as to judge.
+    question = here.town.tenant_id, "flood"
+    body = lookout.together(question, lambda: _flood(here, lookout).model_dump_json())
+    return Response(body, media_type="application/json")
+
+
+def _flood(here: TownAccess, lookout: Lookout) -> FloodLayer:
     with here.transaction() as conn:
         now = desk(conn, here.town, datetime.now(UTC), ("flood_contact", "flood_level"))
         said = lookout.ahead(conn, here.town.tenant_id, now)

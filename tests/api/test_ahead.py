@@ -9,6 +9,7 @@ import pytest
 
 from api import desk, lookout
 from api.routes import ahead
+from api.routes import map as town_map
 from detectors.forecast import TimeToThreshold
 from firmware_sim.recording import read_recording
 from store import recent, rules
@@ -182,7 +183,10 @@ def test_a_reading_that_failed_is_not_followed(api, seed, stream, flood):
 
 
 def test_consoles_that_ask_at_once_share_one_computation(api, seed, stream, monkeypatch):
-    """And what is asked anew, of another reading or seconds later, is answered anew."""
+    """Those who come while one is answered share the next answer.
+
+    What is asked anew, of another reading or seconds later, is answered anew.
+    """
     play(seed, stream, steady(0.01), rate=0.6)
     asked, since = [], recent.since
     reading, go_on = threading.Event(), threading.Event()
@@ -202,26 +206,60 @@ def test_consoles_that_ask_at_once_share_one_computation(api, seed, stream, monk
     monkeypatch.setattr(lookout, "Future", Flight)
     monkeypatch.setattr(ahead, "desk", lambda *a: desks.append(a) or read_desk(*a))
     monkeypatch.setattr(recent, "since", read)
-    with ThreadPoolExecutor(4) as consoles:
+    with ThreadPoolExecutor(5) as consoles:
         first = consoles.submit(api.ok, "/sakata/ahead")
         assert reading.wait(20)
-        others = [consoles.submit(api.ok, "/sakata/ahead") for _ in range(2)]
+        others = [consoles.submit(api.ok, "/sakata/ahead") for _ in range(3)]
         mapped = consoles.submit(shown, api)
-        for _ in others:
+        for _ in others[1:]:  # the first of them is to compute what the others wait for
             assert joined.acquire(timeout=20)
         go_on.set()
         [item] = first.result(20)
         assert item["forecast"]
         assert mapped.result(20)["forecast"] == item["forecast"]
-        assert [one.result(20) for one in others] == [[item]] * 2
+        assert [one.result(20) for one in others] == [[item]] * 3
     assert asked == [[stream]]
-    assert len(desks) == 1
+    assert len(desks) == 1 + 1
     play(seed, stream, steady(0.012), rate=0.7)
     assert api.ok("/sakata/ahead") != [item]
     assert asked == [[stream]] * 2
     monkeypatch.setattr("api.lookout.KEPT_S", 0.0)
     api.ok("/sakata/ahead")
     assert asked == [[stream]] * 3
+
+
+def test_maps_that_are_asked_for_at_once_are_drawn_once_and_from_then_on(
+    api, seed, stream, monkeypatch
+):
+    seed.latest(stream, 0.01)
+    begun, go_on, joined = threading.Event(), threading.Event(), threading.Semaphore(0)
+    desks, read_desk = [], desk.desk
+
+    def read(*given):
+        found = read_desk(*given)
+        desks.append(found)
+        begun.set()
+        assert go_on.wait(20)
+        return found
+
+    class Flight(Future):
+        def result(self, timeout=None):
+            joined.release()
+            return super().result(timeout)
+
+    monkeypatch.setattr(lookout, "Future", Flight)
+    monkeypatch.setattr(town_map, "desk", read)
+    with ThreadPoolExecutor(5) as consoles:
+        first = consoles.submit(shown, api)
+        assert begun.wait(20)
+        others = [consoles.submit(shown, api) for _ in range(4)]
+        for _ in others[1:]:
+            assert joined.acquire(timeout=20)
+        seed.latest(stream, 0.07)  # what came after the first one asked is not kept from the others
+        go_on.set()
+        assert first.result(20)["value"] == 0.01
+        assert [one.result(20)["value"] for one in others] == [0.07] * 4
+    assert len(desks) == 2
 
 
 def test_a_fault_while_one_looks_ahead_is_not_kept(api, seed, stream, monkeypatch):

@@ -7,8 +7,10 @@ of the processor in this process; the database's own work is in the first alone.
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import numpy as np
 
 from api.ahead import ahead
@@ -19,11 +21,13 @@ from store import rules, town_catalog
 from store.binary import FLOAT8, INT2, INT4, TIMESTAMPTZ, Column, copy_rows
 from store.database import Database
 from store.town_catalog import NewTenant
+from tests.api.conftest import serving
 from tests.fixtures.database import migrated, server
 
 SENSORS = 5000
 SIDE_M = 10_000.0
 WET = 300
+CONSOLES = 8
 HOURS = 3
 MINUTE_MS = 60_000
 
@@ -132,6 +136,9 @@ def main():
                     f"{name}: with what is ahead",
                     lambda now=now: len(look(api, town, now, True)[1]),
                 )
+                with serving(dsn.api) as served:
+                    told(f"{name}: flood map, one console", lambda s=served: maps(s, 1))
+                    told(f"{name}: flood map, {CONSOLES} at once", lambda s=served: maps(s))
 
 
 def mark(owner, now):
@@ -143,6 +150,15 @@ def mark(owner, now):
             " select 'flood', datastream_id, date_trunc('hour', %s::timestamptz, 'UTC')"
             " from datastream", (now - timedelta(minutes=1),),
         )  # fmt: skip
+
+
+def maps(served, consoles=CONSOLES):
+    """Ask for the flood map over HTTP; the processor's time holds that of reading the answers."""
+    url = f"{served.client.base_url}/api/v1/large/map/flood"
+    with ThreadPoolExecutor(consoles) as pool, httpx.Client(timeout=300) as client:
+        answers = list(pool.map(lambda _: client.get(url), range(consoles)))
+    assert {answer.status_code for answer in answers} == {200}
+    return f"{len(answers[0].content) / 1e6:.1f} MB each"
 
 
 def look(api, town, now, further=False):
