@@ -42,9 +42,17 @@ class AlertItem(BaseModel):
     merged_into: int | None = Field(description="The alert that this one turned out to be part of")
     site: str | None
     doubts: list[DoubtItem] = Field(description="What other sensors of the place say against it")
+    unconfirmed: datetime | None = Field(
+        description=(
+            "When the one steep step was that its level rests on; null: a second reading has come "
+            "since, or it does not rest on one"
+        )
+    )
 
     @classmethod
-    def fields_of(cls, row: ledger.Alert, doubts: Sequence[Doubt]) -> dict[str, Any]:
+    def fields_of(
+        cls, row: ledger.Alert, doubts: Sequence[Doubt], unconfirmed: datetime | None
+    ) -> dict[str, Any]:
         """Read the fields from a row of the ledger."""
         return {
             "id": row.alert_id,
@@ -69,12 +77,13 @@ class AlertItem(BaseModel):
             "merged_into": row.merged_into,
             "site": row.site,
             "doubts": [DoubtItem.of(doubt) for doubt in doubts],
+            "unconfirmed": unconfirmed,
         }
 
     @classmethod
-    def of(cls, row: ledger.Alert, doubts: Sequence[Doubt] = ()) -> Self:
+    def of(cls, row: ledger.Alert, doubts: Sequence[Doubt], unconfirmed: datetime | None) -> Self:
         """Build the item from a row of the ledger and what is said against it."""
-        return cls.model_validate(cls.fields_of(row, doubts))
+        return cls.model_validate(cls.fields_of(row, doubts, unconfirmed))
 
 
 class TransitionItem(BaseModel):
@@ -121,10 +130,11 @@ class AlertWithTransitions(AlertItem):
         row: ledger.Alert,
         transitions: list[ledger.Transition],
         doubts: Sequence[Doubt],
+        unconfirmed: datetime | None,
         ahead: Ahead,
     ) -> Self:
         """Build it from a row of the ledger with all that belongs to it."""
-        fields = cls.fields_of(row, doubts) | {
+        fields = cls.fields_of(row, doubts, unconfirmed) | {
             "transitions": [TransitionItem.of(each) for each in transitions],
             "forecast": ahead.forecast,
             "crew": ahead.crew,

@@ -83,7 +83,13 @@ def encode(event: str, data: BaseModel, event_id: str, *, retry: int | None = No
 def of(news: News) -> list[tuple[str, BaseModel]]:
     """Turn what changed into events, alerts first: they must not wait behind readings."""
     found: list[tuple[str, BaseModel]] = [
-        ("alert", AlertItem.of(row, news.doubts.get(row.alert_id, ()))) for row in news.alerts
+        (
+            "alert",
+            AlertItem.of(
+                row, news.doubts.get(row.alert_id, ()), news.unconfirmed.get(row.alert_id)
+            ),
+        )
+        for row in news.alerts
     ]
     found += [("link", LinkEvent(device=row.code, **vars(Link.of(row)))) for row in news.links]
     for row in news.latest:

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Self
 
 from store import map as town_map
 from store.alerts import Alert, alerts_by_id
 from store.database import Connection, Database
 from store.doubts import Doubt, doubts
+from store.unconfirmed import unconfirmed
 
 CHANNEL = "mizumori_live"
 CONFIG_CHANNEL = "mizumori_config"
@@ -39,6 +41,7 @@ class News:
     positions: list[town_map.Device]
     alerts: list[Alert]
     doubts: dict[int, list[Doubt]]
+    unconfirmed: dict[int, datetime]
     links: list[town_map.Device]
     device_codes: dict[int, str]
 
@@ -98,6 +101,7 @@ def news(database: Database, tenant_id: int, changes: Changes) -> News:
             ],
             alerts=alerts_by_id(conn, sorted(changes.alerts)) if changes.alerts else [],
             doubts=doubts(conn, sorted(changes.alerts)),
+            unconfirmed=unconfirmed(conn, sorted(changes.alerts)),
             links=[d for d in devices if d.device_id in changes.links],
             device_codes={d.device_id: d.code for d in devices},
         )

@@ -16,6 +16,7 @@ from detectors.sentence import Sentence
 from store import alerts as ledger
 from store.database import Connection
 from store.doubts import doubts
+from store.unconfirmed import unconfirmed
 
 router = APIRouter(tags=["alerts"])
 STATES = {"open": True, "ended": False, "all": None}
@@ -34,13 +35,18 @@ def alerts(
     before = cursors.place(cursor) if cursor else None
     with here.transaction() as conn:
         rows = ledger.alerts(conn, is_open=STATES[state], before=before, limit=limit + 1)
-        against = doubts(conn, [row.alert_id for row in rows])
+        ids = [row.alert_id for row in rows]
+        against, rests_on = doubts(conn, ids), unconfirmed(conn, ids)
     following = None
     if len(rows) > limit:
         rows = rows[:limit]
         following = cursors.of_place(ledger.Place(rows[-1].onset, rows[-1].alert_id))
     return AlertPage(
-        items=[AlertItem.of(row, against.get(row.alert_id, ())) for row in rows], next=following
+        items=[
+            AlertItem.of(row, against.get(row.alert_id, ()), rests_on.get(row.alert_id))
+            for row in rows
+        ],
+        next=following,
     )
 
 
@@ -61,6 +67,7 @@ def alert(
                 row,
                 ledger.transitions(conn, alert_id),
                 doubts(conn, [alert_id]).get(alert_id, ()),
+                unconfirmed(conn, [alert_id]).get(alert_id),
                 _ahead(conn, here, row) if is_open else NOTHING,
             )
     detail = Sentence(

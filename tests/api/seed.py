@@ -136,7 +136,7 @@ class Seed:
             device_catalog.set_device(conn, self.town.tenant_id, device, {"state": state})
 
     def alert(self, stream, *, rule="street-depth", level=2, onset=None, clear=None, peak=0.21,
-              training=False, withdrawn=False, town=None):  # fmt: skip
+              training=False, withdrawn=False, town=None, unconfirmed=False):  # fmt: skip
         town = town or self.town
         revision = self.one(
             "insert into revision (tenant_id, reason) values (%s, 'live') returning revision_id",
@@ -152,10 +152,11 @@ class Seed:
         )  # fmt: skip
         steps = [(onset, 0, level, peak)] + ([(clear, level, 0, 0.0)] if clear else [])
         for time, before, after, value in steps:
+            evidence = {"readings": [[0, value]]} | ({"unconfirmed": True} if unconfirmed else {})
             self.execute(
                 "insert into alert_transition (alert_id, phenomenon_time, from_level, to_level,"
                 " value, rule_version, evidence, revision_id) values (%s,%s,%s,%s,%s,1,%s,%s)",
-                alert, time, before, after, value, Jsonb({"readings": [[0, value]]}), revision,
+                alert, time, before, after, value, Jsonb(evidence), revision,
             )  # fmt: skip
         return alert
 

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.api.seed import ago
+from tests.api.test_backtest import add_neighbours, commit
 
 
 def test_an_open_alert_is_labelled_by_its_level_and_an_ended_one_by_its_peak(api, seed, stream):
@@ -30,6 +31,30 @@ def test_a_label_is_the_one_valid_at_the_onset(api, seed, stream):
     assert labels == {before: "Send the crew, decide on closing", after: "New name"}
     [transition] = api.ok(f"/sakata/alerts/{after}")["transitions"]
     assert transition["label"]["en"] == "New name"
+
+
+@pytest.mark.parametrize(
+    ("later", "awaits"),
+    [([], True), ([float("nan")], True), ([1.0], False), ([0.0], False)],
+    ids=["nothing yet", "a missing value", "it stays", "it returns"],
+)
+def test_a_steep_step_at_level_four_is_unconfirmed_until_a_second_reading(
+    api, seed, database_dsn, later, awaits
+):
+    add_neighbours(seed)
+    commit(database_dsn.gateway, seed, seed.streams["f1", "depth_m"], [0.0] * 5 + [1.0, *later])
+    [alert] = [one for one in api.ok("/sakata/alerts")["items"] if one["rule"] == "street-depth"]
+    assert alert["level"] == 4
+    assert alert["unconfirmed"] == (alert["onset"] if awaits else None)
+    assert api.ok(f"/sakata/alerts/{alert['id']}")["unconfirmed"] == alert["unconfirmed"]
+
+
+def test_what_is_over_awaits_no_second_reading(api, seed, stream):
+    alert = seed.alert(stream, level=4, clear=ago(minutes=1), unconfirmed=True)
+    assert api.ok(f"/sakata/alerts/{alert}")["unconfirmed"] is None
+    standing = seed.alert(stream, level=4, onset=ago(seconds=30), unconfirmed=True)
+    seed.readings(stream, [(ago(seconds=5), 9.99)], flag=4)  # a failed one says nothing either
+    assert api.ok(f"/sakata/alerts/{standing}")["unconfirmed"] is not None
 
 
 def test_transitions_stand_in_order_with_their_evidence(api, seed, stream):

@@ -2,6 +2,7 @@
 
 from playwright.sync_api import expect
 
+from tests.api.seed import now
 from tests.api.test_ahead import play, steady
 from tests.api.test_map import beacon, heard_by
 
@@ -35,3 +36,18 @@ def test_a_silent_beacon_whose_gateway_hears_others_may_be_under_water(town, vis
     page.reload()
     expect(row).to_contain_text("水没のおそれがあります")
     expect(page.locator("#panel")).to_contain_text("水没のおそれがあります")
+
+
+def test_an_alert_that_rests_on_one_reading_says_so_until_the_next_one(town, visit):
+    page = visit("/#/kawabe/flood/dry").page
+    town.rise("dry", 0.6, 4, unconfirmed=True)
+    row = page.locator('.row[data-device="dry"]')
+    hints = page.locator("#panel .panel-hints")
+    expect(row).to_contain_text("△ 未確認")
+    expect(hints).to_contain_text("未確認")
+    stream = town.streams["dry", "depth_m"]
+    town.latest(stream, 0.6, time=now())
+    town.notify(datastreams=[stream])
+    expect(row).not_to_contain_text("未確認")
+    expect(hints).not_to_contain_text("未確認")
+    expect(row).to_have_attribute("data-state", "alert")

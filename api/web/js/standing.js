@@ -79,6 +79,17 @@ export function standingOf(device, town) {
   };
 }
 
+/**
+ * True while the alert's level rests on one steep step, and no second reading has come: a leaf or a
+ * parked car passes, water stays.
+ */
+export function isUnconfirmed({ alert, device }) {
+  if (!alert?.unconfirmed) return false;
+  const { latest } = device.datastreams.find(({ id }) => id === alert.datastream) ?? {};
+  const says = latest && latest.value !== null && ![FAILED, MISSING].includes(latest.flag);
+  return !(says && Date.parse(latest.time) > Date.parse(alert.unconfirmed));
+}
+
 // The highest level; the water before its rate.
 function gravest(alerts) {
   const rates = (alert) => Number(alert.rule_kind === "rate_of_rise");
