@@ -16,10 +16,23 @@ class Provisioning:
     codec_params
         Checks (codec, mapping entries, model, properties), and returns what the database holds
         of it. Raises RefusedError in words.
+    changed_codec
+        Does so for a change of (codec and what the database holds of it, codec, entries, model,
+        properties), where None stays as it was; returns the new codec too.
     publish_probe
         Publishes (user, secret, nonce) as a device; returns "" or what the broker said.
     """
 
     new_secret: Callable[[], tuple[str, str]]
     codec_params: Callable[[str, Sequence[str], str, Collection[str]], dict[str, Any]]
+    changed_codec: Callable[
+        [
+            tuple[str, dict[str, Any]],
+            str | None,
+            Sequence[str] | None,
+            str | None,
+            Collection[str],
+        ],
+        tuple[str, dict[str, Any]],
+    ]
     publish_probe: Callable[[str, str, str], str]

@@ -49,6 +49,37 @@ def codec_params(
     return dict(stored)
 
 
+def changed_codec(
+    before: tuple[str, dict[str, Any]],
+    codec: str | None,
+    entries: Sequence[str] | None,
+    model: str | None,
+    properties: Collection[str],
+) -> tuple[str, dict[str, Any]]:
+    """Return codec and `device.codec_params` after a change; None stays as it was.
+
+    Mapping and model of one codec mean nothing to another: they go with it unless they are said.
+
+    Parameters
+    ----------
+    before
+        The device's codec, and its `codec_params`.
+
+    Raises
+    ------
+    RefusedError
+        As `codec_params` does.
+    """
+    new = before[0] if codec is None else codec
+    kept = before[1] if new == before[0] else {}
+    return new, codec_params(
+        new,
+        mapping_entries(kept) if entries is None else entries,
+        kept.get("model", "") if model is None else model,
+        properties,
+    )
+
+
 def mapping_lines(stored: dict[str, Any]) -> list[str]:
     """Describe a mapping, a line each."""
     params = msgspec.convert(stored, CodecParams)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.broker.secrets import hash_secret, new_secret
-from deploy.device_codec import codec_params, mapping_entries
+from deploy.device_codec import changed_codec, codec_params, mapping_entries
 from deploy.device_sheet import DeviceRow, Fault, Sheet, SiteRow
 from deploy.import_item import ImportFileError
 from deploy.settings import Settings
@@ -225,14 +225,15 @@ class _Import:
         )
         changes = dict(row.values)
         if (row.codec, row.model, row.entries) != (None, None, None):
-            codec = known.codec if row.codec is None else row.codec
-            before = known.codec_params if codec == known.codec else {}
-            entries = mapping_entries(before) if row.entries is None else row.entries
-            model = before.get("model", "") if row.model is None else row.model
-            params = codec_params(codec, entries, model, [*has, *(name for name, _ in streams)])
-            changes["codec"] = codec
+            changes["codec"], params = changed_codec(
+                (known.codec, known.codec_params),
+                row.codec,
+                row.entries,
+                row.model,
+                [*has, *(name for name, _ in streams)],
+            )
             if mapping_entries(params) != mapping_entries(known.codec_params) or (
-                model != known.codec_params.get("model", "")
+                params["model"] != known.codec_params.get("model", "")
             ):
                 changes["codec_params"] = params
         if self._differs(known, changes):

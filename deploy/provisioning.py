@@ -3,7 +3,7 @@
 from api.provisioning import Provisioning
 from deploy.broker.mqtt_client import Login
 from deploy.broker.secrets import hash_secret, new_secret
-from deploy.device_codec import codec_params
+from deploy.device_codec import changed_codec, codec_params
 from deploy.devices import publish_probe
 from deploy.settings import Settings
 
@@ -16,6 +16,7 @@ def provisioning(settings: Settings) -> Provisioning:
     return Provisioning(
         new_secret=_new_secret,
         codec_params=codec_params,
+        changed_codec=changed_codec,
         publish_probe=lambda user, secret, nonce: publish_probe(
             settings, Login(user, secret), nonce, KNOWN_WITHIN_S
         ),

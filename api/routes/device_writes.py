@@ -119,7 +119,7 @@ def add_device(writer: HasWriter, wanted: DeviceRequest) -> NewDeviceItem:
     new = NewDevice(
         **{
             "expected_interval_s": USUAL_INTERVAL_S[wanted.kind],
-            **_values(wanted),
+            **_values(wanted, wanted.code),
             "code": wanted.code,
             "kind": wanted.kind,
             "datastreams": _streams(wanted.datastreams),
@@ -143,7 +143,7 @@ def change_device(writer: HasWriter, code: Code, wanted: DeviceChange) -> Device
     """Change some of a device's values."""
     with writer.transaction() as conn:
         found = _known(conn, writer, code)
-        changes = _values(wanted) | _reading(conn, writer, found, wanted)
+        changes = _values(wanted, code) | _reading(conn, writer, found, wanted)
         device_catalog.set_device(conn, writer.town.tenant_id, code, changes)
         return one_device(conn, code)
 
@@ -176,7 +176,7 @@ def approve(writer: HasWriter, code: Code, wanted: ApprovalRequest) -> DeviceIte
     """Let a device out of quarantine; its refused messages come again within seconds."""
     with writer.transaction() as conn:
         found = _known(conn, writer, code)
-        changes = _values(wanted) | _reading(conn, writer, found, wanted)
+        changes = _values(wanted, code) | _reading(conn, writer, found, wanted)
         if wanted.kind is not None:
             changes["kind"] = wanted.kind
         streams = _streams(wanted.datastreams)
@@ -216,15 +216,15 @@ def _known(conn: Connection, writer: Writer, code: str) -> Device:
     return found
 
 
-def _values(wanted: DeviceChange) -> dict[str, Any]:
-    """Return what a request says, by the names of the catalog."""
+def _values(wanted: DeviceChange, code: str) -> dict[str, Any]:
+    """Return what a request says of a device, by the names of the catalog."""
     own = {"site", "lat", "lon", "expected_interval_s", "state"}
     said = {name: getattr(wanted, name) for name in wanted.model_fields_set & own}
     for needed in ("expected_interval_s", "state"):
         if said.get(needed, 0) is None:
             del said[needed]  # a device always has one
     if wanted.name is not None:
-        said |= {"name_ja": wanted.name.ja, "name_en": wanted.name.en}
+        said |= wanted.name.columns(code)
     return said
 
 
@@ -232,12 +232,16 @@ def _reading(
     conn: Connection, writer: Writer, found: Device, wanted: DeviceChange
 ) -> dict[str, Any]:
     """Return how its messages are read from now on, if the request says anything of it."""
-    if not wanted.model_fields_set & {"codec", "map", "model"}:
+    said = wanted.model_fields_set & {"codec", "map", "model"}
+    if not said:
         return {}
     streams = datastream_catalog.datastreams(conn, writer.town.tenant_id, [found.device_id])
-    codec = wanted.codec or found.codec
-    params = writer.provisioning.codec_params(
-        codec, wanted.map or (), wanted.model or "", [one.property for one in streams]
+    codec, params = writer.provisioning.changed_codec(
+        (found.codec, found.codec_params),
+        wanted.codec,
+        (wanted.map or ()) if "map" in said else None,
+        (wanted.model or "") if "model" in said else None,
+        [one.property for one in streams],
     )
     return {"codec": codec, "codec_params": params}
 

@@ -75,7 +75,7 @@ def sites(here: HasTown) -> list[SiteItem]:
 )
 def add_site(writer: HasWriter, wanted: SiteRequest) -> SiteItem:
     """Add a site; needs a token of the town."""
-    new = NewSite(code=wanted.code, **values(wanted))
+    new = NewSite(code=wanted.code, **values(wanted, wanted.code))
     with writer.transaction() as conn:
         return SiteItem.of(site_catalog.add_site(conn, writer.town.tenant_id, new))
 
@@ -90,17 +90,17 @@ def change_site(writer: HasWriter, code: Code, wanted: SiteChange) -> SiteItem:
     with writer.transaction() as conn:
         if not CODE.fullmatch(code) or site_catalog.site(conn, town, code) is None:
             raise unknown(writer.here, code)
-        site_catalog.set_site(conn, town, code, values(wanted))
+        site_catalog.set_site(conn, town, code, values(wanted, code))
         found = site_catalog.site(conn, town, code)
     assert found is not None, "it was there a moment ago, in this transaction"
     return SiteItem.of(found)
 
 
-def values(wanted: SiteChange) -> dict[str, Any]:
-    """Return what a request says, by the names of the catalog."""
+def values(wanted: SiteChange, code: str) -> dict[str, Any]:
+    """Return what a request says of a site, by the names of the catalog."""
     said = {name: getattr(wanted, name) for name in wanted.model_fields_set - {"code", "name"}}
     if wanted.name is not None:
-        said |= {"name_ja": wanted.name.ja, "name_en": wanted.name.en}
+        said |= wanted.name.columns(code)
     if "kind" in said and said["kind"] is None:
         del said["kind"]  # a site always has one
     return said

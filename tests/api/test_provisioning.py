@@ -114,6 +114,38 @@ def test_a_device_is_changed_and_what_is_left_out_stays(write):
     ]  # fmt: skip
 
 
+def test_one_language_of_a_name_stands_in_for_the_other(write):
+    def named(ja, en, **more):
+        return {**more, "name": {"ja": ja, "en": en}}
+
+    site = write("POST", "/sakata/sites", named("　", "Station", code="s9", kind="street")).json()
+    assert site["name"] == {"ja": "Station", "en": "Station"}
+    device = named("", "", code="d9", kind="flood_level")
+    added = write("POST", "/sakata/devices", device).json()["device"]
+    assert added["name"] == {"ja": "d9", "en": "d9"}
+    changed = write("PATCH", "/sakata/devices/d9", named("駅前　水位計", " ")).json()
+    assert changed["name"] == {"ja": "駅前　水位計", "en": "駅前　水位計"}
+
+
+def test_a_mapping_stays_unless_the_change_speaks_of_it(seed, write):
+    body = {**DEVICE, "codec": "senml-json", "map": ["level=depth_m*0.01"]}
+    assert write("POST", "/sakata/devices", body).status_code == 201
+    code = DEVICE["code"]
+
+    def mapped(change):
+        assert write("PATCH", f"/sakata/devices/{code}", change).status_code == 200
+        return (
+            seed.one("select codec from device where code = %s", code),
+            seed.one("select codec_params -> 'map' ? 'level' from device where code = %s", code),
+        )
+
+    for change in ({"codec": None}, {"codec": "senml-json"}, {"model": ""}, {"map": body["map"]}):
+        assert mapped(change) == ("senml-json", True), change
+    assert mapped({"map": None}) == ("senml-json", False)
+    assert mapped({"map": body["map"]}) == ("senml-json", True)
+    assert mapped({"codec": "native"}) == ("native", False)
+
+
 @pytest.mark.parametrize(
     ("change", "field", "says"),
     [
