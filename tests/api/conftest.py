@@ -1,5 +1,6 @@
 """The API over a real database, served by the real server on a free port."""
 
+import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -48,12 +49,17 @@ class Api:
 
 
 @contextmanager
-def serving(dsn, checks=None, answer_within_s=30.0, provisioning=None, **settings):
-    """Serve the API for a database until the block ends, with patience for a busy machine."""
+def serving(dsn, checks=None, answer_within_s=30.0, provisioning=None, send_bytes=None, **settings):
+    """Serve the API for a database until the block ends, with patience for a busy machine.
+
+    `send_bytes` is what the system takes of an answer that nobody reads.
+    """
     chosen = ApiSettings(port=0, **{"request_timeout_s": 60.0, **settings})
     database = Database(dsn, name="test-api", max_size=8, answer_within_s=answer_within_s)
     app = create_app(chosen, database, checks, provisioning or hands(Settings()))
     listener = listen(chosen)
+    if send_bytes:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_bytes)
     port = listener.getsockname()[1]
     running = server(chosen, app)
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
