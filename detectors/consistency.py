@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from detectors.arrays import NEVER, Bools, Floats, Index, Times
-from detectors.course import Course, since
 from detectors.errors import ParameterError
 from detectors.parameters import Parameters, check_number
+from detectors.sensor_series import SensorSeries, since
 
 # No rule calls less than this wet or a movement: four standard deviations of a good ultrasonic
 # sensor (5 mm). So a job can tell from the hours' highest values that there is nothing to look at.
@@ -147,13 +147,13 @@ class Rung:
 
     Attributes
     ----------
-    course : Course
+    series : SensorSeries
         Depths that the device reported, metres: the highest of its contacts that was wet.
     contacts_m : tuple of float
         Heights of its contacts above the ground, ascending.
     """
 
-    course: Course
+    series: SensorSeries
     contacts_m: tuple[float, ...]
 
     def wet_and_dry(self, rows: Index) -> tuple[Floats, Floats]:
@@ -162,14 +162,14 @@ class Rung:
         Parameters
         ----------
         rows : int64[m]
-            Of the course.
+            Of the series.
 
         Returns
         -------
         float64[m], float64[m]
             Metres; -inf: none is wet, inf: none is dry, NaN where the value is missing.
         """
-        value = self.course.value[rows]
+        value = self.series.value[rows]
         # A value rounded on its way (0.1 in 32 bits) still stands for its contact.
         reached = np.searchsorted(np.array(self.contacts_m) - 1e-6, value, side="right")
         edges = np.array([-np.inf, *self.contacts_m, np.inf])
@@ -193,30 +193,30 @@ def ladder_suspect(heartbeat_s: float, own: Rung, other: Rung) -> Bools:
         For each reading of `own`: one of the two has been wet above a contact of the other that
         was dry, for longer than one heartbeat. The alert stays: either may be right.
     """
-    if not (len(own.course.time_ms) and len(other.course.time_ms)):
-        return np.zeros(len(own.course.time_ms), bool)
-    time = np.union1d(own.course.time_ms, other.course.time_ms)
-    (row, speaks), (row2, speaks2) = own.course.at(time), other.course.at(time)
+    if not (len(own.series.time_ms) and len(other.series.time_ms)):
+        return np.zeros(len(own.series.time_ms), bool)
+    time = np.union1d(own.series.time_ms, other.series.time_ms)
+    (row, speaks), (row2, speaks2) = own.series.at(time), other.series.at(time)
     (wet, dry), (wet2, dry2) = own.wet_and_dry(row), other.wet_and_dry(row2)
     inverted = speaks & speaks2 & ((dry < wet2) | (dry2 < wet))
     linked = np.ones(len(time), bool)
-    for course, at in ((own.course, row), (other.course, row2)):
+    for series, at in ((own.series, row), (other.series, row2)):
         # Interrupted where it fell silent before this row.
-        linked[1:] &= time[1:] - course.time_ms[at[:-1]] <= course.holds_ms
+        linked[1:] &= time[1:] - series.time_ms[at[:-1]] <= series.holds_ms
     begun = since(time, inverted, linked)
     suspect = inverted & (time - begun > heartbeat_s * 1000.0)
-    mine: Bools = suspect[np.searchsorted(time, own.course.time_ms)]
+    mine: Bools = suspect[np.searchsorted(time, own.series.time_ms)]
     return mine
 
 
-def lonely_wet(rule: Neighbours, own: Course, lower: Sequence[Course]) -> Bools:
+def lonely_wet(rule: Neighbours, own: SensorSeries, lower: Sequence[SensorSeries]) -> Bools:
     """Readings that are wet while lower sensors nearby have been dry for a while.
 
     Parameters
     ----------
     rule : Neighbours
-    own : Course
-    lower : sequence of Course
+    own : SensorSeries
+    lower : sequence of SensorSeries
         Neighbours that lie lower, and so should be wet first.
 
     Returns
@@ -225,24 +225,26 @@ def lonely_wet(rule: Neighbours, own: Course, lower: Sequence[Course]) -> Bools:
         For each reading of `own`.
     """
     dry = np.zeros(len(own.time_ms), np.int64)
-    for course in lower:
-        if not len(course.time_ms):
+    for series in lower:
+        if not len(series.time_ms):
             continue
-        row, speaks = course.at(own.time_ms)
-        begun = course.since(course.value <= rule.dry_m)[row]
+        row, speaks = series.at(own.time_ms)
+        begun = series.since(series.value <= rule.dry_m)[row]
         dry += speaks & (begun != NEVER) & (own.time_ms - begun >= rule.for_s * 1000.0)
     suspect: Bools = (own.value >= rule.wet_m) & (dry >= rule.dry_neighbours)
     return suspect
 
 
-def stuck(rule: Stuck, own: Course, near: Sequence[Course], above: Sequence[bool]) -> Bools:
+def stuck(
+    rule: Stuck, own: SensorSeries, near: Sequence[SensorSeries], above: Sequence[bool]
+) -> Bools:
     """Readings whose flat line is the sensor's own fault.
 
     Parameters
     ----------
     rule : Stuck
-    own : Course
-    near : sequence of Course
+    own : SensorSeries
+    near : sequence of SensorSeries
         Its neighbours.
     above : sequence of bool
         Whether each is known to lie no lower.
@@ -267,19 +269,19 @@ def stuck(rule: Stuck, own: Course, near: Sequence[Course], above: Sequence[bool
     time, dry = own.time_ms[flat], own.value[flat] <= rule.dry_m
     counts = np.zeros(len(flat), np.int64)
     moving = np.zeros(len(flat), np.int64)
-    for course, higher in zip(near, above, strict=True):
+    for series, higher in zip(near, above, strict=True):
         counted = ~dry | higher
         counts += counted
-        moving += counted & (_range(course, time - flat_ms, time) >= rule.moved_m)
+        moving += counted & (_range(series, time - flat_ms, time) >= rule.moved_m)
     needed = np.minimum(rule.moving_neighbours, counts)
     verdict[flat] = (counts > 0) & (moving >= needed)
     return verdict
 
 
-def _range(course: Course, begin_ms: Times, end_ms: Times) -> Floats:
+def _range(series: SensorSeries, begin_ms: Times, end_ms: Times) -> Floats:
     """Highest less lowest reading in each [begin, end]; 0 where there is none."""
-    there = np.isfinite(course.value)
-    time, value = course.time_ms[there], course.value[there]
+    there = np.isfinite(series.value)
+    time, value = series.time_ms[there], series.value[there]
     low = np.searchsorted(time, begin_ms, side="left")
     high = np.searchsorted(time, end_ms, side="right")
     span = np.zeros(len(low))

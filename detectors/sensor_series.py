@@ -1,4 +1,4 @@
-"""The readings of one sensor as a witness: what it says about a time at which it did not report."""
+"""What one sensor reported, and what it says about a time at which it did not."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,8 @@ from detectors.arrays import NEVER, Bools, Floats, Index, Times
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
-    """What one sensor reported.
+class SensorSeries:
+    """The readings of one sensor, as a witness.
 
     Attributes
     ----------

@@ -19,11 +19,11 @@ from detectors.consistency import (
     lonely_wet,
     stuck,
 )
-from detectors.course import Course
 from detectors.flags import Flag, Test
 from detectors.parameters import Parameters
 from detectors.quality import GrossRange
 from detectors.rules import Silence
+from detectors.sensor_series import SensorSeries
 from detectors.silence import silent_after_s
 from store.rule_profile import Held
 from store.streets import Sensor
@@ -54,7 +54,7 @@ class Witness:
         return rule_at(self.held, kind, at_ms)
 
     @functools.cached_property
-    def course(self) -> Course:
+    def series(self) -> SensorSeries:
         """The readings as evidence: what the instrument cannot have measured is none.
 
         By the gross range and not by the stored flags: those depend on what had come by then.
@@ -67,7 +67,7 @@ class Witness:
                 within = (self.time_ms >= begin_ms) & (self.time_ms < end_ms)
                 value[within & ((value < low) | (value > high))] = np.nan
         value[np.isinf(value)] = np.nan
-        return Course(self.time_ms, value, holds_ms(self.sensor))
+        return SensorSeries(self.time_ms, value, holds_ms(self.sensor))
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,7 @@ class Place:
                     continue
                 within = rows & (time >= begin_ms) & (time < end_ms)
                 for test, suspect in self._verdicts(begin_ms):
-                    tests[within & np.isfinite(self.own.course.value)] |= test
+                    tests[within & np.isfinite(self.own.series.value)] |= test
                     against[within & suspect] |= test
         flag = np.where(tests != 0, np.uint8(Flag.GOOD), np.uint8(Flag.NOT_EVALUATED))
         flag[against != 0] = Flag.SUSPECT
@@ -121,12 +121,12 @@ class Place:
         own = self.own
         ladder = own.rule(ContactLadder, at_ms)
         if ladder is not None:
-            rung = Rung(own.course, ladder.contacts_m)
+            rung = Rung(own.series, ladder.contacts_m)
             found = [
                 ladder_suspect(
                     heartbeat_s(ladder, own.sensor, other.sensor),
                     rung,
-                    Rung(other.course, theirs.contacts_m),
+                    Rung(other.series, theirs.contacts_m),
                 )
                 for other in self.ladder
                 if (theirs := other.rule(ContactLadder, at_ms)) is not None
@@ -136,21 +136,21 @@ class Place:
         neighbours = own.rule(Neighbours, at_ms)
         if neighbours is not None:
             lower = [
-                other.course
+                other.series
                 for other, distance in self.near
                 if distance <= neighbours.within_m
                 and lies_lower(other.sensor, own.sensor, neighbours.lower_by_m)
             ]
             if lower:
-                yield np.int16(Test.CONSISTENCY), lonely_wet(neighbours, own.course, lower)
+                yield np.int16(Test.CONSISTENCY), lonely_wet(neighbours, own.series, lower)
         still = own.rule(Stuck, at_ms)
         if still is not None:
             near = [other for other, distance in self.near if distance <= still.within_m]
             if near:
                 # The same height counts as well: whoever lies no lower.
                 above = [lies_lower(own.sensor, other.sensor, 0.0) for other in near]
-                courses = [other.course for other in near]
-                yield np.int16(Test.STUCK), stuck(still, own.course, courses, above)
+                around = [other.series for other in near]
+                yield np.int16(Test.STUCK), stuck(still, own.series, around, above)
 
 
 def rule_at(held: Sequence[Held], kind: type[R], at_ms: int) -> R | None:

@@ -16,16 +16,16 @@ from detectors.consistency import (
     lonely_wet,
     stuck,
 )
-from detectors.course import Course
 from detectors.errors import ParameterError
 from detectors.nearness import near_pairs
+from detectors.sensor_series import SensorSeries
 
 MINUTE = 60_000
 
 
-def course(points, holds_min=10.0):
-    """Build a course from {minute: value}."""
-    return Course(
+def series(points, holds_min=10.0):
+    """Build a series from {minute: value}."""
+    return SensorSeries(
         np.array([round(m * MINUTE) for m in points], np.int64),
         np.array(list(points.values()), np.float64),
         round(holds_min * MINUTE),
@@ -67,10 +67,10 @@ def loop_lonely(rule, own, lower):
 
 
 def inverted_at(t, own, other):
-    rows = newest(own.course, t), newest(other.course, t)
+    rows = newest(own.series, t), newest(other.series, t)
     if None in rows:
         return False
-    values = own.course.value[rows[0]], other.course.value[rows[1]]
+    values = own.series.value[rows[0]], other.series.value[rows[1]]
     pairs = ((own, other, *values), (other, own, *values[::-1]))
     return not any(math.isnan(v) for v in values) and any(
         low < high and va >= high - 1e-6 and vb < low - 1e-6
@@ -84,11 +84,11 @@ def loop_ladder(heartbeat_s, own, other):
     # Times at which anything can change: readings, and right after one went stale, which is before
     # the next one even if that comes a millisecond later.
     moments = sorted(
-        {int(t) for r in (own, other) for t in r.course.time_ms}
-        | {int(t) + r.course.holds_ms + 0.5 for r in (own, other) for t in r.course.time_ms}
+        {int(t) for r in (own, other) for t in r.series.time_ms}
+        | {int(t) + r.series.holds_ms + 0.5 for r in (own, other) for t in r.series.time_ms}
     )
     verdict = []
-    for t in own.course.time_ms.tolist():
+    for t in own.series.time_ms.tolist():
         begun = None
         for at in [m for m in moments if m <= t]:
             if not inverted_at(at, own, other):
@@ -129,57 +129,57 @@ LADDER_20 = (0.2,)
 
 
 def test_a_ladder_that_contradicts_itself_is_suspect_after_one_heartbeat():
-    low = Rung(course(every(30, 0.0)), LADDER_10)
-    high = Rung(course(every(9, 0.0) | dict.fromkeys(range(10, 31), 0.2)), LADDER_20)
+    low = Rung(series(every(30, 0.0)), LADDER_10)
+    high = Rung(series(every(9, 0.0) | dict.fromkeys(range(10, 31), 0.2)), LADDER_20)
     verdict = ladder_suspect(600.0, high, low)
     assert np.flatnonzero(verdict).tolist() == list(range(21, 31))  # 600 s are still honest
     assert ladder_suspect(600.0, low, high).tolist() == verdict.tolist()  # either may be right
 
 
 def test_a_ladder_that_rises_from_below_or_is_silent_below_is_no_contradiction():
-    wet = Rung(course(every(30, 0.2)), LADDER_20)
+    wet = Rung(series(every(30, 0.2)), LADDER_20)
     for low in (every(30, 0.1), every(30, math.nan), {0: 0.0}, {}):
-        assert not ladder_suspect(600.0, wet, Rung(course(low), LADDER_10)).any()
-        assert not ladder_suspect(600.0, Rung(course(low), LADDER_10), wet).any()
+        assert not ladder_suspect(600.0, wet, Rung(series(low), LADDER_10)).any()
+        assert not ladder_suspect(600.0, Rung(series(low), LADDER_10), wet).any()
     # One that only knows 20 cm says nothing about 10 cm.
     assert not ladder_suspect(
-        0.0, Rung(course(every(30, 0.1)), LADDER_10), Rung(course(every(30, 0.0)), LADDER_20)
+        0.0, Rung(series(every(30, 0.1)), LADDER_10), Rung(series(every(30, 0.0)), LADDER_20)
     ).any()
 
 
 def test_a_silence_begins_the_contradiction_anew():
-    low = Rung(course({0: 0.0, 5: 0.0, 16: 0.0, 20: 0.0, 26.1: 0.0}), LADDER_10)
-    high = Rung(course(every(30, 0.2)), LADDER_20)
+    low = Rung(series({0: 0.0, 5: 0.0, 16: 0.0, 20: 0.0, 26.1: 0.0}), LADDER_10)
+    high = Rung(series(every(30, 0.2)), LADDER_20)
     # Silent from minute 15 to 16: what it was in between nobody knows.
     assert ladder_suspect(600.0, low, high).tolist() == [False, False, False, False, True]
 
 
 def test_a_wet_sensor_is_doubted_when_two_lower_ones_have_long_been_dry():
-    wet = course(every(20, 0.3))
-    dry = course(every(20, 0.0))
+    wet = series(every(20, 0.3))
+    dry = series(every(20, 0.0))
     assert np.flatnonzero(lonely_wet(Neighbours(), wet, [dry, dry])).tolist() == list(range(15, 21))
     assert not lonely_wet(Neighbours(), wet, [dry]).any()
     assert not lonely_wet(Neighbours(), wet, []).any()
     assert lonely_wet(Neighbours(dry_neighbours=1), wet, [dry]).any()
-    shower = course(every(9, 0.0) | {10: 0.03} | dict.fromkeys(range(11, 21), 0.0))
+    shower = series(every(9, 0.0) | {10: 0.03} | dict.fromkeys(range(11, 21), 0.0))
     assert not lonely_wet(Neighbours(), wet, [dry, shower]).any()
     assert not lonely_wet(Neighbours(), dry, [dry, dry]).any()
 
 
 def test_a_silent_or_failing_neighbour_is_no_witness():
-    wet = course(every(40, 0.3))
-    dry = course(every(40, 0.0))
-    silent = course(every(20, 0.0), holds_min=6.5)
+    wet = series(every(40, 0.3))
+    dry = series(every(40, 0.0))
+    silent = series(every(20, 0.0), holds_min=6.5)
     verdict = lonely_wet(Neighbours(), wet, [dry, silent])
     assert np.flatnonzero(verdict).tolist() == list(range(15, 27))
-    assert not lonely_wet(Neighbours(), wet, [dry, course(every(40, math.nan))]).any()
+    assert not lonely_wet(Neighbours(), wet, [dry, series(every(40, math.nan))]).any()
 
 
 def test_a_flat_sensor_is_stuck_only_if_its_neighbours_move():
     rule = Stuck(flat_s=7200.0)
-    flat = course(every(240, 0.21))
-    calm = course(every(240, 0.1))
-    rising = course({m: 0.01 * m for m in range(241)})
+    flat = series(every(240, 0.21))
+    calm = series(every(240, 0.1))
+    rising = series({m: 0.01 * m for m in range(241)})
     verdict = stuck(rule, flat, [rising, rising, calm], [False] * 3)
     assert np.flatnonzero(verdict).tolist() == list(range(120, 241))
     assert not stuck(rule, flat, [rising, calm], [False] * 2).any()
@@ -191,7 +191,7 @@ def test_a_flat_sensor_is_stuck_only_if_its_neighbours_move():
 
 def test_a_dry_street_beside_a_flooded_one_stands_still_honestly():
     rule = Stuck(flat_s=7200.0)
-    dry, rising = course(every(240, 0.0)), course({m: 0.01 * m for m in range(241)})
+    dry, rising = series(every(240, 0.0)), series({m: 0.01 * m for m in range(241)})
     assert not stuck(rule, dry, [rising, rising], [False, False]).any()
     assert stuck(rule, dry, [rising, rising], [True, True]).any()
 
@@ -232,13 +232,13 @@ def test_near_pairs_are_those_within_the_distance_in_metres():
 
 
 @st.composite
-def courses(draw, unit=MINUTE, levels=(0.0, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, math.nan)):
+def drawn_series(draw, unit=MINUTE, levels=(0.0, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, math.nan)):
     n = draw(st.integers(0, 25))
     step = st.sampled_from((1, unit // 2, unit, 7 * unit, 7 * unit + 1, 40 * unit))
     steps = draw(st.lists(step, min_size=n, max_size=n))
     values = draw(st.lists(st.sampled_from(levels), min_size=n, max_size=n))
     start = draw(st.integers(0, 20)) * unit // 2
-    return Course(
+    return SensorSeries(
         start + np.cumsum(np.array(steps, np.int64)), np.array(values, np.float64), 7 * unit
     )
 
@@ -246,15 +246,15 @@ def courses(draw, unit=MINUTE, levels=(0.0, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, mat
 CONTACTS = st.sampled_from(((0.1,), (0.2,), (0.3,), (0.1, 0.2, 0.3), (0.2, 0.3)))
 
 
-@given(courses(), courses(), CONTACTS, CONTACTS, st.sampled_from((30.0, 60.0, 600.0)))
+@given(drawn_series(), drawn_series(), CONTACTS, CONTACTS, st.sampled_from((30.0, 60.0, 600.0)))
 def test_the_ladder_says_what_a_plain_loop_says(own, other, contacts, contacts2, heartbeat_s):
     rungs = Rung(own, contacts), Rung(other, contacts2)
     assert ladder_suspect(heartbeat_s, *rungs).tolist() == loop_ladder(heartbeat_s, *rungs)
 
 
 @given(
-    courses(),
-    st.lists(courses(), max_size=4),
+    drawn_series(),
+    st.lists(drawn_series(), max_size=4),
     st.integers(1, 3),
     st.sampled_from((0.0, 60.0, 900.0)),
 )
@@ -264,8 +264,8 @@ def test_lonely_wet_says_what_a_plain_loop_says(own, lower, dry, for_s):
 
 
 @given(
-    courses(20 * MINUTE, (0.0, 0.1, 0.1, 0.1, 0.1, math.nan)),
-    st.lists(st.tuples(courses(20 * MINUTE), st.booleans()), max_size=4),
+    drawn_series(20 * MINUTE, (0.0, 0.1, 0.1, 0.1, 0.1, math.nan)),
+    st.lists(st.tuples(drawn_series(20 * MINUTE), st.booleans()), max_size=4),
     st.sampled_from((7200.0, 20_000.0)),
 )
 def test_stuck_says_what_a_plain_loop_says(own, near, flat_s):
@@ -274,12 +274,12 @@ def test_stuck_says_what_a_plain_loop_says(own, near, flat_s):
     assert stuck(rule, own, others, above).tolist() == loop_stuck(rule, own, others, above)
 
 
-@given(courses(), courses(), st.integers(0, 25))
+@given(drawn_series(), drawn_series(), st.integers(0, 25))
 def test_what_is_said_of_a_reading_looks_at_no_later_one(own, other, keep):
-    cut = Course(own.time_ms[:keep], own.value[:keep], own.holds_ms)
+    cut = SensorSeries(own.time_ms[:keep], own.value[:keep], own.holds_ms)
     limit = cut.time_ms[-1] if len(cut.time_ms) else 0
     seen = other.time_ms <= limit
-    cut_other = Course(other.time_ms[seen], other.value[seen], other.holds_ms)
+    cut_other = SensorSeries(other.time_ms[seen], other.value[seen], other.holds_ms)
     rule = Neighbours(dry_neighbours=1, for_s=60.0)
     assert (lonely_wet(rule, own, [other])[:keep] == lonely_wet(rule, cut, [cut_other])).all()
     whole = ladder_suspect(60.0, Rung(own, LADDER_20), Rung(other, LADDER_10))[:keep]

@@ -19,7 +19,6 @@ from detectors.consistency import (
     lonely_wet,
     stuck,
 )
-from detectors.course import Course
 from detectors.drift import Drift, daily_medians, drifted_days, flags_of_days
 from detectors.errors import ParameterError
 from detectors.fleet import Fleet
@@ -29,6 +28,7 @@ from detectors.profile import Profile
 from detectors.quality import Climatology, FlatLine, GrossRange, RateOfChange, Season, Spike
 from detectors.readings import Readings
 from detectors.rules import KINDS, Level, RateOfRise, Silence, Threshold, rule_from_params
+from detectors.sensor_series import SensorSeries
 from detectors.silence import silent_after_s
 from detectors.track import Location, Speed, distance_m, location_flags, speed_flags
 from tests.detectors.ledger import Ledger
@@ -98,26 +98,26 @@ def drifting(times, values):
     return flags_of_days(drifted_days(Drift(0.1, 0.1), days, np.zeros((0, 1))), 0, time_ms, value)
 
 
-def course(times, values):
-    return Course(*stored(times, values), 10 * MINUTE)
+def series(times, values):
+    return SensorSeries(*stored(times, values), 10 * MINUTE)
 
 
-STILL = course([k * MINUTE for k in range(-30, 5)], [0.0] * 35)
-MOVING = course([k * MINUTE for k in range(-30, 5)], [0.01 * k for k in range(35)])
+STILL = series([k * MINUTE for k in range(-30, 5)], [0.0] * 35)
+MOVING = series([k * MINUTE for k in range(-30, 5)], [0.01 * k for k in range(35)])
 
 
 def ladder(times, values):
-    own, dry = Rung(course(times, values), (0.2,)), Rung(STILL, (0.1,))
+    own, dry = Rung(series(times, values), (0.2,)), Rung(STILL, (0.1,))
     return ladder_suspect(30.0, own, dry).tolist()
 
 
 def neighbours(times, values):
-    return lonely_wet(Neighbours(dry_neighbours=1), course(times, values), [STILL]).tolist()
+    return lonely_wet(Neighbours(dry_neighbours=1), series(times, values), [STILL]).tolist()
 
 
 def standing_still(times, values):
     """A flat line of two hours at least: what is too short is no evidence."""
-    return stuck(Stuck(flat_s=7200.0), course(times, values), [MOVING], [True]).tolist()
+    return stuck(Stuck(flat_s=7200.0), series(times, values), [MOVING], [True]).tolist()
 
 
 def ahead(times, values):
@@ -249,7 +249,7 @@ ZERO = {
     "neighbours": (
         lambda times, values: lonely_wet(
             Neighbours(dry_neighbours=1, for_s=0.0, dry_m=0.0, lower_by_m=0.0),
-            course(times, values), [STILL]).tolist(),
+            series(times, values), [STILL]).tolist(),
         [0.05, 0.0, NAN, 0.04, 0.05], [T, F, F, F, T]),
     "stuck": ("moved_m", {"moved_m": 0.0}),
     "time_to_threshold": ("noise", {"noise": 0.0}),
