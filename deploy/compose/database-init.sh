@@ -2,7 +2,7 @@
 # First start of the database's volume: the role that owns the schema, and the extension.
 set -eu
 if [ -z "${MIZUMORI_DATABASE__OWNER_PASSWORD:-}" ]; then
-    echo "MIZUMORI_DATABASE__OWNER_PASSWORD is not set: fill in deploy/compose/secrets.env." >&2
+    echo "MIZUMORI_DATABASE__OWNER_PASSWORD is not set: fill in deploy/compose/.env." >&2
     exit 1
 fi
 # psql reads the password from its environment, so it stands in no process list.

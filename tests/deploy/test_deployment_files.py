@@ -40,7 +40,35 @@ def test_no_secret_has_a_value():
     lines = [line for line in SECRETS.splitlines() if line and not line.startswith("#")]
     assert lines
     assert all(line.endswith("=") for line in lines)
-    assert not re.search(r"(?i)(password|token|secret)\w*: *[^\s\[]", COMPOSE)
+    given = re.findall(r"^ *(\w*(?:PASSWORD|TOKEN|SECRET)\w*): (.*)$", COMPOSE, re.MULTILINE)
+    assert {name for name, _ in given} == {line.removesuffix("=") for line in lines}
+    for name, value in given:  # Compose says so itself before it starts anything
+        assert value == f"${{{name}:?fill in deploy/compose/.env}}"
+
+
+def test_each_container_has_its_own_secrets_alone():
+    services = COMPOSE.partition("\nservices:\n")[2].partition("\nvolumes:\n")[0]
+    _, *parts = re.split(r"^  (\w+):$", services, flags=re.MULTILINE)
+    assert "env_file" not in COMPOSE
+    assert {
+        service: set(re.findall(r"(\w+)_PASSWORD: ", part))
+        for service, part in zip(parts[::2], parts[1::2], strict=True)
+    } == {
+        "database": {"POSTGRES", "MIZUMORI_DATABASE__OWNER"},
+        "migrate": {f"MIZUMORI_DATABASE__{role}" for role in ("OWNER", "GATEWAY", "JOBS", "API")},
+        "broker": {"MIZUMORI_DATABASE__OWNER", "MIZUMORI_NATS__ADMIN"},
+        "gateway": {"MIZUMORI_DATABASE__GATEWAY"},
+        "jobs": {"MIZUMORI_DATABASE__JOBS"},
+        "api": {"MIZUMORI_DATABASE__API"},
+        "grafana": {"GF_SECURITY_ADMIN"},
+    }
+
+
+def test_filled_in_secrets_get_neither_into_the_image_nor_into_git():
+    file = (ROOT / "deploy" / "compose" / "Dockerfile.dockerignore").read_text(encoding="utf-8")
+    rules = file.splitlines()
+    assert rules.index("deploy/compose") > rules.index("!deploy")  # the last that fits holds
+    assert "deploy/compose/.env" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
 
 
 def test_containers_and_units_start_commands_that_exist():
