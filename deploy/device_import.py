@@ -21,6 +21,9 @@ from store.mistakes import MistakesError
 from store.site_catalog import NewSite, Site
 from store.town_catalog import Tenant
 
+# What is wrong with a column is wrong in every row: the first ones say it.
+_NAMED_FAULTS = 100
+
 
 class DryRunError(Exception):
     """Ends a transaction that was only a try."""
@@ -46,13 +49,18 @@ class Report:
 
     def lines(self, *, dry: bool) -> Iterator[str]:
         """Say it."""
-        for fault in sorted(self.faults, key=lambda fault: fault.line):
+        found = sorted(self.faults, key=lambda fault: fault.line)
+        for fault in found[:_NAMED_FAULTS]:
             yield f"Line {fault.line} {fault.said}."
         if self.faults:
+            if len(found) > _NAMED_FAULTS:
+                yield f"… and {len(found) - _NAMED_FAULTS} more."
             rows = len({fault.line for fault in self.faults})
             yield f"{rows} {'row is' if rows == 1 else 'rows are'} wrong: nothing was written."
             return
         verb = "would be " if dry else ""
+        if not (self.added or self.changed or self.same):
+            yield "The sheet names no site and no device: nothing is different."
         for what in ("site", "device", "datastream"):
             counts = (self.added[what], self.changed[what], self.same[what])
             if any(counts):

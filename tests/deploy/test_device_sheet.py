@@ -277,6 +277,19 @@ def test_a_file_that_is_no_sheet_is_refused_in_words(data, says):
         read(data)
 
 
+def test_a_column_that_is_wrong_in_every_row_is_said_a_hundred_times_and_counted(town):
+    report = town.load("device,kind\n" + "".join(f"d {n},boat\n" for n in range(5000)))
+    *named, more, end = report.lines(dry=False)
+    assert len(named) == 100
+    assert (more, end) == ("… and 4900 more.", "5000 rows are wrong: nothing was written.")
+
+
+def test_a_sheet_without_rows_says_so(town):
+    assert list(town.load("device,kind\r\n").lines(dry=False)) == [
+        "The sheet names no site and no device: nothing is different."
+    ]
+
+
 def test_five_thousand_devices_at_once(town):
     rows = "".join(f"d-{n},flood_level,冠水{n},60\n" for n in range(5000))
     assert town.load("device,kind,name_ja,interval_s\n" + rows).added["device"] == 5000
