@@ -16,7 +16,7 @@ from api.guard import Guard
 from api.headers import SecurityHeaders
 from api.live import LiveFeed
 from api.lookout import Lookout
-from api.measures import Measures
+from api.metrics import ApiMetrics
 from api.provisioning import Provisioning
 from api.readiness import Check, Watch
 from api.routes import (
@@ -78,10 +78,10 @@ def create_app(
     StartError
         If the base map that the settings name cannot be used.
     """
-    measures = Measures()
-    feed = LiveFeed(database, settings, measures)
+    metrics = ApiMetrics()
+    feed = LiveFeed(database, settings, metrics)
     access = Access(database, settings.request_timeout_s * STATEMENT_SHARE)
-    measures.registry.register(TownMetrics(access))
+    metrics.registry.register(TownMetrics(access))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -103,7 +103,7 @@ def create_app(
     )
     app.state.settings = settings
     app.state.access = access
-    app.state.measures = measures
+    app.state.metrics = metrics
     app.state.provisioning = provisioning
     app.state.feed = feed
     app.state.lookout = Lookout()
@@ -122,7 +122,7 @@ def create_app(
     app.frontend("/", directory=WEB, fallback=None)
     # The one added last is the outermost.
     app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes)
-    app.add_middleware(Guard, measures=measures, timeout_s=settings.request_timeout_s, prefix=BASE)
+    app.add_middleware(Guard, metrics=metrics, timeout_s=settings.request_timeout_s, prefix=BASE)
     app.add_middleware(SecurityHeaders, tiles_url=settings.tiles_url)
     problems.describe(app)
     return app

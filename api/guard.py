@@ -9,7 +9,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import Kind
-from api.measures import Measures
+from api.metrics import ApiMetrics
 from api.problems import problem_response, too_slow
 from detectors.sentence import Sentence
 
@@ -27,7 +27,7 @@ class Guard:
     ----------
     app
         The application.
-    measures
+    metrics
         Where requests are counted.
     timeout_s
         Most seconds until an answer begins.
@@ -35,10 +35,10 @@ class Guard:
         What stands before the paths of the API's own routes.
     """
 
-    def __init__(self, app: ASGIApp, measures: Measures, timeout_s: float, prefix: str) -> None:
+    def __init__(self, app: ASGIApp, metrics: ApiMetrics, timeout_s: float, prefix: str) -> None:
         self._app = app
         self._prefix = prefix
-        self._measures = measures
+        self._metrics = metrics
         self._timeout_s = timeout_s
         self._left_behind: set[asyncio.Task[None]] = set()
 
@@ -88,9 +88,9 @@ class Guard:
         name = getattr(route, "path", None) or "console"
         if route is not None and scope["path"].startswith(f"{self._prefix}/"):
             name = self._prefix + name.removeprefix(self._prefix)
-        self._measures.requests.labels(name, str(answer.status or "cut")).inc()
+        self._metrics.requests.labels(name, str(answer.status or "cut")).inc()
         if not name.endswith(LIVE):
-            self._measures.seconds.labels(name).observe(seconds)
+            self._metrics.seconds.labels(name).observe(seconds)
 
 
 class _Answer:

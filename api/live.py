@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from api import events
 from api.errors import ApiError, Kind
-from api.measures import Measures
+from api.metrics import ApiMetrics
 from api.settings import ApiSettings
 from api.subscriber import Subscriber
 from detectors.sentence import Sentence
@@ -44,14 +44,14 @@ class LiveFeed:
         The API's database.
     settings
         Limits of browsers and of their queues.
-    measures
+    metrics
         Where browsers and events are counted.
     """
 
-    def __init__(self, database: Database, settings: ApiSettings, measures: Measures) -> None:
+    def __init__(self, database: Database, settings: ApiSettings, metrics: ApiMetrics) -> None:
         self._database = database
         self._settings = settings
-        self._measures = measures
+        self._metrics = metrics
         self._subscribers: dict[int, set[Subscriber]] = defaultdict(set)
         self._changes: dict[int, live.Changes] = defaultdict(live.Changes)
         self._changed = asyncio.Event()
@@ -108,7 +108,7 @@ class LiveFeed:
         subscriber = Subscriber(
             self._settings.live_queue, lambda: self._encode("reload", events.Reload(reason="slow"))
         )
-        gauge = self._measures.live_clients.labels(town.code)
+        gauge = self._metrics.live_clients.labels(town.code)
         self._subscribers[town.tenant_id].add(subscriber)
         gauge.inc()
         try:
@@ -220,7 +220,7 @@ class LiveFeed:
             # A generator ends at the first event refused: the rest would be refused as well.
             dropped += not all(subscriber.give(event) for event in encoded)
         for event, count in Counter(event for event, _ in found).items():
-            self._measures.live_events.labels(event).inc(count * len(subscribers))
+            self._metrics.live_events.labels(event).inc(count * len(subscribers))
         if dropped:
-            self._measures.live_dropped.inc(dropped)
+            self._metrics.live_dropped.inc(dropped)
             log.warning("live_clients_too_slow", tenant_id=tenant_id, count=dropped)

@@ -7,7 +7,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from api.town import Access
-from store import census, town_catalog
+from store import town_catalog, town_figures
 from store.errors import DatabaseAwayError
 
 
@@ -40,8 +40,8 @@ class TownMetrics(Collector):
             towns = town_catalog.tenants(conn)
         for town in towns:
             with self._access.transaction(town.tenant_id) as conn:
-                figures = census.census(conn)
-                links = census.links(conn)
+                figures = town_figures.figures(conn)
+                links = town_figures.links(conn)
             families["datastreams"].add_metric([town.code], figures.datastreams)
             families["alerts"].add_metric([town.code], figures.open_alerts)
             families["refused"].add_metric([town.code], figures.refused_last_hour)

@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
 from api.errors import Kind
-from api.measures import Measures
+from api.metrics import ApiMetrics
 from api.problems import MEDIA_TYPE, Problem, responses
 from api.readiness import Readiness, Watch
 
@@ -66,6 +66,6 @@ def ready(request: Request) -> Response | Readiness:
 )
 def metrics(request: Request) -> Response:
     """Show the metrics of docs/metrics.md for Prometheus."""
-    measures = request.app.state.measures
-    assert isinstance(measures, Measures)
-    return Response(generate_latest(measures.registry), media_type=CONTENT_TYPE_LATEST)
+    known = request.app.state.metrics
+    assert isinstance(known, ApiMetrics)
+    return Response(generate_latest(known.registry), media_type=CONTENT_TYPE_LATEST)
