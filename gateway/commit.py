@@ -51,8 +51,6 @@ class Committer:
     ----------
     database
         As the role `mizumori_gateway`.
-    recent, recent_positions
-        Remember what was committed.
     links
         Remembers which devices are written down as online.
     quarantine
