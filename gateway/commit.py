@@ -15,14 +15,14 @@ from gateway import ledger as decisions
 from gateway.batch import Batch, Rows
 from gateway.leads import LeadWatch
 from gateway.links import Links
+from gateway.positions import NO_POSITIONS, held_to_speed
 from gateway.positions import columns as position_columns
-from gateway.positions import held_to_speed
 from gateway.quarantine import Quarantine
 from gateway.recent import Recent
 from gateway.routers import Routers
 from gateway.sift import Sifted, sift
 from gateway.standing import Standing
-from store import broker_accounts, conflicts, ledger, live, routers, unsettled
+from store import broker_accounts, conflicts, ledger, routers, unsettled
 from store import clocks as clock_rows
 from store.batch_writer import BatchWriter
 from store.database import Database
@@ -128,6 +128,7 @@ class Committer:
                 broker_accounts.see_probes(writer.conn, batch.probes)
             work.notify(positions)
             after = work.after()
+            writer.finish()
         # From here on it is stored.
         self._links.committed(heard)
         self._leads.committed(leads)
@@ -139,9 +140,9 @@ class Committer:
         return after
 
     def _new_positions(self, writer: BatchWriter, batch: Batch, *, ask_store: bool) -> Positions:
+        if not batch.positions:
+            return NO_POSITIONS
         positions = position_columns(batch.positions)
-        if not len(positions):
-            return positions
         known = self._recent_positions.look(positions.device_id, positions.time_ms, positions.lat)
         seen = known.same | known.other
         if ask_store:
@@ -234,7 +235,7 @@ class _Work:
             conflicts.add(writer.conn, self.sifted.conflicts)
 
     def notify(self, positions: Positions) -> None:
-        """Write what was put off, and tell the live feed when all this commits."""
+        """Tell the live feed when all this commits."""
         sensor = np.unique(self.sifted.rows.sensor)
         towns = self.registry.tenant_id[sensor]
         changed = _by_town("datastreams", towns, self.registry.datastream_id[sensor])
@@ -243,10 +244,6 @@ class _Work:
         for town, alerts in self.alerts.items():
             changed.setdefault(town, {})["alerts"] = alerts
         self.writer.notify(changed)
-        self.writer.flush()
-        # Whose link changed is known only now.
-        for device in self.writer.linked:
-            live.notify(self.writer.conn, self.batch.heard[device][0], links=[device])
 
     def after(self) -> Standing:
         """Return what to go on from once this is committed."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,10 @@ from detectors.track import Location, Speed, distance_m, location_flags, speed_f
 from gateway.batch import Position
 from store.database import Connection
 from store.positions import Positions, fixes_before
+
+
+def _floats(values: Sequence[float | None]) -> NDArray[np.float64]:
+    return np.array([np.nan if value is None else value for value in values], np.float64)
 
 
 def columns(fixes: Sequence[Position]) -> Positions:
@@ -38,6 +43,9 @@ def columns(fixes: Sequence[Position]) -> Positions:
     )
 
 
+NO_POSITIONS: Final = columns(())
+
+
 def held_to_speed(conn: Connection, fixes: Positions) -> Positions:
     """Flag new fixes by the speed that they imply since the fix before, in the batch or stored.
 
@@ -62,7 +70,3 @@ def held_to_speed(conn: Connection, fixes: Positions) -> Positions:
     flag[order[said]] = aggregate(flag[order[said]], speed[said])
     evaluated[order[said]] |= Test.SPEED
     return replace(fixes, flag=flag, evaluated=evaluated)
-
-
-def _floats(values: Sequence[float | None]) -> NDArray[np.float64]:
-    return np.array([np.nan if value is None else value for value in values], np.float64)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import numpy as np
+import psycopg
 from numpy.typing import NDArray
 
 from store import flag_revisions, latest, live, observations, queries
@@ -20,7 +21,7 @@ from store.binary import (
     PgType,
     use_columns,
 )
-from store.database import Connection
+from store.database import Connection, alone
 from store.detector_states import States, refuse_moved
 from store.flag_revisions import Verdicts
 from store.intake_lease import Lease, fence
@@ -30,13 +31,16 @@ from store.observations import AlreadyStoredError, Observations
 FEW_ROWS: Final = 200
 _HOUR_MS: Final = 3_600_000
 _WRITE: Final = queries.load("batch_writer")["write"]
+# What the statement refuses: see `refuse_batch` in the schema.
+_LEASE_LOST, _STATE_MOVED, _ALREADY_STORED = "MZ001", "MZ002", "MZ003"
 
 
 class BatchWriter:
     """Puts off what a transaction writes until somebody needs it to be there.
 
-    A commit of a few readings is then one statement. The leases are held by the first of them:
-    nothing is read or written through `conn` before.
+    A commit of a few readings is then one statement, and that the whole transaction: there and
+    back once. The leases are held by the first statement: nothing is read or written through
+    `conn` before.
 
     Parameters
     ----------
@@ -44,20 +48,13 @@ class BatchWriter:
         Of the batch's transaction.
     leases
         Under which the batch is written.
-
-    Attributes
-    ----------
-    linked
-        Devices whose link was found changed by `heard`, once that is written.
     """
 
     def __init__(self, conn: Connection, leases: Collection[Lease]) -> None:
         self._conn = conn
         self._leases = leases
         self._states: States | None = None
-        self._rows = 0
-        self._waiting: dict[str, Column | Blobs] = {}
-        self.linked: list[int] = []
+        self._waiting: dict[str, Column | Blobs | bool] = {}
         use_columns(conn)
         if leases:
             units = np.array([lease.unit for lease in leases], np.int64)
@@ -89,24 +86,41 @@ class BatchWriter:
         StateMovedError
             If a settlement has replaced states that these were decided from.
         AlreadyStoredError
-            If a reading is there already. Roll back and look again.
+            If a reading is there already. Look again.
+        psycopg.DatabaseError
+
+        Notes
+        -----
+        After any of them the transaction is rolled back, or can only be rolled back.
         """
         if not self._waiting:
             return
         parameters, self._waiting = {**_NOTHING, **self._waiting}, {}
-        [row] = self._conn.execute(_WRITE, parameters).fetchall()
-        held, states, stored, linked, _ = row
-        if held != len(self._leases):
+        try:
+            self._conn.execute(_WRITE, parameters)
+        except psycopg.DatabaseError as error:
+            self._explain(error)
+            raise
+
+    def finish(self) -> None:
+        """Write what was put off as the last of the transaction; raises what `flush` does.
+
+        Where nothing else was asked of the database it is the transaction, and committed.
+        """
+        with alone(self._conn):
+            self.flush()
+
+    def _explain(self, error: psycopg.DatabaseError) -> None:
+        """Raise what a refusal means."""
+        if error.sqlstate not in {_LEASE_LOST, _STATE_MOVED, _ALREADY_STORED}:
+            return
+        self._conn.rollback()
+        if error.sqlstate == _LEASE_LOST:
             fence(self._conn, self._leases)
-        self._leases = ()
-        if self._states is not None and states != len(self._states):
+        elif error.sqlstate == _STATE_MOVED and self._states is not None:
             refuse_moved(self._conn, self._states)
-        self._states = None
-        if stored != self._rows:
-            missing = self._rows - stored
-            raise AlreadyStoredError(f"{missing} of {self._rows} readings were stored meanwhile")
-        self._rows = 0
-        self.linked += linked or ()
+        elif error.sqlstate == _ALREADY_STORED:
+            raise AlreadyStoredError("some of a batch's readings were stored meanwhile") from error
 
     def states(self, rows: States) -> None:
         """Write detector states, and keep settlements from them until the transaction ends."""
@@ -128,28 +142,18 @@ class BatchWriter:
             return
         if copy and len(rows) > FEW_ROWS:
             observations.copy(self.conn, rows)
+            self.follow(rows)
         else:
-            self._rows = len(rows)
-            self._put("row", rows.columns())
-        self.follow(rows)
+            self._put("row", rows.columns_with_latest())
 
     def follow(self, rows: Observations) -> None:
         """Write the newest of written readings to `latest`, and mark the hours they are in."""
         order, last = latest.by_key(rows.datastream_id, rows.time_ms)
-        stream, hour = rows.datastream_id[order], rows.time_ms[order] // _HOUR_MS
-        first = np.ones(len(order), np.bool_)
-        first[1:] = last[:-1] | (hour[1:] != hour[:-1])
-        newest = order[last]
-        columns = {name: column.take(newest) for name, column in rows.columns().items()}
-        columns["tenant_id"] = Column(INT4, rows.tenant_id[newest])
-        rate = rows.rate_per_h[newest]
-        columns["rate_per_h"] = Column(FLOAT8, rate, np.isnan(rate))
-        self._put("newest", columns)
-        hours = {
-            "datastream_id": Column(INT4, stream[first]),
-            "bucket": Column(TIMESTAMPTZ, hour[first] * _HOUR_MS),
-        }
-        self._put("hour", hours)
+        hour = rows.time_ms[order] // _HOUR_MS
+        last[:-1] |= hour[1:] != hour[:-1]
+        columns = rows.columns_with_latest()
+        self._put("row", {name: column.take(order[last]) for name, column in columns.items()})
+        self._waiting["stored"] = True
 
     def verdicts(self, verdicts: Verdicts, awaited: NDArray[np.bool_]) -> None:
         """Write new flags of readings that were stored before.
@@ -180,30 +184,29 @@ class BatchWriter:
             self._waiting["notices"] = Blobs(TEXT, [one.encode() for one in said])
 
     def _put(self, part: str, columns: Mapping[str, Column | Blobs]) -> None:
-        self._waiting |= {
-            name: column
-            for what, column in columns.items()
-            if (name := f"{part}_{what}") in _NOTHING
-        }
+        self._waiting |= {f"{part}_{what}": column for what, column in columns.items()}
 
 
 def _nothing() -> dict[str, Any]:
     """Return the statement's parameters that write nothing."""
     kinds: dict[PgType, str] = {
-        INT2: "lease_partition_no row_flag row_evaluated row_marks verdict_flag verdict_evaluated "
-        "newest_flag newest_marks",
-        INT4: "lease_tenant_id state_datastream_id row_datastream_id verdict_datastream_id "
-        "newest_datastream_id newest_tenant_id hour_datastream_id heard_device_id heard_tenant_id",
+        INT2: "lease_partition_no row_flag row_evaluated row_marks verdict_flag verdict_evaluated",
+        INT4: "lease_tenant_id state_datastream_id row_datastream_id row_tenant_id "
+        "verdict_datastream_id heard_device_id heard_tenant_id",
         INT8: "lease_epoch state_epoch state_revision row_seq",
-        FLOAT8: "row_value newest_value newest_rate_per_h",
+        FLOAT8: "row_value row_rate_per_h",
         TIMESTAMPTZ: "state_through_time state_rules_since row_phenomenon_time row_received_time "
-        "verdict_phenomenon_time newest_phenomenon_time newest_received_time hour_bucket heard_at",
+        "verdict_phenomenon_time heard_at",
     }
     empty = np.zeros(0)
     columns: dict[str, Any] = {
         name: Column(kind, empty) for kind, names in kinds.items() for name in names.split()
     }
-    return columns | {"state_state": Blobs(BYTEA, ()), "notices": Blobs(TEXT, ())}
+    return columns | {
+        "stored": False,
+        "state_state": Blobs(BYTEA, ()),
+        "notices": Blobs(TEXT, ()),
+    }
 
 
 _NOTHING: Final = _nothing()

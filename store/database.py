@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -60,6 +61,8 @@ class Database:
         self, dsn: str, *, name: str, max_size: int = 4, answer_within_s: float = ANSWER_WITHIN_S
     ) -> None:
         self._where = describe(dsn)
+        self._name = name
+        self._answer_within_s = answer_within_s
         self.dsn = make_conninfo(
             dsn,
             application_name=name,
@@ -87,13 +90,18 @@ class Database:
         self._pool.open(wait=False)
 
     @contextmanager
-    def transaction(self, tenant_id: int | None = None) -> Iterator[Connection]:
+    def transaction(
+        self, tenant_id: int | None = None, *, plan_once: bool = False
+    ) -> Iterator[Connection]:
         """Run a block in one transaction: committed at its end, rolled back if it raises.
 
         Parameters
         ----------
         tenant_id
             The town that row-level security shows (for the API's role); None shows none to it.
+        plan_once
+            With a town: plans that were made for any parameters are good enough. For what is asked
+            many times a second, where planning costs more than the answer.
 
         Raises
         ------
@@ -104,8 +112,11 @@ class Database:
         try:
             with self._pool.connection() as conn:
                 if tenant_id is not None:
+                    plans = "force_generic_plan" if plan_once else "auto"
                     conn.execute(
-                        "select set_config('mizumori.tenant_id', %s, true)", (str(tenant_id),)
+                        "select set_config('mizumori.tenant_id', %s, true), "
+                        "set_config('plan_cache_mode', %s, true)",
+                        (str(tenant_id), plans),
                     )
                 yield conn
             self._answered_s[conn] = time.monotonic()
@@ -115,6 +126,16 @@ class Database:
             if is_away(error):
                 raise self._away(error) from error
             raise
+
+    def one_session(self) -> "Database":
+        """Return a pool of one session for one thread that repeats itself.
+
+        What a pool's sessions know of statements and tables each has to learn: one in use all the
+        time answers sooner than several in turn. One transaction cannot be within another.
+        """
+        return Database(
+            self.dsn, name=self._name, max_size=1, answer_within_s=self._answer_within_s
+        )
 
     def connect(self) -> Connection:
         """Open a connection of its own, in autocommit, for LISTEN or a long-held lock.
@@ -151,6 +172,23 @@ class Database:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@contextmanager
+def alone(conn: Connection) -> Iterator[None]:
+    """Let the one statement of a block be a transaction of its own, committed with it.
+
+    Where one is under way it stays a part of that. Saves two ways there and back: BEGIN, COMMIT.
+    """
+    if conn.info.transaction_status != TransactionStatus.IDLE:
+        yield
+        return
+    conn.autocommit = True
+    try:
+        yield
+    finally:
+        if conn.info.transaction_status == TransactionStatus.IDLE:
+            conn.autocommit = False
 
 
 def _readable(conn: Connection) -> bool:

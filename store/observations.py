@@ -60,6 +60,13 @@ class Observations:
             "marks": Column(INT2, self.marks),
         }
 
+    def columns_with_latest(self) -> dict[str, Column]:
+        """Return what `latest` has of them as well."""
+        return self.columns() | {
+            "tenant_id": Column(INT4, self.tenant_id),
+            "rate_per_h": Column(FLOAT8, self.rate_per_h, np.isnan(self.rate_per_h)),
+        }
+
 
 def known_values(
     conn: Connection, datastream_id: NDArray[np.int32], time_ms: NDArray[np.int64]

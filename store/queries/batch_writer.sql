@@ -4,7 +4,8 @@
 -- name: write
 -- One statement, because what a small batch costs is the way there and back. Its parts see one
 -- snapshot and none of what the others write. Whoever writes alerts has the rows of `states` by an
--- earlier statement.
+-- earlier statement. What must not be written is refused as an error: the statement is often the
+-- whole transaction.
 with held as (
     select tenant_id, partition_no, epoch
     from intake
@@ -26,29 +27,25 @@ states as (
     where s.epoch <= excluded.epoch and s.revision = excluded.revision
     returning datastream_id
 ),
+rows as (
+    select * from unnest(%(row_phenomenon_time)s, %(row_received_time)s, %(row_value)s,
+                         %(row_seq)s, %(row_datastream_id)s, %(row_flag)s, %(row_evaluated)s,
+                         %(row_marks)s, %(row_tenant_id)s, %(row_rate_per_h)s)
+        as r (at, received, value, seq, stream, flag, evaluated, marks, town, rate)
+),
 stored as (
     insert into observation (phenomenon_time, received_time, value, seq, datastream_id, flag,
                              evaluated, marks)
-    select * from unnest(%(row_phenomenon_time)s, %(row_received_time)s, %(row_value)s,
-                         %(row_seq)s, %(row_datastream_id)s, %(row_flag)s, %(row_evaluated)s,
-                         %(row_marks)s)
+    select at, received, value, seq, stream, flag, evaluated, marks from rows where not %(stored)s
     on conflict do nothing
     returning datastream_id
-),
-awaited as (
-    -- The spike test's verdict had to wait for the next reading: the one flag that is written over.
-    update observation o
-    set flag = v.flag, evaluated = v.evaluated
-    from unnest(%(verdict_datastream_id)s, %(verdict_phenomenon_time)s, %(verdict_flag)s,
-                %(verdict_evaluated)s) as v (datastream_id, phenomenon_time, flag, evaluated)
-    where o.datastream_id = v.datastream_id and o.phenomenon_time = v.phenomenon_time
 ),
 newest as (
     insert into latest as l (phenomenon_time, received_time, value, datastream_id, flag, marks,
                              tenant_id, rate_per_h)
-    select * from unnest(%(newest_phenomenon_time)s, %(newest_received_time)s, %(newest_value)s,
-                         %(newest_datastream_id)s, %(newest_flag)s, %(newest_marks)s,
-                         %(newest_tenant_id)s, %(newest_rate_per_h)s)
+    select distinct on (stream) at, received, value, stream, flag, marks, town, rate
+    from rows
+    order by stream, at desc
     on conflict (datastream_id) do update
     set phenomenon_time = excluded.phenomenon_time, received_time = excluded.received_time,
         value = excluded.value, flag = excluded.flag, marks = excluded.marks,
@@ -59,12 +56,10 @@ hours as (
     -- The update that changes nothing still locks the row: the rollup job, which deletes it, then
     -- waits for our commit and counts our readings.
     insert into rollup_dirty as h (datastream_id, bucket)
-    select d, date_trunc('hour', t, 'UTC')
-    from unnest(%(hour_datastream_id)s, %(hour_bucket)s) as dirty (d, t)
-    order by d, t
+    select distinct stream, date_trunc('hour', at, 'UTC') as hour from rows order by stream, hour
     on conflict (datastream_id, bucket) do update set marked_at = h.marked_at where false
 ),
-heard as materialized (
+heard as (
     select * from unnest(%(heard_device_id)s, %(heard_tenant_id)s, %(heard_at)s)
         as h (device_id, tenant_id, at)
 ),
@@ -87,13 +82,23 @@ linked as (
         select state, since from link_state where device_id = h.device_id offset 0
     ) l on true
     where l.state is distinct from 'online' and (l.since is null or l.since <= h.at)
-    returning device_id
+    returning tenant_id, device_id
 )
 select
-    (select count(*) from held
-     join unnest(%(lease_tenant_id)s, %(lease_partition_no)s, %(lease_epoch)s)
-         as l (tenant_id, partition_no, epoch) using (tenant_id, partition_no, epoch)),
-    (select count(*) from states),
-    (select count(*) from stored),
-    (select array_agg(device_id) from linked),
-    (select count(pg_notify('mizumori_live', payload)) from unnest(%(notices)s) as payload);
+    case
+        when cardinality(%(lease_tenant_id)s) > (
+            select count(*) from held
+            natural join unnest(%(lease_tenant_id)s, %(lease_partition_no)s, %(lease_epoch)s)
+                as l (tenant_id, partition_no, epoch)
+        ) then refuse_batch('MZ001')
+        when cardinality(%(state_datastream_id)s) > (select count(*) from states)
+            then refuse_batch('MZ002')
+        when not %(stored)s
+                and cardinality(%(row_datastream_id)s) > (select count(*) from stored)
+            then refuse_batch('MZ003')
+    end,
+    write_awaited(%(verdict_datastream_id)s, %(verdict_phenomenon_time)s, %(verdict_flag)s,
+                  %(verdict_evaluated)s),
+    (select count(pg_notify('mizumori_live', payload)) from unnest(%(notices)s) as payload),
+    (select count(pg_notify('mizumori_live',
+        '{"tenant_id":' || tenant_id || ',"links":[' || device_id || ']}')) from linked);

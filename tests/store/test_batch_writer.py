@@ -2,10 +2,12 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import psycopg
 import pytest
+from psycopg.pq import TransactionStatus
 
 from store import batch_writer, gateways
 from store.batch_writer import FEW_ROWS, BatchWriter
@@ -210,24 +212,74 @@ def test_device_that_is_heard_comes_online_and_the_feed_hears_it(roles, town, da
     [[(device,)]] = ask(roles, "select device_id from device where code = 'f1'")
     with psycopg.connect(database_dsn.owner, autocommit=True) as listener:
         listener.execute("listen mizumori_live")
-        for linked in ([device], []):
+        for _ in range(2):
             with roles.gateway.transaction() as conn:
                 writer = BatchWriter(conn, ())
                 writer.heard({device: (town.tenant_id, 4_000_000_000_000)})
                 writer.notify({town.tenant_id: {"datastreams": {7}}, 99: {"alerts": {1, 2}}})
                 writer.flush()
-                assert writer.linked == linked
-        said = [json.loads(n.payload) for n in listener.notifies(timeout=30, stop_after=4)]
-    assert said == 2 * [
-        {"tenant_id": town.tenant_id, "datastreams": [7]},
-        {"tenant_id": 99, "alerts": [1, 2]},
-    ]
+        said = [json.loads(n.payload) for n in listener.notifies(timeout=30, stop_after=5)]
+    again = [{"tenant_id": town.tenant_id, "datastreams": [7]}, {"tenant_id": 99, "alerts": [1, 2]}]
+    assert said == [*again, {"tenant_id": town.tenant_id, "links": [device]}, *again]
     [[(state,)], events] = ask(
         roles,
         f"select state from link_state where device_id = {device}",
         f"select reason from link_event where device_id = {device} and state = 'online'",
     )
     assert (state, events) == ("online", [("message",)])
+
+
+def test_batch_that_asks_nothing_is_one_statement_and_its_own_transaction(
+    roles, town, pair, leases
+):
+    with roles.gateway.transaction() as conn:
+        writer = BatchWriter(conn, leases)
+        writer.observations(rows(town, pair, 3), copy=True)
+        writer.finish()
+        assert conn.info.transaction_status == TransactionStatus.IDLE
+        assert ask(roles, "select count(*) from observation") == [[(3,)]]
+        assert not conn.autocommit
+
+
+def test_batch_that_has_asked_something_ends_with_its_transaction(roles, town, pair, leases):
+    with roles.gateway.transaction() as conn:
+        writer = BatchWriter(conn, leases)
+        writer.states(states(pair))
+        assert writer.conn.execute("select count(*) from detector_state").fetchone() == (2,)
+        writer.observations(rows(town, pair, 3), copy=True)
+        writer.finish()
+        counts = ("select count(*) from observation", "select count(*) from detector_state")
+        assert ask(roles, *counts) == [[(0,)], [(0,)]]
+    assert ask(roles, *counts) == [[(3,)], [(2,)]]
+
+
+@pytest.mark.parametrize("refusal", ["lease", "state", "reading"])
+def test_batch_that_is_refused_leaves_nothing_and_a_session_to_go_on_with(
+    roles, town, pair, leases, refusal
+):
+    write_first = {"state": 0, "reading": 3}.get(refusal, 0)
+    with roles.gateway.transaction() as conn:
+        writer = BatchWriter(conn, leases)
+        writer.observations(rows(town, pair, write_first), copy=True)
+        writer.states(states(pair))
+        writer.finish()
+    if refusal == "state":
+        with roles.jobs.transaction() as conn:
+            conn.execute("update detector_state set revision = 1")
+    before = ask(roles, STORED, *AFTER, "select state from detector_state")
+    if refusal == "lease":
+        leases = [replace(lease, epoch=lease.epoch - 1) for lease in leases]
+    wanted = {"lease": LeaseLostError, "state": StateMovedError, "reading": AlreadyStoredError}
+    with roles.gateway.transaction() as conn:
+        writer = BatchWriter(conn, leases)
+        writer.observations(rows(town, pair, 5), copy=True)
+        writer.states(states(pair, says=b"again"))
+        writer.heard({1: (town.tenant_id, TIME_MS)})
+        writer.notify({town.tenant_id: {"datastreams": {7}}})
+        with pytest.raises(wanted[refusal]):
+            writer.finish()
+    assert ask(roles, STORED, *AFTER, "select state from detector_state") == before
+    assert not conn.autocommit
 
 
 def test_statement_is_short_enough_for_psycopg_to_remember():

@@ -34,6 +34,17 @@ def test_database_that_is_away_is_named_without_its_password():
     assert "sesame" not in str(away.value) + str(refused.value) + describe(dsn)
 
 
+def test_one_session_serves_a_thread_that_repeats_itself(roles):
+    def session(database):
+        with database.transaction() as conn:
+            return conn.info.backend_pid
+
+    with roles.gateway.one_session() as own:
+        assert len({session(own) for _ in range(3)}) == 1
+        with roles.gateway.transaction():
+            assert session(own) != session(roles.gateway)
+
+
 def test_connections_killed_by_the_server_are_replaced(database_dsn, postgres):
     with Database(database_dsn.gateway, name="victim", max_size=2) as database:
         with database.transaction() as conn:
