@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field
 
@@ -97,18 +97,19 @@ class LatestReading(BaseModel):
     @classmethod
     def of(cls, row: town_map.Latest) -> Self | None:
         """Read it from a datastream's row, or None where there never was a reading."""
-        if row.time is None:
-            return None
-        return cls.model_validate(
-            {
-                "time": row.time,
-                "received": row.received,
-                "value": row.value,
-                "flag": row.flag,
-                "revised_flag": row.revised_flag,
-                "rate_per_h": finite(row.rate_per_h),
-            }
-        )
+        return None if row.time is None else cls.model_validate(fields_of(row))
+
+
+def fields_of(row: town_map.Latest) -> dict[str, Any]:
+    """Return the fields of a datastream's `LatestReading`."""
+    return {
+        "time": row.time,
+        "received": row.received,
+        "value": row.value,
+        "flag": row.flag,
+        "revised_flag": row.revised_flag,
+        "rate_per_h": finite(row.rate_per_h),
+    }
 
 
 class DatastreamItem(BaseModel):

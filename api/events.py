@@ -7,7 +7,7 @@ from fastapi.sse import format_sse_event
 from pydantic import BaseModel, Field
 
 from api.alerts import AlertItem
-from api.devices import LatestReading, Link
+from api.devices import LatestReading, Link, fields_of
 from store import map as town_map
 from store.live import News
 
@@ -45,14 +45,16 @@ class ReadingEvent(LatestReading):
     property: str
 
     @classmethod
-    def from_row(cls, row: town_map.Latest, device: str) -> Self | None:
+    def from_row(cls, row: town_map.Latest) -> Self | None:
         """Build the event, or None where there is no reading."""
-        latest = LatestReading.of(row)
-        if latest is None:
+        if row.time is None:
             return None
-        return cls(
-            datastream=row.datastream_id, device=device, property=row.property, **vars(latest)
-        )
+        own = {
+            "datastream": row.datastream_id,
+            "device": row.device_code,
+            "property": row.property,
+        }
+        return cls.model_validate(own | fields_of(row))
 
 
 class PositionEvent(BaseModel):
@@ -93,9 +95,7 @@ def of(news: News) -> list[tuple[str, BaseModel]]:
     ]
     found += [("link", LinkEvent(device=row.code, **vars(Link.of(row)))) for row in news.links]
     for row in news.latest:
-        code = news.device_codes.get(row.device_id)
-        reading = ReadingEvent.from_row(row, code) if code is not None else None
-        if reading is not None:
+        if (reading := ReadingEvent.from_row(row)) is not None:
             found.append(("reading", reading))
     for device in news.positions:
         position = PositionEvent(

@@ -43,7 +43,6 @@ class News:
     doubts: dict[int, list[Doubt]]
     unconfirmed: dict[int, datetime]
     links: list[town_map.Device]
-    device_codes: dict[int, str]
 
 
 def parse(payload: str) -> tuple[int, Changes]:
@@ -86,22 +85,22 @@ def news(database: Database, tenant_id: int, changes: Changes) -> News:
     DatabaseAwayError
         If the database does not answer.
     """
-    with database.transaction(tenant_id=tenant_id) as conn:
+    with database.transaction(tenant_id=tenant_id, plan_once=True) as conn:
         latest = (
             town_map.latest(conn, datastream_ids=sorted(changes.datastreams))
             if changes.datastreams
             else []
         )
-        ids = changes.devices | changes.links | {row.device_id for row in latest}
+        alerts = sorted(changes.alerts)
+        ids = changes.devices | changes.links
         devices = town_map.devices(conn, ids=sorted(ids)) if ids else []
         return News(
-            latest=latest,
+            latest=[row for row in latest if row.device_state != "retired"],
             positions=[
                 d for d in devices if d.device_id in changes.devices and d.fix_time is not None
             ],
-            alerts=alerts_by_id(conn, sorted(changes.alerts)) if changes.alerts else [],
-            doubts=doubts(conn, sorted(changes.alerts)),
-            unconfirmed=unconfirmed(conn, sorted(changes.alerts)),
+            alerts=alerts_by_id(conn, alerts) if alerts else [],
+            doubts=doubts(conn, alerts) if alerts else {},
+            unconfirmed=unconfirmed(conn, alerts) if alerts else {},
             links=[d for d in devices if d.device_id in changes.links],
-            device_codes={d.device_id: d.code for d in devices},
         )

@@ -70,6 +70,8 @@ class Latest:
 
     datastream_id: int
     device_id: int
+    device_code: str
+    device_state: str
     property: str
     unit: str
     derived: bool
@@ -109,11 +111,11 @@ def devices(
 def latest(
     conn: Connection,
     *,
-    device_ids: Sequence[int] | None = None,
-    datastream_ids: Sequence[int] | None = None,
+    device_ids: Sequence[int] = (),
+    datastream_ids: Sequence[int] = (),
 ) -> list[Latest]:
-    """List datastreams with their newest readings, by device and datastream."""
-    parameters = {"device_ids": _list(device_ids), "datastream_ids": _list(datastream_ids)}
+    """List these devices' datastreams, and these, with their newest readings, by device."""
+    parameters = {"device_ids": list(device_ids), "datastream_ids": list(datastream_ids)}
     with conn.cursor(row_factory=class_row(Latest)) as cursor:
         return cursor.execute(queries.load("map")["latest"], parameters).fetchall()
 

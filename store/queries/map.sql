@@ -26,11 +26,12 @@ order by d.code;
 
 -- name: latest
 -- What is not a number has no value for a reader: its flag says why.
-select ds.datastream_id, ds.device_id, ds.property, ds.unit, ds.derived,
+select ds.datastream_id, ds.device_id, d.code as device_code, d.state as device_state, ds.property, ds.unit, ds.derived,
     l.phenomenon_time as time, l.received_time as received, l.flag, r.revised_flag, l.marks,
     l.rate_per_h,
     case when l.value in ('NaN', 'Infinity', '-Infinity') then null else l.value end as value
 from datastream ds
+join device d using (device_id)
 left join latest l using (datastream_id)
 left join lateral (
     -- `offset 0` keeps the condition inside, so that each finds the index.
@@ -39,8 +40,8 @@ left join lateral (
     where v.datastream_id = l.datastream_id and v.phenomenon_time = l.phenomenon_time
     offset 0
 ) r on true
-where (%(device_ids)s::integer[] is null or ds.device_id = any (%(device_ids)s))
-    and (%(datastream_ids)s::integer[] is null or ds.datastream_id = any (%(datastream_ids)s))
+where ds.device_id = any (%(device_ids)s::integer[])
+    or ds.datastream_id = any (%(datastream_ids)s::integer[])
 order by ds.device_id, ds.datastream_id;
 
 -- name: track_points
