@@ -72,15 +72,21 @@ class Holdings:
     ----------
     queue_messages
         Of each intake.
-    arrived, changed
-        See `gateway.intake.Intake`.
+    arrived, to_relay, changed
+        See `gateway.intake.Intake`; `to_relay` is the `arrived` of those whose messages are handed
+        on.
     """
 
     def __init__(
-        self, queue_messages: int, arrived: Callable[[], None], changed: Callable[[], None]
+        self,
+        queue_messages: int,
+        arrived: Callable[[], None],
+        to_relay: Callable[[], None],
+        changed: Callable[[], None],
     ) -> None:
         self._queue_messages = queue_messages
         self._arrived = arrived
+        self._to_relay = to_relay
         self._changed = changed
         self._held: dict[Unit, Holding] = {}
         self._leaving: dict[Unit, Holding] = {}
@@ -168,11 +174,11 @@ class Holdings:
             epoch, confirmed_s = self._confirmed.get(lease.unit, (0, 0.0))
             return epoch == lease.epoch and now_s() - confirmed_s < SURE_S
 
-        def build(session: Session, *, known: bool) -> Intake:
+        def build(session: Session, arrived: Callable[[], None], *, known: bool) -> Intake:
             return Intake(
                 session,
                 queue_messages=self._queue_messages,
-                arrived=self._arrived,
+                arrived=arrived,
                 changed=self._changed,
                 expect_session=known,
                 may_connect=may_connect,
@@ -180,9 +186,9 @@ class Holdings:
 
         holding = Holding(
             lease,
-            build(sessions.readings, known=lease.known),
-            None if sessions.status is None else build(sessions.status, known=False),
-            tuple(build(relay, known=False) for relay in sessions.relays),
+            build(sessions.readings, self._arrived, known=lease.known),
+            None if sessions.status is None else build(sessions.status, self._arrived, known=False),
+            tuple(build(relay, self._to_relay, known=False) for relay in sessions.relays),
             now_s(),
         )
         with self._lock:

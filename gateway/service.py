@@ -95,7 +95,12 @@ class Gateway:
         self._settings = settings
         self._database = database
         self._member = member
-        self.holdings = Holdings(settings.queue_messages, self._arrived, self._look)
+        self.holdings = Holdings(
+            settings.queue_messages,
+            arrived=self._arrived,
+            to_relay=self._to_relay,
+            changed=self._look,
+        )
         self._sharing = Sharing(database, broker, settings, member, self.holdings)
         self._progress = Progress(BEAT_S)
         self._worker = Worker(database, settings, self.holdings, self._sharing.tend, self._progress)
@@ -135,6 +140,7 @@ class Gateway:
             if self._push is not None:
                 self._push.stop()
             self._close([watch, *threads])
+            self._worker.close()
             if server is not None:
                 server.shutdown()
                 server.server_close()
@@ -144,6 +150,8 @@ class Gateway:
 
     def _arrived(self) -> None:
         self._worker.arrived()
+
+    def _to_relay(self) -> None:
         self._relays.arrived()
 
     def _look(self) -> None:

@@ -81,7 +81,7 @@ class Worker:
         tend: Callable[[], bool],
         progress: Progress,
     ) -> None:
-        self._database = database
+        self._database = database.one_session()
         self._settings = settings
         self._holdings = holdings
         self._tend = tend
@@ -89,9 +89,9 @@ class Worker:
         self._links = Links()
         self._decoder = Decoder(settings)
         self._quarantine = Quarantine(settings.quarantine_per_hour)
-        self._newcomers = Newcomers(database)
+        self._newcomers = Newcomers(self._database)
         self._committer = Committer(
-            database, self._links, self._quarantine, settings.sequence_horizon_s
+            self._database, self._links, self._quarantine, settings.sequence_horizon_s
         )
         self._arrived = threading.Event()
         self._stale = threading.Event()
@@ -124,6 +124,10 @@ class Worker:
         """Let the worker look after its share before its next batch."""
         self._share_due.set()
         self._arrived.set()
+
+    def close(self) -> None:
+        """End the worker's session with the database, after `run`."""
+        self._database.close()
 
     # --- the worker's thread ------------------------------------------------------------------
 

@@ -83,6 +83,7 @@ class Rig:
         self.broker.start()
         with psycopg.connect(self.dsn.owner) as conn:
             self._fill(conn)
+            conn.execute("analyze")  # as the database does by itself within a minute
             database = psutil.Process(conn.info.backend_pid).parent()
             assert database is not None, "the database must run on this machine"
             self._postmaster = database.pid
