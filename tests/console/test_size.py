@@ -7,11 +7,18 @@ from store.device_catalog import NewDevice
 from tests.console.test_page import row
 
 FRAMES = """() => new Promise((done) => {
-  const times = []; let last = performance.now(); const end = last + 4000;
+  const times = []; let last = performance.now(); const end = last + 2000;
   const step = (now) => { times.push(now - last); last = now;
     if (now < end) requestAnimationFrame(step); else done(times.sort((a, b) => a - b)); };
   requestAnimationFrame(step);
 })"""
+
+
+def frames_of_an_empty_page(page):
+    other = page.context.new_page()
+    found = other.evaluate(FRAMES)
+    other.close()
+    return found
 
 
 def test_a_thousand_sensors_and_a_hundred_plows_leave_the_page_fluid(town, visit):
@@ -26,9 +33,9 @@ def test_a_thousand_sensors_and_a_hundred_plows_leave_the_page_fluid(town, visit
     page = visit("/#/kawabe/all").page
     expect(page.locator(".count-unknown b")).to_have_text("1101")
     page.wait_for_timeout(1_000)
-    frames = page.evaluate(FRAMES)
-    # 60 a second on a free machine; the bound leaves room for a busy one.
-    assert frames[len(frames) // 2] < 50
+    frames, bare = page.evaluate(FRAMES), frames_of_an_empty_page(page)
+    # 60 a second on a free machine; on a busy one an empty page has fewer, too.
+    assert frames[len(frames) // 2] < max(50, 3 * bare[len(bare) // 2])
     town.rise("dry", 0.22, 3)
     expect(row(page, "dry")).to_have_attribute("data-state", "alert")
     assert page.locator(".section-alert .row").count() == 4
@@ -48,4 +55,4 @@ def test_a_chart_of_fifty_thousand_readings_is_drawn(town, visit):
     note = page.locator("#panel .chart-note")
     expect(note).to_be_hidden()
     expect(page.locator("#panel .uplot canvas")).to_be_visible()
-    assert page.evaluate(FRAMES)[-1] < 1_000
+    assert page.evaluate(FRAMES)[-1] < max(1_000, 3 * frames_of_an_empty_page(page)[-1])
