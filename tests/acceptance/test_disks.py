@@ -41,7 +41,7 @@ def publisher(ground):
 def ready(ground):
     """What /ready answers: status and words."""
     try:
-        with urllib.request.urlopen(f"{ground.url}/ready", timeout=15) as answer:
+        with urllib.request.urlopen(f"{ground.url}/ready", timeout=60) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
@@ -57,7 +57,7 @@ def unready(ground, *words):
         return status == 503 and all(word in json.dumps(body) for word in words)
 
     try:
-        wait_until(told, 45)
+        wait_until(told, 90)
     except TimeoutError:
         raise AssertionError(f"/ready says {seen[-1]}\n{ground.said()}\n{ground.logs()}") from None
 
