@@ -32,7 +32,7 @@ def list_rules(
     from deploy.compose_database import owner_transaction
     from deploy.settings import load_settings
     from deploy.towns import find_town
-    from store import rule_change, rules, rules_in_force
+    from store import rule_place, rules, rules_in_force
 
     settings = load_settings(config)
     tenant = find_town(settings, town)
@@ -41,8 +41,8 @@ def list_rules(
         now = rules.now(connection)
         rows = rules_in_force.in_scopes(connection, tenant.tenant_id, now)
         if site or device:
-            here = rule_change.place(connection, tenant.tenant_id, site, device)
-            standing = rule_change.standing(rows, here)
+            here = rule_place.find(connection, tenant.tenant_id, site, device)
+            standing = rule_place.standing(rows, here)
             rows = [standing[code] for code in sorted(standing)]
         waiting = [
             one for one in rules.versions(connection, tenant.tenant_id) if one.valid_from > now
@@ -204,7 +204,7 @@ def _save(
     from deploy.settings import load_settings
     from deploy.towns import find_town
     from deploy.writing import writing
-    from store import rule_change, rules, rules_in_force
+    from store import rule_change, rule_place, rules, rules_in_force
 
     settings = load_settings(config)
     tenant = find_town(settings, town)
@@ -224,7 +224,7 @@ def _save(
     said = "switched off" if not planned.enabled else rule_text.levels(planned.kind, planned.params)
     if change.inherits:
         said = "nothing"
-        if holds := rule_change.standing(rows, planned.place).get(change.code):
+        if holds := rule_place.standing(rows, planned.place).get(change.code):
             said = rule_text.levels(holds.kind, holds.params) if holds.enabled else "switched off"
             said = f"as for {rule_text.scope(holds.site, holds.device)}: {said}"
     number = "" if dry_run else f", version {saved.version}"
@@ -260,12 +260,12 @@ def _levels(
     connection: "Connection", tenant_id: int, change: "Change", given: list[str]
 ) -> list[Any]:
     from deploy import rule_text
-    from store import rule_change, rules, rules_in_force
+    from store import rule_place, rules, rules_in_force
 
-    here = rule_change.place(connection, tenant_id, change.site, change.device)
+    here = rule_place.find(connection, tenant_id, change.site, change.device)
     at = change.valid_from or rules.now(connection)
     rows = rules_in_force.in_scopes(connection, tenant_id, at)
-    base = rule_change.standing(rows, here).get(change.code)
+    base = rule_place.standing(rows, here).get(change.code)
     standing = {**(base.params if base else {}), **(change.params or {})}.get("levels", [])
     kind = base.kind if base else change.kind
     if kind is None:

@@ -13,17 +13,10 @@ from detectors.profiles import LINK
 from detectors.rules import ParameterError, Silence, rule_from_params
 from detectors.sentence import Sentence
 from detectors.track import Location, Speed
-from store import (
-    audit,
-    datastream_catalog,
-    device_catalog,
-    mistakes,
-    rules,
-    rules_in_force,
-    site_catalog,
-)
+from store import audit, mistakes, rule_place, rules, rules_in_force
 from store.database import Connection
 from store.mistakes import Mistake
+from store.rule_place import Place
 from store.rules import RuleVersion
 from store.rules_in_force import ScopedRule
 
@@ -70,52 +63,6 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a rule is changed or looked at: the whole town, a site or a device."""
-
-    site: str | None = None
-    site_id: int | None = None
-    site_kind: str | None = None
-    device: str | None = None
-    device_id: int | None = None
-    device_kind: str | None = None
-    properties: frozenset[str] = frozenset()
-
-    def encloses(self, row: ScopedRule) -> bool:
-        """Tell whether a rule of this scope counts here, for the sensors that it is for."""
-        return row.site in (None, self.site) and row.device in (None, self.device)
-
-    def objection(self, kinds: "ScopedRule | RuleVersion | Plan") -> str:
-        """Say why a rule is not for this place; empty: it is."""
-        here = self.device or self.site
-        if self.device_kind and kinds.device_kind not in (None, self.device_kind):
-            return Sentence(
-                "{place!r} is a {kind}; this rule is for {kinds}",
-                place=here,
-                kind=self.device_kind,
-                kinds=kinds.device_kind,
-            )
-        if self.site_kind and kinds.site_kinds and self.site_kind not in kinds.site_kinds:
-            return Sentence(
-                "{place!r} is a {kind}; this rule is for {kinds}"
-                if self.device is None
-                else "{place!r} stands at {site!r}, which is a {kind}; this rule is for {kinds}",
-                place=here,
-                site=self.site,
-                kind=self.site_kind,
-                kinds=", ".join(kinds.site_kinds),
-            )
-        if self.device and kinds.property != LINK and kinds.property not in self.properties:
-            return Sentence(
-                "{device!r} measures no {property}, but {known}",
-                device=self.device,
-                property=kinds.property,
-                known=", ".join(sorted(self.properties)) or "-",
-            )
-        return ""
-
-
-@dataclass(frozen=True)
 class Plan:
     """A change that can be saved, with what it leaves out filled in."""
 
@@ -132,57 +79,6 @@ class Plan:
     new: bool
 
 
-def place(
-    conn: Connection, tenant_id: int, site: str | None = None, device: str | None = None
-) -> Place:
-    """Find where a rule is to be changed.
-
-    Raises
-    ------
-    MistakesError
-        If the site or the device is not there, or both are given.
-    """
-    what = "The place"
-    if site is not None and device is not None:
-        mistakes.refuse(
-            what, [Mistake("device", Sentence("goes without site: a rule is for one of them"))]
-        )
-    known = {one.code: one for one in site_catalog.sites(conn, tenant_id)}
-    if device is None:
-        if site is None:
-            return Place()
-        if site not in known:
-            mistakes.refuse(what, [mistakes.no_such_site(site)])
-        return Place(site=site, site_id=known[site].site_id, site_kind=known[site].kind)
-    odd = mistakes.of_device({"code": device})
-    found = None if odd else device_catalog.device(conn, tenant_id, device)
-    if found is None:
-        said = Sentence("{code!r} is none that this town has", code=device[:80])
-        raise mistakes.MistakesError(what, [Mistake("device", said)])
-    streams = datastream_catalog.datastreams(conn, tenant_id, [found.device_id])
-    return Place(
-        site=found.site,
-        site_kind=None if found.site is None else known[found.site].kind,
-        device=found.code,
-        device_id=found.device_id,
-        device_kind=found.kind,
-        properties=frozenset(stream.property for stream in streams),
-    )
-
-
-def standing(rows: Sequence[ScopedRule], here: Place) -> dict[str, ScopedRule]:
-    """Choose of the rules in their scopes what counts in a place, by code, off or not."""
-    found: dict[str, ScopedRule] = {}
-    order = sorted(
-        rows, key=lambda row: (row.device is not None, row.site is not None, row.valid_from,
-                               row.version),
-    )  # fmt: skip
-    for row in order:
-        if here.encloses(row) and not here.objection(row):
-            found[row.code] = row
-    return found
-
-
 def plan(conn: Connection, tenant_id: int, change: Change) -> Plan:
     """Look at a change, and fill in what it leaves out; nothing is written.
 
@@ -194,14 +90,14 @@ def plan(conn: Connection, tenant_id: int, change: Change) -> Plan:
     """
     what = f"The rule {change.code[:80]!r}"
     mistakes.refuse(what, mistakes.of_rule(_given(change)))
-    here = place(conn, tenant_id, change.site, change.device)
+    here = rule_place.find(conn, tenant_id, change.site, change.device)
     now = rules.now(conn)
     mistakes.refuse(what, _of_time(change.valid_from, now))
     versions = rules.versions(conn, tenant_id, change.code)
     rows = rules_in_force.in_scopes(conn, tenant_id, change.valid_from or now)
     if not versions:
         mistakes.refuse(what, _of_new(change, {row.code for row in rows}))
-    base = standing(rows, here).get(change.code)
+    base = rule_place.standing(rows, here).get(change.code)
     own = base or (versions[-1] if versions else None)
     planned = Plan(
         place=here,
@@ -341,7 +237,8 @@ def _of_plan(planned: Plan, change: Change, rows: Sequence[ScopedRule]) -> list[
             found.append(Mistake(name, said))
     here = planned.place
     where = "device" if here.device else "site"
-    if objection := here.objection(planned):
+    objection = here.objection(planned.property, planned.device_kind, planned.site_kinds)
+    if objection:
         found.append(Mistake(where, objection))
     if change.inherits:
         scopes = {(row.site, row.device) for row in rows if row.code == planned.code}

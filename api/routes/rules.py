@@ -15,7 +15,7 @@ from api.problems import responses
 from api.town import HasTown
 from api.words import Name
 from api.writer import HasWriter
-from store import level_labels, rule_change, rules_in_force
+from store import level_labels, rule_change, rule_place, rules_in_force
 from store import rules as rule_book
 from store.database import Connection
 from store.rule_change import Change
@@ -116,8 +116,8 @@ def change_rule(writer: HasWriter, wanted: RuleRequest) -> RuleItem:
     with writer.transaction() as conn:
         saved = rule_change.apply(conn, town, change)
         rows = rules_in_force.in_scopes(conn, town, saved.valid_from)
-        place = rule_change.place(conn, town, wanted.site, wanted.device)
-        holds = rule_change.standing(rows, place)[wanted.code]
+        place = rule_place.find(conn, town, wanted.site, wanted.device)
+        holds = rule_place.standing(rows, place)[wanted.code]
         [item] = items(conn, [holds], saved.valid_from)
     return item
 
