@@ -20,13 +20,12 @@ from tests.fixtures.broker import TOWN, wait_until
 from tests.gateway.conftest import NOW_MS
 from tests.gateway.pushing import admit
 from tests.gateway.sparkplug_messages import (
-    BOOLEAN,
     DOUBLE,
     INT64,
-    bool_,
     double,
     long_,
     metric,
+    nbirth,
     payload,
 )
 from tests.gateway.test_faults import child
@@ -97,14 +96,6 @@ def sparkplug_device(town, code="flood-01", to="gate_tank"):
     town.owner.execute(
         "update device set code = %s, codec = 'sparkplug-b', codec_params = %s where code = %s",
         (to, Jsonb({"map": {"Level": {"property": "depth_m"}}}), code),
-    )
-
-
-def nbirth(bd_seq=0):
-    return payload(
-        metric("bdSeq", kind=INT64, value=long_(bd_seq)),
-        metric("Node Control/Rebirth", kind=BOOLEAN, value=bool_(False)),
-        ts=NOW_MS,
     )
 
 
@@ -239,7 +230,7 @@ def test_nothing_is_lost_or_doubled_while_the_database_is_away(town, edges):
     with town.database_away():
         for seq in range(2, 12):
             edge.publish(f"{GROUP}/DDATA/gate/tank", ddata(seq, NOW_MS + seq))
-        edge.publish(f"{GROUP}/NBIRTH/gate", nbirth(1))
+        edge.publish(f"{GROUP}/NBIRTH/gate", nbirth(bd_seq=1))
         edge.publish(f"{GROUP}/DBIRTH/gate/tank", dbirth(1, NOW_MS + 50))
         edge.publish(f"{GROUP}/DDATA/gate/tank", ddata(2, NOW_MS + 51))
         wait_until(lambda: not any(intake.subscribed_since for intake in gateway.intakes))
@@ -258,7 +249,7 @@ def test_data_that_come_again_behind_a_newer_birth_are_read(town, edges, nats, h
     [relay] = [intake for intake in gateway.intakes if intake.session.operator_topics]
 
     def reborn():
-        edge.publish(f"{GROUP}/NBIRTH/gate", nbirth(1))
+        edge.publish(f"{GROUP}/NBIRTH/gate", nbirth(bd_seq=1))
         edge.publish(f"{GROUP}/DBIRTH/gate/tank", dbirth(1, NOW_MS + 50, alias=8))
 
     with psycopg.connect(town.dsn.owner) as held:
