@@ -8,8 +8,9 @@ from contextlib import suppress
 import psycopg
 
 from deploy.broker.account_admin import AccountAdmin
-from deploy.broker.errors import BrokerError
+from deploy.broker.errors import BrokerError, BrokerUnreachableError
 from deploy.broker.mqtt_client import MqttAddress
+from deploy.broker.nats_config import STORED_WITHIN_S
 from deploy.broker.town_accounts import TownAccounts
 from deploy.compose_database import open_database
 from deploy.embedded.nats import EmbeddedNats
@@ -19,6 +20,9 @@ from store.errors import StoreError
 
 COALESCE_S = 0.3  # a town's hundred new devices are one reload
 RETRY_S = 2.0
+# NATS that let nobody in for minutes and did not say why was met once in some 300 kills. On a slow
+# disk, too, everybody may have to wait for a minute.
+SILENT_S = STORED_WITHIN_S + 30.0
 CHANNEL = "mizumori_config"
 
 
@@ -51,6 +55,7 @@ class BrokerKeeper:
         self._stop = threading.Event()
         self._renewing = threading.Lock()
         self._complaint = ""
+        self._silent_since_s: float | None = None
         self._thread = threading.Thread(target=self._follow, name="broker-accounts", daemon=True)
 
     def start(self) -> None:
@@ -74,8 +79,14 @@ class BrokerKeeper:
                 renewal = self._accounts.renew()
                 if renewal.changed:
                     self._tell()
+            except BrokerUnreachableError as error:
+                self._complain(str(error))
+                self._end_if_silent()
+                return False
             except (BrokerError, StoreError) as error:
+                self._silent_since_s = None
                 return self._complain(str(error))
+        self._silent_since_s = None
         if renewal.refused:
             town, reason = next(iter(renewal.refused.items()))
             return self._complain(f"Devices of {town} are not let in yet: {reason}")
@@ -100,6 +111,16 @@ class BrokerKeeper:
             self._complaint = what
             self._say(what)
         return False
+
+    def _end_if_silent(self) -> None:
+        """End a broker that runs and has not answered for long: it is started again then."""
+        now_s = time.monotonic()
+        if self._silent_since_s is None or not self.server.alive:
+            self._silent_since_s = now_s
+        elif now_s - self._silent_since_s > SILENT_S:
+            self._silent_since_s = None
+            self._say(f"The broker has not answered for {SILENT_S:.0f} s: it is started again.")
+            self.server.end()
 
     def _follow(self) -> None:
         while not self._stop.is_set():
