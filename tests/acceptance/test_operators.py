@@ -11,7 +11,8 @@ from tests.fixtures.broker import wait_until
 from tests.fixtures.ports import free_port
 from tests.fixtures.system import System
 from tests.gateway.pushing import push
-from tests.gateway.test_relay import LISTEN, Edge, commands, dbirth, ddata, nbirth, states
+from tests.gateway.sparkplug_messages import nbirth
+from tests.gateway.test_relay import LISTEN, Edge, commands, dbirth, ddata, states
 
 GROUP = "spBv1.0/ponds"
 

@@ -8,7 +8,8 @@ from gateway.relay.translation import SparkplugTranslator, TopicTranslator
 from gateway.remit import objection
 from gateway.sparkplug.host import Host
 from tests.gateway.conftest import NOW_MS
-from tests.gateway.test_relay import dbirth, nbirth
+from tests.gateway.sparkplug_messages import nbirth
+from tests.gateway.test_relay import dbirth
 
 REGISTRY = SimpleNamespace(
     devices={
