@@ -44,8 +44,8 @@ class AlertItem(BaseModel):
     doubts: list[DoubtItem] = Field(description="What other sensors of the place say against it")
     unconfirmed: datetime | None = Field(
         description=(
-            "When the one steep step was that its level rests on; null: a second reading has come "
-            "since, or it does not rest on one"
+            "When the one steep step was that its level rests on; null: a later reading has borne "
+            "it out, or it does not rest on one"
         )
     )
 

@@ -1,4 +1,4 @@
-"""Alerts whose level rests on one steep step, as long as no second reading has come."""
+"""Alerts whose level rests on one steep step that no later reading has borne out."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -10,7 +10,7 @@ _SQL = queries.load("unconfirmed")
 
 
 def unconfirmed(conn: Connection, alert_ids: Collection[int]) -> dict[int, datetime]:
-    """Read of some alerts of the town when the step was that nothing has confirmed yet.
+    """Read of some alerts of the town when the step was that nothing has borne out.
 
     Those that are confirmed or over are absent.
     """

@@ -35,10 +35,10 @@ def test_a_label_is_the_one_valid_at_the_onset(api, seed, stream):
 
 @pytest.mark.parametrize(
     ("later", "awaits"),
-    [([], True), ([float("nan")], True), ([1.0], False), ([0.0], False)],
+    [([], True), ([float("nan")], True), ([1.0], False), ([0.0, 0.0], True)],
     ids=["nothing yet", "a missing value", "it stays", "it returns"],
 )
-def test_a_steep_step_at_level_four_is_unconfirmed_until_a_second_reading(
+def test_a_steep_step_at_level_four_is_unconfirmed_until_it_is_borne_out(
     api, seed, database_dsn, later, awaits
 ):
     add_neighbours(seed)
@@ -49,7 +49,7 @@ def test_a_steep_step_at_level_four_is_unconfirmed_until_a_second_reading(
     assert api.ok(f"/sakata/alerts/{alert['id']}")["unconfirmed"] == alert["unconfirmed"]
 
 
-def test_what_is_over_awaits_no_second_reading(api, seed, stream):
+def test_what_is_over_awaits_nothing(api, seed, stream):
     alert = seed.alert(stream, level=4, clear=ago(minutes=1), unconfirmed=True)
     assert api.ok(f"/sakata/alerts/{alert}")["unconfirmed"] is None
     standing = seed.alert(stream, level=4, onset=ago(seconds=30), unconfirmed=True)

@@ -1,5 +1,7 @@
 """What is ahead of a sensor, and what speaks against its alert, in the list and the panel."""
 
+import re
+
 from playwright.sync_api import expect
 
 from tests.api.seed import now
@@ -38,7 +40,7 @@ def test_a_silent_beacon_whose_gateway_hears_others_may_be_under_water(town, vis
     expect(page.locator("#panel")).to_contain_text("水没のおそれがあります")
 
 
-def test_an_alert_that_rests_on_one_reading_says_so_until_the_next_one(town, visit):
+def test_an_alert_that_rests_on_one_reading_says_so_until_it_is_borne_out(town, visit):
     page = visit("/#/kawabe/flood/dry").page
     town.rise("dry", 0.6, 4, unconfirmed=True)
     row = page.locator('.row[data-device="dry"]')
@@ -46,8 +48,11 @@ def test_an_alert_that_rests_on_one_reading_says_so_until_the_next_one(town, vis
     expect(row).to_contain_text("△ 未確認")
     expect(hints).to_contain_text("未確認")
     stream = town.streams["dry", "depth_m"]
-    town.latest(stream, 0.6, time=now())
-    town.notify(datastreams=[stream])
+    for depth, said in ((0.0, r"^0\D"), (0.6, r"^60\D")):  # it returned, and then it came to stay
+        expect(hints).to_contain_text("未確認")
+        town.latest(stream, depth, time=now())
+        town.notify(datastreams=[stream])
+        expect(row.locator(".row-value")).to_have_text(re.compile(said))
     expect(row).not_to_contain_text("未確認")
     expect(hints).not_to_contain_text("未確認")
     expect(row).to_have_attribute("data-state", "alert")

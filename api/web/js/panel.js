@@ -6,7 +6,7 @@ import { el, setText } from "./element.js";
 import { byForemost, quantityName, writeRate, writeValue } from "./quantity.js";
 import { lastReceived, peakWords, placeName, plowMotion, plowWords, standingWords } from "./rows.js";
 import { ruleSentences } from "./ruletext.js";
-import { flagOf, hasRate, isUnconfirmed, standingOf } from "./standing.js";
+import { flagOf, hasRate, standingOf } from "./standing.js";
 import { lookOf, svgLook } from "./symbols.js";
 import { Trial } from "./trial.js";
 import { inLanguage, knows, say, writeAge, writeSpan, writeTime } from "./words.js";
@@ -164,13 +164,12 @@ export class Panel {
   }
 
   // What is ahead, and what speaks against the alert.
-  showHints(standing) {
-    const { device, alert } = standing;
+  showHints({ device, alert }) {
     const ahead = this.town.ahead.get(device.code);
     const hints = [
       forecastWords(ahead, this.town.now()),
       crewWords(ahead),
-      isUnconfirmed(standing) && `△ ${say("alert.unconfirmed_long")}`,
+      alert?.unconfirmed && `△ ${say("alert.unconfirmed_long")}`,
       ...(alert?.doubts ?? []).map(({ label }) => `△ ${inLanguage(label)}`),
     ].filter(Boolean);
     this.hints.replaceChildren(...hints.map((words) => el("li", {}, words)));

@@ -2,7 +2,7 @@
 import { forecastWords } from "./ahead.js";
 import { el, setAttribute, setText } from "./element.js";
 import { mainStreams, quantityName, writeRate, writeValue } from "./quantity.js";
-import { hasRate, isUnconfirmed, plowDoes, rulesFor, whyDoubted } from "./standing.js";
+import { hasRate, plowDoes, rulesFor, whyDoubted } from "./standing.js";
 import { lookKey, lookOf, svgLook } from "./symbols.js";
 import { shownTheme } from "./theme.js";
 import { inLanguage, knows, say, writeAge, writeNumber, writeTime } from "./words.js";
@@ -159,7 +159,7 @@ function metaOf(standing, town) {
     parts.push(say("alert.onset", { time: writeTime(onset, now), age: writeAge(now - onset) }));
     const link = say(`link.${device.link?.state ?? "unknown"}`);
     parts.push(heard ? say("row.link", { link, time: writeTime(Date.parse(heard), now) }) : link);
-    if (isUnconfirmed(standing)) parts.push(`△ ${say("alert.unconfirmed")}`);
+    if (alert.unconfirmed) parts.push(`△ ${say("alert.unconfirmed")}`);
     if (alert.doubts?.length) parts.push(`△ ${inLanguage(alert.doubts[0].label)}`);
     return parts;
   }

@@ -79,15 +79,12 @@ export function standingOf(device, town) {
   };
 }
 
-/**
- * True while the alert's level rests on one steep step, and no second reading has come: a leaf or a
- * parked car passes, water stays.
- */
-export function isUnconfirmed({ alert, device }) {
-  if (!alert?.unconfirmed) return false;
-  const { latest } = device.datastreams.find(({ id }) => id === alert.datastream) ?? {};
-  const says = latest && latest.value !== null && ![FAILED, MISSING].includes(latest.flag);
-  return !(says && Date.parse(latest.time) > Date.parse(alert.unconfirmed));
+/** Does a reading bear out an alert that rests on one steep step? A leaf or a parked car passes. */
+export function bearsOut(alert, device, { time, value, flag }, rules) {
+  const { levels, direction } = rulesFor(device, rules).find(({ code }) => code === alert.rule)?.params ?? {};
+  if (!levels || value === null || [FAILED, MISSING].includes(flag)) return false;
+  if (Date.parse(time) <= Date.parse(alert.unconfirmed)) return false;
+  return direction === "falling" ? value < levels[0].off : value > levels[0].off;
 }
 
 // The highest level; the water before its rate.

@@ -1,5 +1,6 @@
 // One town as the page knows it: a snapshot of the API, kept up to date by its live events.
 import { ask } from "./api.js";
+import { bearsOut } from "./standing.js";
 
 const ENDED_MS = 24 * 3600_000; // how long ended alerts stay in the list
 const TRACK_MS = 120 * 60_000; // how much of a plow's way is drawn
@@ -100,6 +101,11 @@ export class Town {
     this.hear(device, received ?? null);
     if (!stream.latest || Date.parse(time) >= Date.parse(stream.latest.time)) {
       stream.latest = { time, received, value, flag, revised_flag: revised ?? null, rate_per_h: rate };
+    }
+    for (const alert of this.alertsOf(device.code)) {
+      if (alert.unconfirmed && alert.datastream === datastream && bearsOut(alert, device, { time, value, flag }, this.rules)) {
+        alert.unconfirmed = null;
+      }
     }
     return device.code;
   }
