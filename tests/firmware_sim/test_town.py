@@ -168,3 +168,12 @@ def test_a_missing_secret_and_a_damaged_memory_are_one_sentence(tmp_path):
     memory.write_text("{}")
     with pytest.raises(TownError, match=r"damaged .* delete it"):
         town.run(secrets=dict.fromkeys(CODES, "x"), memory_file=memory, **arguments)
+
+
+def test_water_of_the_town_runs_down_to_its_underpasses():
+    """Heights let sensors of a place be held against each other: who is wet above a dry one?"""
+    height = {"street": [], "underpass": []}
+    for site in demo_plan().sites:
+        if site["kind"] in height:
+            height[site["kind"]].append(site["ground_m"])
+    assert max(height["underpass"]) < min(height["street"])
