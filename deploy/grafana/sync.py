@@ -49,7 +49,7 @@ class DatabaseAddress:
     Parameters
     ----------
     url
-        `host:port`.
+        `host:port`, an IPv6 host in brackets; or the folder of the server's socket.
     name
         The database.
     ssl_mode
@@ -64,10 +64,11 @@ class DatabaseAddress:
     def of(cls, dsn: str, address: str) -> "DatabaseAddress":
         """Take it from our own connection string, with another `host:port` if one is given."""
         parts = conninfo_to_dict(dsn)
-        host, port = parts.get("host") or "127.0.0.1", parts.get("port") or "5432"
+        host, port = str(parts.get("host") or "127.0.0.1"), parts.get("port") or "5432"
+        reached = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         mode = str(parts.get("sslmode") or "disable")
         return cls(
-            url=address or f"{host}:{port}",
+            url=address or (host if host.startswith("/") else reached),
             name=str(parts.get("dbname") or ""),
             ssl_mode=mode if mode in SSL_MODES else "disable",
         )

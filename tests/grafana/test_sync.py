@@ -5,7 +5,7 @@ from pydantic import SecretStr
 
 from deploy.grafana.dashboard import DASHBOARDS
 from deploy.grafana.errors import GrafanaSyncError
-from deploy.grafana.sync import sync_grafana
+from deploy.grafana.sync import DatabaseAddress, sync_grafana
 from deploy.settings import Settings
 from store import town_catalog
 from store.database import Database
@@ -167,6 +167,20 @@ def test_what_grafana_refuses_is_told_in_its_words(grafana, settings_for):
     assert refusal(settings_for(grafana.url)) == (
         f"Grafana at {grafana.url} refuses: Dashboard refresh interval is too low."
     )
+
+
+@pytest.mark.parametrize(
+    ("dsn", "url"),
+    [
+        ("postgresql://db.example.lan/mizumori", "db.example.lan:5432"),
+        ("postgresql://127.0.0.1:5433/mizumori", "127.0.0.1:5433"),
+        ("postgresql://[::1]:5433/mizumori", "[::1]:5433"),
+        ("postgresql:///mizumori?host=/run/postgresql", "/run/postgresql"),
+    ],
+)
+def test_the_address_is_written_as_grafana_reads_it(dsn, url):
+    assert DatabaseAddress.of(dsn, "").url == url
+    assert DatabaseAddress.of(dsn, "db.example.lan:6432").url == "db.example.lan:6432"
 
 
 @pytest.mark.usefixtures("town")
