@@ -273,11 +273,12 @@ def test_a_probe_tells_which_partition_nobody_reads(owner, server, accounts, dat
         for n, client in opened.items():
             if n != 2:
                 client.mqtt.on_message = on_message
-        assert probe(server.account, server.mqtt, owner, timeout_s=1.5) == [2]
-        (message,) = opened[2].received
+        # On a busy machine the others, too, may take longer than that at first.
+        wait_until(lambda: probe(server.account, server.mqtt, owner, timeout_s=1.5) == [2])
+        *_, message = opened[2].received
         assert partition_of(message.topic.split("/")[-2], 4) == 2
         opened[2].mqtt.on_message = on_message
-        assert probe(server.account, server.mqtt, owner, timeout_s=10) == []
+        assert probe(server.account, server.mqtt, owner, timeout_s=30) == []
 
 
 def test_the_doctors_findings(owner, server, accounts):
