@@ -15,6 +15,7 @@ from api.errors import StartError
 from api.service import check_exposure, listen
 from api.settings import ApiSettings
 from tests.api.sse import Stream
+from tests.fixtures.ports import free_port
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "mizumori.example.lan"])
@@ -64,8 +65,7 @@ with Database(sys.argv[1], name="test-service") as database:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.usefixtures("seed")
 def test_a_signal_ends_it_orderly_although_feeds_are_open(database_dsn, number):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-c", SERVE, database_dsn.api, str(port)],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

