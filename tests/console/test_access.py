@@ -26,7 +26,10 @@ DOUBLE_IDS = """() => {
 OCTAGON = """() => {
   const c = document.querySelector('.leaflet-marks-pane canvas');
   const r = c.getBoundingClientRect();
-  const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+  const copy = new OffscreenCanvas(c.width, c.height)
+    .getContext('2d', { willReadFrequently: true });
+  copy.drawImage(c, 0, 0);
+  const d = copy.getImageData(0, 0, c.width, c.height).data;
   let n = 0, x = 0, y = 0;
   for (let i = 0; i < d.length; i += 4) {
     if (d[i] !== 168 || d[i + 1] !== 0 || d[i + 2] !== 0) continue;
