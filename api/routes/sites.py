@@ -10,6 +10,7 @@ from api.problems import responses
 from api.town import CODE, HasTown, TownAccess
 from api.words import Name
 from api.writer import HasWriter
+from detectors.sentence import Sentence
 from store import site_catalog
 from store.site_catalog import NewSite, Site
 
@@ -109,5 +110,9 @@ def values(wanted: SiteChange, code: str) -> dict[str, Any]:
 def unknown(here: TownAccess, code: str) -> ApiError:
     """Build the error for a site that is not there."""
     town = here.town.code
-    detail = f"{town} has no site {code[:63]!r}. GET /api/v1/{town}/sites lists those it has."
+    detail = Sentence(
+        "{town} has no site {code!r}. GET /api/v1/{town}/sites lists those it has.",
+        town=town,
+        code=code[:63],
+    )
     return ApiError(Kind.UNKNOWN_SITE, detail)
