@@ -85,15 +85,15 @@ def news(database: Database, tenant_id: int, changes: Changes) -> News:
     DatabaseAwayError
         If the database does not answer.
     """
-    with database.transaction(tenant_id=tenant_id, plan_once=True) as conn:
+    alerts, ids = sorted(changes.alerts), sorted(changes.devices | changes.links)
+    # Devices are asked for in many ways by one statement: its plan for any of them reads them all.
+    with database.transaction(tenant_id=tenant_id, plan_once=not ids) as conn:
         latest = (
             town_map.latest(conn, datastream_ids=sorted(changes.datastreams))
             if changes.datastreams
             else []
         )
-        alerts = sorted(changes.alerts)
-        ids = changes.devices | changes.links
-        devices = town_map.devices(conn, ids=sorted(ids)) if ids else []
+        devices = town_map.devices(conn, ids=ids) if ids else []
         return News(
             latest=[row for row in latest if row.device_state != "retired"],
             positions=[
