@@ -39,7 +39,11 @@ STORM = ("2023-09-29T11:30", "2023-09-29T14:30")
 COLOURS = """() => {
   const found = {};
   for (const canvas of document.querySelectorAll("#map canvas")) {
-    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    // Often read itself, it would be complained of.
+    const copy = new OffscreenCanvas(canvas.width, canvas.height)
+      .getContext("2d", { willReadFrequently: true });
+    copy.drawImage(canvas, 0, 0);
+    const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
     for (let i = 0; i < data.length; i += 4) {
       if (data[i + 3] < 255) continue;
       const hex = [0, 1, 2].map((k) => data[i + k].toString(16).padStart(2, "0")).join("");
