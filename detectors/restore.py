@@ -60,7 +60,9 @@ def _replay(
     through, since = np.full((2, len(table.profile)), NEVER, np.int64)
     through[sensors] = [dump.newest_ms for dump in dumps]
     # Where nothing has left the ring it holds the whole series: what storage has from before, as
-    # after a state that was lost, was not looked at.
+    # after a state that was lost, was not looked at. Once readings have left it, a dump no longer
+    # says where its series began: until CONTEXT_ROWS have come since a loss, the rows before the
+    # ring are looked at beside some that the state never saw (docs/commands.md, `replay`).
     since[sensors] = [d.oldest_ms if d.tail_ms == NEVER else NEVER for d in dumps]
     order = np.lexsort((context.time_ms, context.sensor))
     sensor, time = context.sensor[order].astype(np.int64), context.time_ms[order]
