@@ -72,11 +72,11 @@ class Client:
         _, mid = self.mqtt.subscribe(topic, qos)
         return wait_until(lambda: self.granted.get(mid), message="no SUBACK")[0].value
 
-    def publish(self, topic, payload=b"{}", qos=1, retain=False, timeout_s=10):
+    def publish(self, topic, payload=b"{}", qos=1, retain=False):
         """Return whether it was acknowledged."""
         sent = self.mqtt.publish(topic, payload, qos, retain)
         try:
-            sent.wait_for_publish(timeout_s)
+            sent.wait_for_publish(60)
         except RuntimeError:
             return False
         return sent.is_published()

@@ -44,7 +44,7 @@ class Device:
             self.client.will_set(self.status, '{"online": false}', qos=1, retain=True)
         self.client.connect(broker.host, broker.mqtt_port)
         self.client.loop_start()
-        assert self.connected.wait(10)
+        assert self.connected.wait(60)
         if will:
             self.publish('{"online": true}', topic=self.status, retain=True)
 
@@ -52,7 +52,7 @@ class Device:
         body = payload if isinstance(payload, str | bytes) else json.dumps(payload)
         info = self.client.publish(topic or self.topic, body, qos=1, retain=retain)
         if wait:
-            info.wait_for_publish(10)
+            info.wait_for_publish(60)
             assert info.is_published()
         return info
 

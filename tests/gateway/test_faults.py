@@ -49,7 +49,7 @@ def send(device, first, count):
                             "m": {"depth_m": (i % 7) / 1000}}, wait=False)
             for i in range(count)]  # fmt: skip
     for info in sent:
-        info.wait_for_publish(30)
+        info.wait_for_publish(60)
         assert info.is_published()
 
 
@@ -268,6 +268,6 @@ def test_one_message_that_cannot_be_stored_does_not_stop_its_neighbours(town, mo
     infos = [device.publish({"ts": NOW_MS + 1000 * i, "m": {"depth_m": 0.666 if i == 13 else 0.0}},
                             wait=False) for i in range(40)]  # fmt: skip
     for info in infos:
-        info.wait_for_publish(10)
+        info.wait_for_publish(60)
     town.wait_for(COUNT, 39)
     town.wait_for("select count(*) from quarantine where reason = 'refused_by_store'", 1)

@@ -39,12 +39,12 @@ class Server:
         self.client.on_connect = on_connect
         self.client.connect(broker.host, broker.mqtt_port)
         self.client.loop_start()
-        assert connected.wait(10)
+        assert connected.wait(60)
 
     def publish(self, topic, body):
         body = body if isinstance(body, bytes) else json.dumps(body)
         info = self.client.publish(topic, body, qos=1)
-        info.wait_for_publish(10)
+        info.wait_for_publish(60)
         assert info.is_published()
 
     def close(self):

@@ -27,7 +27,7 @@ def bridge(town):
 
     def publish(code, payload):
         body = payload if isinstance(payload, bytes) else json.dumps(payload)
-        client.publish(f"mz/v1/kawabe/d/{code}/up", body, qos=1).wait_for_publish(10)
+        client.publish(f"mz/v1/kawabe/d/{code}/up", body, qos=1).wait_for_publish(60)
 
     yield publish
     client.disconnect()

@@ -209,7 +209,7 @@ def test_an_unknown_device_is_quarantined_and_one_that_was_just_added_is_not(tow
     client.connect(nats.host, nats.mqtt_port)
     client.loop_start()
     body = json.dumps(GOOD)
-    client.publish("mz/v1/kawabe/d/flood-77/up", body, qos=1).wait_for_publish(10)
+    client.publish("mz/v1/kawabe/d/flood-77/up", body, qos=1).wait_for_publish(60)
     town.wait_for("select count(*) from quarantine where reason = 'unknown_device'", 1)
     # Added without the notification that the catalog sends: the message itself makes us look.
     town.owner.execute(
@@ -219,7 +219,7 @@ def test_an_unknown_device_is_quarantined_and_one_that_was_just_added_is_not(tow
         "insert into datastream (tenant_id, device_id, property, unit) "
         "select tenant_id, device_id, 'depth_m', 'm' from device where code = 'flood-78'"
     )
-    client.publish("mz/v1/kawabe/d/flood-78/up", body, qos=1).wait_for_publish(10)
+    client.publish("mz/v1/kawabe/d/flood-78/up", body, qos=1).wait_for_publish(60)
     town.wait_for(COUNT, 1)
     assert town.value(IN_QUARANTINE) == 1
     client.disconnect()

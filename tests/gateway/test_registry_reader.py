@@ -64,7 +64,7 @@ def test_what_the_store_does_not_know_either_is_not_looked_for_in_all_of_it(town
     bridge.loop_start()
 
     def publish(code, payload):
-        bridge.publish(f"mz/v1/kawabe/d/{code}/up", json.dumps(payload), qos=1).wait_for_publish(10)
+        bridge.publish(f"mz/v1/kawabe/d/{code}/up", json.dumps(payload), qos=1).wait_for_publish(60)
 
     publish("flood-01", reading(0))
     town.wait_for(COUNT, 1)

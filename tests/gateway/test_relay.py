@@ -67,11 +67,11 @@ class Edge:
         self.client.connect(broker.host, broker.mqtt_port)
         self.client.loop_start()
         if wait:
-            assert self.subscribed.wait(10)
+            assert self.subscribed.wait(60)
 
     def publish(self, topic, body, qos=1):
         info = self.client.publish(topic, body, qos=qos)
-        info.wait_for_publish(10)
+        info.wait_for_publish(60)
         assert info.is_published()
 
     def vanish(self):

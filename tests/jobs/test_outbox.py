@@ -32,7 +32,7 @@ class Desk:
         self.client.on_message = self._on_message
         self.client.connect(broker.host, broker.mqtt_port)
         self.client.loop_start()
-        assert subscribed.wait(10)
+        assert subscribed.wait(60)
 
     def _on_message(self, _client, _, message):
         body = json.loads(message.payload) if message.payload else None
