@@ -29,7 +29,8 @@ class Ground:
     def __init__(self, dsn: DatabaseDsn) -> None:
         self.dsn = dsn
         self.owner = psycopg.connect(dsn.owner, autocommit=True)
-        self.gateway = Database(dsn.gateway, name="fuzz")
+        # A loaded machine may take its time: what is away is tried elsewhere.
+        self.gateway = Database(dsn.gateway, name="fuzz", answer_within_s=120)
         with self.owner.transaction():
             tenant = town_catalog.add_tenant(
                 self.owner, NewTenant(code="kawabe", name_ja="川辺町", name_en="Kawabe")

@@ -61,7 +61,9 @@ class Pushed:
 
     def __init__(self, ground: Ground) -> None:
         self.ground, self.registry = ground, ground.registry()
-        self.settings = GatewaySettings(push_per_minute=10**9, max_message_bytes=20_000)
+        self.settings = GatewaySettings(
+            push_per_minute=10**9, push_wait_s=120, max_message_bytes=20_000
+        )
         self.delivery = Straight(ground, self.settings, self.registry)
         self.app = PushApp(self.settings, ground.gateway, self.delivery)
         self.decoder = Decoder(self.settings)
