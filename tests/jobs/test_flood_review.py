@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -304,7 +305,7 @@ def test_a_doubt_reaches_the_live_feed_with_its_alert(street, hollow, database_d
         listener.execute("listen mizumori_live")
         street.review()
         listener.execute("notify mizumori_live, '{}'")  # comes after them
-        said = (json.loads(one.payload) for one in listener.notifies(timeout=60))
-        told = list(itertools.takewhile(bool, said))
+        with closing(listener.notifies(timeout=60)) as notices:  # it holds the connection
+            told = list(itertools.takewhile(bool, (json.loads(one.payload) for one in notices)))
     assert [one["alerts"] for one in told if "alerts" in one] == [[alert]]
     assert street.rows("select * from alert") == before

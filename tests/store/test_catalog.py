@@ -92,7 +92,7 @@ def test_changes_are_announced_with_the_commit(roles, database_dsn, town):
         with roles.owner.transaction() as conn:
             device_catalog.set_device(conn, town.tenant_id, "f1", {"state": "maintenance"})
             device_catalog.set_device_secret(conn, town.tenant_id, "f1", "hash")
-        heard = [note.payload for note in listener.notifies(timeout=5, stop_after=2)]
+        heard = [note.payload for note in listener.notifies(timeout=30, stop_after=2)]
     assert sorted(heard) == ['{"kind" : "broker"}', '{"kind" : "device"}']
 
 
