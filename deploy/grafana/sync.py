@@ -117,6 +117,8 @@ def _connect(settings: GrafanaSettings) -> GrafanaApi:
     api: GrafanaApi = GrafanaApi.from_url(
         settings.url.rstrip("/") + "/", token, timeout=ANSWER_WITHIN_S
     )
+    # Else Grafana judges a data source for five seconds by what it was before it was changed.
+    api.client.s.headers["X-Grafana-NoCache"] = "true"
     try:
         version = str(api.version or "")
     except (GrafanaException, RequestException) as error:

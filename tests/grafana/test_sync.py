@@ -188,3 +188,12 @@ def test_a_database_that_grafana_does_not_reach_is_named_with_its_setting(grafan
     said = refusal(settings_for(grafana.url, database_address="127.0.0.1:1"))
     assert "does not reach the database at 127.0.0.1:1" in said
     assert "grafana.database_address" in said
+
+
+@pytest.mark.usefixtures("town")
+def test_an_address_that_became_wrong_is_told_although_the_last_one_was_right(
+    grafana, settings_for
+):
+    list(sync_grafana(settings_for(grafana.url)))
+    said = refusal(settings_for(grafana.url, database_address="127.0.0.1:1"))
+    assert "does not reach the database at 127.0.0.1:1" in said
