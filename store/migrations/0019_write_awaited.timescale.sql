@@ -1,16 +1,7 @@
--- What a gateway's one statement a batch calls.
-
--- Ends the statement, and with it its transaction, with a code of our own: what it was to write is
--- not written, and the gateway looks why.
-create function refuse_batch(code text) returns void language plpgsql as $$
-begin
-    raise exception using errcode = code, message = 'the batch is refused';
-end
-$$;
-
--- The spike test's verdict has to wait for the next reading: the one flag that is written over.
--- Planned each time, with the times in it: a plan for any times opens each partition or chunk of
--- all years, 200 of which cost ten times as much as all else that a small batch writes.
+-- The spike test's verdict has to wait for the next reading: the one flag that is written over. A
+-- gateway's one statement a batch calls this.
+-- Planned each time, with the times in it: a plan for any times opens each chunk of all years, 200
+-- of which cost ten times as much as all else that a small batch writes.
 create function write_awaited(
     ids integer[], times timestamptz[], flags smallint[], tests smallint[]
 ) returns void language plpgsql as $$
