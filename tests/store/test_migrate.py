@@ -8,6 +8,7 @@ import pytest
 from store.errors import MigrationError
 from store.migrate import FOLDER, Engine, migrate, migrations
 from store.roles import LOGIN_ROLES, ensure_roles
+from tests.fixtures.broker import wait_until
 from tests.fixtures.database import PASSWORD
 
 
@@ -37,6 +38,20 @@ def test_two_migrators_at_once_apply_each_step_once(with_roles):
         thread.join(120)
     steps = len(migrations(Engine.PLAIN))
     assert sorted(len(outcome.applied) for outcome in outcomes) == [0, 0, steps]
+
+
+def test_roles_that_another_database_of_the_server_changes_meanwhile(with_roles, postgres):
+    done = []
+    waits = "select 1 from pg_locks where not granted and locktype = 'transactionid'"
+    renewing = threading.Thread(
+        target=lambda: done.append(ensure_roles(with_roles, dict.fromkeys(LOGIN_ROLES, PASSWORD)))
+    )
+    with psycopg.connect(postgres.dsn) as other, psycopg.connect(postgres.dsn) as conn:
+        other.execute(f"alter role {LOGIN_ROLES[0]} with login password '{PASSWORD}'")
+        renewing.start()
+        wait_until(lambda: conn.execute(waits).fetchall())
+    renewing.join(60)
+    assert done == [None]
 
 
 def test_newer_database_is_refused(with_roles):
