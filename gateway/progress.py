@@ -1,16 +1,16 @@
-"""Whether the worker goes on: a sign of life is worth nothing while the work stands still."""
+"""Whether a thread goes on: a sign of life is worth nothing while the work stands still."""
 
 from typing import Final
 
 # Longer than anything takes that ends by itself: a batch on a slow disk, a wait for a settlement.
 # The other gateways then take over; see `store.gateways.LEASE_S`.
 STUCK_S: Final = 30.0
-# A worker that stands still for so long does not come back: the process ends, to be started anew.
+# What stands still for so long does not come back: the process ends, to be started anew.
 ABANDONED_S: Final = 180.0
 
 
 class Progress:
-    """Counts the worker's steps, and for how long there has been none.
+    """Counts a thread's steps, and for how long there has been none.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class Progress:
         self._still_s = 0.0
 
     def step(self) -> None:
-        """Say that the work goes on; from the worker's thread alone."""
+        """Say that the work goes on; from its thread alone."""
         self._steps += 1
 
     def look(self, now_s: float) -> float:

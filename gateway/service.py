@@ -102,7 +102,7 @@ class Gateway:
             changed=self._look,
         )
         self._sharing = Sharing(database, broker, settings, member, self.holdings)
-        self._progress = Progress(BEAT_S)
+        self._progress, self._beats = Progress(BEAT_S), Progress(BEAT_S)
         self._worker = Worker(database, settings, self.holdings, self._sharing.tend, self._progress)
         self._relays = Relays(
             database, broker, settings, self.holdings, lambda: self._worker.registry
@@ -212,6 +212,7 @@ class Gateway:
         while not self._ending.is_set():
             self._beat_due.wait(BEAT_S)
             self._beat_due.clear()
+            self._beats.step()
             if self._stuck:
                 continue  # without work no sign of life is given, and others take over
             try:
@@ -225,16 +226,17 @@ class Gateway:
                 continue  # the worker has said that the database is away
 
     def _attend(self) -> None:
-        """Attend to the worker, in a thread that waits for nothing.
+        """Attend to the worker and the sign of life, in a thread that waits for nothing.
 
-        What the worker waits for may be what the sign of life waits for as well: a connection to
-        the database that stays open and never answers.
+        Either may wait for a connection to the database that stays open and never answers. A
+        worker without readings asks the database for nothing: then only the other notices.
         """
         while not self._ending.wait(BEAT_S):
-            self._look_at_worker()
+            self._judge()
 
-    def _look_at_worker(self) -> None:
-        still_s = self._progress.look(time.monotonic())
+    def _judge(self) -> None:
+        now_s = time.monotonic()
+        still_s, silent_s = self._progress.look(now_s), self._beats.look(now_s)
         stuck = still_s > STUCK_S
         if stuck and not self._stuck:
             log.error(
@@ -246,8 +248,8 @@ class Gateway:
         elif self._stuck and not stuck:
             log.info("worker_goes_on")
         self._stuck = stuck
-        if still_s > ABANDONED_S:
-            log.critical("worker_abandoned", seconds=round(still_s))
+        if (longest_s := max(still_s, silent_s)) > ABANDONED_S:
+            log.critical("abandoned", seconds=round(longest_s))
             self._abandon()
 
     def _close(self, threads: list[threading.Thread]) -> None:

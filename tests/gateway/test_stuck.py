@@ -82,39 +82,50 @@ def test_a_town_whose_only_gateway_hangs_is_said_not_to_be_listened_to(town, mon
     town.wait_for("select listening from town_listening", 4, timeout_s=30)
 
 
-def test_a_worker_that_does_not_come_back_ends_its_process(monkeypatch):
+@pytest.mark.parametrize("stands", ["_progress", "_beats"])
+def test_what_does_not_come_back_ends_the_process(monkeypatch, stands):
     monkeypatch.setattr(service, "ABANDONED_S", 4 * service.BEAT_S)
     monkeypatch.setattr(service, "STUCK_S", service.BEAT_S)
     ended = []
     gateway = object.__new__(Gateway)
-    gateway._progress, gateway._stuck = Progress(service.BEAT_S), False
+    gateway._progress, gateway._beats = Progress(service.BEAT_S), Progress(service.BEAT_S)
+    gateway._stuck = False
     gateway._abandon = lambda: ended.append(True)
+    goes_on = {"_progress": gateway._beats, "_beats": gateway._progress}[stands]
     now_s = 0.0
     monkeypatch.setattr(service.time, "monotonic", lambda: now_s)
     looks = []
     for _ in range(7):
-        gateway._look_at_worker()
+        goes_on.step()
+        gateway._judge()
         looks.append(gateway._stuck)
         now_s += service.BEAT_S
         if len(looks) == 5:
             assert not ended
-    assert looks == [False, False, True, True, True, True, True]
+    worker_stands = stands == "_progress"
+    assert looks == [False, False, *5 * [worker_stands]]
     assert len(ended) == 2
 
 
-def test_a_database_that_never_answers_again_ends_the_process(town, monkeypatch):
+@pytest.mark.parametrize("reads", [True, False], ids=["at work", "idle"])
+def test_a_database_that_never_answers_again_ends_the_process(town, monkeypatch, reads):
     """A line that takes everything, brings nothing and stays open: TCP finds nothing wrong."""
     monkeypatch.setattr(service, "BEAT_S", 0.2)
-    monkeypatch.setattr(service, "ABANDONED_S", 2.0)
     port = conninfo_to_dict(town.dsn.gateway)["port"]
     with contextlib.closing(Line(int(port))) as line:
         over_line = make_conninfo(town.dsn.gateway, port=line.port)
         town.dsn = dataclasses.replace(town.dsn, gateway=over_line)
         gateway = town.start().gateway
         town.wait_for("select listening from town_listening", 4)
+        device = town.device()
+        device.publish({"ts": NOW_MS, "m": {"depth_m": 0.01}})
+        town.wait_for(COUNT, 1)
         abandoned = threading.Event()
         monkeypatch.setattr(gateway, "_abandon", abandoned.set)
         line.forget()
+        if reads:
+            device.publish({"ts": NOW_MS + 1000, "m": {"depth_m": 0.02}})
+        monkeypatch.setattr(service, "ABANDONED_S", 2.0)
         assert abandoned.wait(60)
 
 
