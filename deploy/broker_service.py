@@ -6,6 +6,7 @@ import typer
 
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.nats import EmbeddedNats
+from deploy.embedded.ports import Port
 from deploy.settings import Settings
 from deploy.supervisor.broker_keeper import BrokerKeeper
 from deploy.supervisor.broker_store import BrokerStore
@@ -33,9 +34,9 @@ def run_broker(settings: Settings, stop: threading.Event) -> None:
         monitor_port=nats.monitor_port,
         log_file=settings.embedded.data_dir / "log" / "broker-start.log",
         ports=(
-            (nats.mqtt_host, nats.mqtt_port),
-            (nats.client_host, nats.client_port),
-            ("127.0.0.1", nats.monitor_port),
+            Port(nats.mqtt_host, nats.mqtt_port, "nats.mqtt_port"),
+            Port(nats.client_host, nats.client_port, "nats.client_port"),
+            Port("127.0.0.1", nats.monitor_port, "nats.monitor_port"),
         ),
         own_log=nats.log_file,
     )

@@ -9,7 +9,7 @@ from deploy.embedded.data_dir import DataDir
 from deploy.embedded.database import NAME as DATABASE_NAME
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.nats import PID_FILE, EmbeddedNats
-from deploy.embedded.ports import dialled, free_port, is_free
+from deploy.embedded.ports import Port, dialled, free_port, is_free
 from deploy.embedded.postgres import EmbeddedPostgres
 from deploy.embedded.postgres_home import place_database
 from deploy.embedded.process import Process
@@ -26,6 +26,15 @@ class Embedded:
     postgres: EmbeddedPostgres | None
     nats: EmbeddedNats | None
     sections: dict[str, dict[str, str | int]]
+
+    def wanted_ports(self) -> list[Port]:
+        """Return where they will listen; one that still runs is taken over with its ports."""
+        wanted: list[Port] = []
+        if self.postgres is not None and not self.postgres.is_running():
+            wanted.append(self.postgres.place)
+        if self.nats is not None and not self.nats.is_running():
+            wanted += self.nats.ports
+        return wanted
 
     def remember(self, path: Path) -> None:
         """Write what a command in another terminal, and the next start, must know."""
@@ -121,9 +130,9 @@ def _compose_nats(
         monitor_port=monitor_port,
         log_file=data.log / "broker-start.log",
         ports=(
-            (said.nats.mqtt_host, said.nats.mqtt_port),
-            (said.nats.client_host, int(sections["nats"]["client_port"])),
-            ("127.0.0.1", monitor_port),
+            Port(said.nats.mqtt_host, said.nats.mqtt_port, "nats.mqtt_port"),
+            Port(said.nats.client_host, int(sections["nats"]["client_port"]), "nats.client_port"),
+            Port("127.0.0.1", monitor_port, "nats.monitor_port"),
         ),
         own_log=data.log / "broker.log",
     )

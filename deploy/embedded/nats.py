@@ -13,7 +13,7 @@ from pathlib import Path
 
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.lock import FolderLock, FolderLockedError
-from deploy.embedded.ports import is_free
+from deploy.embedded.ports import Port, refuse_taken
 from deploy.embedded.process import POLL_S, Process
 
 PID_FILE = "nats.pid"
@@ -50,7 +50,7 @@ class EmbeddedNats:
     monitor_port
         Port of the health page on 127.0.0.1, as the configuration says.
     ports
-        (host, port) pairs that the configuration listens on, for a clear message when taken.
+        Where the configuration listens, for a clear message when one is taken.
     log_file
         Where the server's output is appended.
     own_log
@@ -63,7 +63,7 @@ class EmbeddedNats:
     config_file: Path
     monitor_port: int
     log_file: Path
-    ports: Sequence[tuple[str, int]] = ()
+    ports: Sequence[Port] = ()
     own_log: Path | None = None
     give_up: Callable[[], bool] = lambda: False
     _process: Process | None = field(default=None, init=False, repr=False)
@@ -96,12 +96,7 @@ class EmbeddedNats:
         if self.adopt():
             self.reload()
             return
-        for host, port in self.ports:
-            if not is_free(host, port):
-                raise EmbeddedError(
-                    f"Port {port} on {host} is taken by another program; stop that program or set "
-                    "another port (nats.mqtt_port for MQTT)."
-                )
+        refuse_taken(self.ports)
         self._process = Process.spawn(
             [installed_server(), "-c", self.config_file],
             log_file=self.log_file,
@@ -127,7 +122,7 @@ class EmbeddedNats:
         deadline = time.monotonic() + 5
         while not self._answers() and time.monotonic() < deadline:
             time.sleep(POLL_S)
-        if self._answers() and not any(is_free(host, port) for host, port in self.ports):
+        if self._answers() and not any(port.can_be_had for port in self.ports):
             return True
         self._stop_process()
         return False

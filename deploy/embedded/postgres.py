@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 
 from deploy.embedded.errors import EmbeddedError
-from deploy.embedded.ports import is_free
+from deploy.embedded.ports import Port, refuse_taken
 from deploy.embedded.postgres_cluster import SUPERUSER, Cluster
 from deploy.embedded.postgres_programs import ENVIRONMENT
 from deploy.embedded.process import POLL_S, Process
@@ -50,6 +50,11 @@ class EmbeddedPostgres:
     _process: Process | None = field(default=None, init=False, repr=False)
 
     @property
+    def place(self) -> Port:
+        """Where it listens."""
+        return Port("127.0.0.1", self.port, "embedded.postgres_port")
+
+    @property
     def address(self) -> str:
         """The server's address without user and database: postgresql://127.0.0.1:port."""
         return f"postgresql://127.0.0.1:{self.port}"
@@ -84,11 +89,7 @@ class EmbeddedPostgres:
         """
         if self.adopt():
             return
-        if not is_free("127.0.0.1", self.port):
-            raise EmbeddedError(
-                f"Port {self.port} for the embedded database is taken; set embedded.postgres_port "
-                "to another one, or to 0 for a free one."
-            )
+        refuse_taken([self.place])
         self.cluster.configure()
         self.cluster.clear_leftovers()
         program = self.cluster.programs.path("postgres")

@@ -24,7 +24,7 @@ from deploy.embedded.data_dir import DataDir
 from deploy.embedded.database import ensure_database
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.lock import FolderLock, FolderLockedError
-from deploy.embedded.ports import dialled, is_free
+from deploy.embedded.ports import Port, dialled, refuse_taken
 from deploy.failure import sentence
 from deploy.settings import Settings, load_settings
 from deploy.supervisor.broker_keeper import BrokerKeeper, gateway_listens
@@ -104,10 +104,11 @@ class Supervisor:
         leftovers = end_leftovers(self._data.run)
         if leftovers:
             self._console.say(f"  Stopped what a killed run had left: {', '.join(leftovers)}")
-        self._check_ports()
+        embedded = compose_embedded(self._said, self._data)
+        # Before the first of them is started: to make a database takes half a minute.
+        refuse_taken([*self._wanted_ports(), *embedded.wanted_ports()])
         lifeline = Lifeline()
         self._undo.callback(lifeline.close)
-        embedded = compose_embedded(self._said, self._data)
         for server in (embedded.postgres, embedded.nats):
             if server is not None:
                 server.give_up = self._stop.is_set
@@ -145,18 +146,20 @@ class Supervisor:
                 "stop it first (Ctrl-C there, or `kill` with its process id)."
             ) from error
 
-    def _check_ports(self) -> None:
-        api, gateway = self._said.api, self._said.gateway
-        for host, port, name in (
-            (api.host, api.port, "API__PORT"),
-            (gateway.push_host, gateway.push_port, "GATEWAY__PUSH_PORT"),
-            ("127.0.0.1", gateway.metrics_port, "GATEWAY__METRICS_PORT"),
-        ):
-            if port and not is_free(host, port):
-                raise EmbeddedError(
-                    f"Port {port} on {host} is taken by another program: stop that program, or "
-                    f"set another port: MIZUMORI_{name}={port + 1} make run."
-                )
+    def _wanted_ports(self) -> list[Port]:
+        """Return where our own services will listen, as far as they are told to."""
+        api, gateway, jobs = self._said.api, self._said.gateway, self._said.jobs
+        ports = [
+            Port(api.host, api.port, "api.port"),
+            Port(gateway.push_host, gateway.push_port, "gateway.push_port"),
+            Port("127.0.0.1", jobs.metrics_port, "jobs.metrics_port"),
+        ]
+        if gateway.metrics_port:  # each gateway has its own, from this one up
+            ports += [
+                Port("127.0.0.1", gateway.metrics_port + number, "gateway.metrics_port")
+                for number in range(self._gateways)
+            ]
+        return [port for port in ports if port.port]
 
     def _start_postgres(self, embedded: Embedded) -> None:
         server = embedded.postgres

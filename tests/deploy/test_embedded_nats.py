@@ -4,7 +4,7 @@ import pytest
 
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.nats import EmbeddedNats
-from deploy.embedded.ports import is_free
+from deploy.embedded.ports import Port, is_free
 from deploy.embedded.process import start_ticks
 from tests.fixtures.ports import free_port
 
@@ -19,7 +19,10 @@ def broker(tmp_path):
         f'server_name: test\nlisten: "127.0.0.1:{client}"\nhttp: "127.0.0.1:{monitor}"\n'
         f'jetstream {{ store_dir: "{home}/store" }}\nmqtt {{ listen: "127.0.0.1:{mqtt}" }}\n'
     )
-    ports = (("127.0.0.1", mqtt), ("127.0.0.1", client), ("127.0.0.1", monitor))
+    ports = [
+        Port("127.0.0.1", port, f"nats.{name}_port")
+        for name, port in (("mqtt", mqtt), ("client", client), ("monitor", monitor))
+    ]
     broker = EmbeddedNats(home, config, monitor, home / "log", ports)
     yield broker
     broker.stop()
@@ -49,7 +52,7 @@ def test_a_running_broker_is_adopted_and_stopped_by_a_successor(broker):
     assert successor.pid == pid
     successor.stop()
     assert start_ticks(pid) is None
-    assert all(is_free(*port) for port in broker.ports)
+    assert all(port.can_be_had for port in broker.ports)
 
 
 def test_a_broker_that_listens_elsewhere_is_stopped_not_adopted(broker):
@@ -57,10 +60,10 @@ def test_a_broker_that_listens_elsewhere_is_stopped_not_adopted(broker):
     pid = broker.pid
     successor = successor_of(broker)
     moved = free_port()
-    old = broker.ports[0][1]
+    old = broker.ports[0].port
     text = broker.config_file.read_text().replace(f":{old}", f":{moved}")
     broker.config_file.write_text(text)
-    successor.ports = (("127.0.0.1", moved), *broker.ports[1:])
+    successor.ports = [broker.ports[0]._replace(port=moved), *broker.ports[1:]]
     successor.start()
     assert successor.pid != pid
     assert start_ticks(pid) is None

@@ -82,20 +82,25 @@ def test_a_second_start_on_the_same_data_is_refused(system):
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_a_taken_port_is_one_sentence_and_nothing_is_left(system, tmp_path):
-    for more, port in (
-        (f"[api]\nport = {system.http_port}\n", system.http_port),
-        (f"[api]\nport = 1\n[nats]\nmqtt_port = {system.mqtt_port}\n", system.mqtt_port),
+def test_a_taken_port_is_one_sentence_before_anything_is_made(system, tmp_path):
+    http, mqtt = system.http_port, system.mqtt_port
+    for text, port, setting, part in (
+        ("[api]\nport = {http}\n[nats]\nmqtt_port = {free}\n", http, "api.port", "api"),
+        ("[api]\nport = {free}\n[nats]\nmqtt_port = {mqtt}\n", mqtt, "nats.mqtt_port", "broker"),
     ):
         other = System(tmp_path)
-        text = more.replace("port = 1\n", f"port = {other.http_port}\n")
-        other.config.write_text(text, encoding="utf-8")
+        other.config.write_text(
+            text.format(http=http, mqtt=mqtt, free=other.http_port), encoding="utf-8"
+        )
         done = other.run("up")
         assert done.returncode == 1
-        assert f"Port {port}" in done.stderr
-        assert "taken" in done.stderr
-        assert "Traceback" not in done.stderr
-        assert all(start_ticks(pid) is None for pid in other.parts().values())
+        [line] = done.stderr.strip().splitlines()
+        assert f"Port {port} on " in line
+        assert f"({setting}) is taken by " in line
+        assert f"(process {system.pid(part)}): stop that program" in line
+        assert f"MIZUMORI_{setting.upper().replace('.', '__')}=" in line
+        assert "database" not in done.stdout
+        assert not other.parts()
         other.close()
 
 
