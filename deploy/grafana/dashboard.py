@@ -20,7 +20,23 @@ def dashboard_uid(tenant: str, name: str) -> str:
 
 
 def datasource_uid(tenant: str) -> str:
-    """Return the identity of a town's data source; its folder has the same."""
+    """Return the identity of a town's data source."""
+    return f"mz-{tenant}"
+
+
+def folder_uid(tenant: str) -> str:
+    """Return the identity of a town's folder.
+
+    Grafana keeps folders among the dashboards: where `mz-x-flood` is the dashboard of the town
+    `x`, the town `x-flood` needs another folder. A code holds no `_`. Other towns keep what they
+    were given first: people refer to it, and their rights are bound to it.
+    """
+    ends_like_a_dashboard = tenant.endswith(tuple(f"-{name}" for name in DASHBOARDS))
+    return f"mz_{tenant}" if ends_like_a_dashboard else former_folder_uid(tenant)
+
+
+def former_folder_uid(tenant: str) -> str:
+    """Return the identity that every town's folder was given at first."""
     return f"mz-{tenant}"
 
 

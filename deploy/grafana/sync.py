@@ -5,7 +5,7 @@ into Grafana's query editor.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,8 @@ from deploy.grafana.dashboard import (
     build_dashboard,
     dashboard_uid,
     datasource_uid,
+    folder_uid,
+    former_folder_uid,
 )
 from deploy.grafana.errors import GrafanaSyncError
 from deploy.settings import GrafanaSettings, Settings
@@ -100,7 +102,8 @@ def sync_grafana(settings: Settings) -> Iterator[str]:
                 towns = town_catalog.tenants(conn)
             if not towns:
                 yield "There is no town yet: add one with `mizumori tenant add`."
-            for town in towns:
+            # The folder that `x-flood` was given at first is in the way of a dashboard of `x`.
+            for town in sorted(towns, key=lambda town: len(town.code), reverse=True):
                 yield from _sync_town(api, database, town, address)
     except (GrafanaException, RequestException) as error:
         raise _in_words(error, settings.grafana.url) from error
@@ -166,14 +169,40 @@ def _sync_town(
     _check_reach(api, uid, address)
     yield f"{town.code}: data source ready, role {role}."
     name = f"{town.name_ja} · {town.name_en}"
-    title = f"【訓練】{name}" if town.training else name
+    former = _put_folder(api, town.code, f"【訓練】{name}" if town.training else name)
+    for dashboard in DASHBOARDS:
+        yield f"{town.code}: dashboard {dashboard} {_put_dashboard(api, dashboard, town, name)}."
+    if former is not None:
+        yield f"{town.code}: {_end_folder(api, former)}"
+
+
+def _put_folder(api: GrafanaApi, tenant: str, title: str) -> dict[str, Any] | None:
+    """Make or renew a town's folder; return the one it had under another identity, if any."""
+    uid, former = folder_uid(tenant), None
+    if uid != former_folder_uid(tenant):
+        former = _found(api.folder.get_folder, former_folder_uid(tenant))
+    old_title = f"{title} (old)"
+    if former is not None and former["title"] != old_title:  # else the new one's title is taken
+        api.folder.update_folder(former["uid"], title=old_title, overwrite=True)
+        former["title"] = old_title
     folder = _found(api.folder.get_folder, uid)
     if folder is None:
         api.folder.create_folder(title, uid=uid)
     elif folder["title"] != title:
         api.folder.update_folder(uid, title=title, overwrite=True)
-    for dashboard in DASHBOARDS:
-        yield f"{town.code}: dashboard {dashboard} {_put_dashboard(api, dashboard, town, name)}."
+    return former
+
+
+def _end_folder(api: GrafanaApi, former: Mapping[str, Any]) -> str:
+    """Remove a folder whose dashboards have moved, unless somebody keeps something in it."""
+    held = _found(api.client.GET, f"/folders/{former['uid']}/counts")
+    if held is None or any(held.values()):
+        return (
+            f"the dashboards have moved out of the folder {former['title']!r}, which holds "
+            "something else: move that too, and the next sync removes the folder."
+        )
+    api.folder.delete_folder(former["uid"])
+    return f"the folder {former['title']!r} was empty and is removed."
 
 
 def _check_reach(api: GrafanaApi, uid: str, address: DatabaseAddress) -> None:
@@ -200,7 +229,7 @@ def _check_reach(api: GrafanaApi, uid: str, address: DatabaseAddress) -> None:
 def _put_dashboard(api: GrafanaApi, name: str, town: Tenant, title: str) -> str:
     wanted = build_dashboard(name, town.code, title, training=town.training)
     present = _found(api.dashboard.get_dashboard, dashboard_uid(town.code, name))
-    folder = datasource_uid(town.code)
+    folder = folder_uid(town.code)
     if present is not None:
         same = all(present["dashboard"].get(key) == value for key, value in wanted.items())
         if same and present.get("meta", {}).get("folderUid") == folder:

@@ -72,7 +72,7 @@ class FakeGrafana:
                 self.end_headers()
                 self.wfile.write(data)
 
-            do_GET = do_POST = do_PUT = _serve  # noqa: N815  names of http.server
+            do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815  names of http.server
 
             def log_message(self, *_):
                 pass
@@ -105,7 +105,8 @@ class FakeGrafana:
                 lambda uid, health: self._datasource(method, body, uid, health),
             ),
             ("POST", r"/folders", lambda: self._add_folder(body)),
-            ("GET|PUT", r"/folders/([^/]+)", lambda uid: self._folder(method, body, uid)),
+            ("GET|PUT|DELETE", r"/folders/([^/]+)", lambda uid: self._folder(method, body, uid)),
+            ("GET", r"/folders/([^/]+)/counts", self._counts),
             ("POST", r"/dashboards/db", lambda: self._put_dashboard(body)),
             (
                 "GET",
@@ -124,8 +125,10 @@ class FakeGrafana:
 
     def _add_folder(self, body):
         self._demand(body, NEW_FOLDER, "title", "uid")
-        if body["uid"] in self.folders:
+        if body["uid"] in {**self.folders, **self.dashboards}:
             raise RefusedError(409, "a folder/dashboard with the same uid already exists")
+        if body["title"] in {folder["title"] for folder in self.folders.values()}:  # before 11
+            raise RefusedError(409, "a folder with the same name already exists")
         self.folders[body["uid"]] = {"version": 1, **body}
         return self.folders[body["uid"]]
 
@@ -137,7 +140,17 @@ class FakeGrafana:
                 raise RefusedError(412, "the folder has been changed by someone else",
                                    status="version-mismatch")  # fmt: skip
             folder |= {"title": body["title"], "version": folder["version"] + 1}
+        if method == "DELETE":  # with everything in it
+            del self.folders[uid]
+            self.dashboards = {
+                name: d for name, d in self.dashboards.items() if d["meta"]["folderUid"] != uid
+            }
         return folder
+
+    def _counts(self, uid):
+        self._of(self.folders, uid, "folder not found", status="not-found")
+        within = [d for d in self.dashboards.values() if d["meta"]["folderUid"] == uid]
+        return {"alertrule": 0, "dashboard": len(within), "folder": 0, "librarypanel": 0}
 
     def _datasource(self, method, body, uid, health):
         source = self._of(self.datasources, uid, "Data source not found")
@@ -199,6 +212,8 @@ class FakeGrafana:
             raise RefusedError(400, "folder not found")
         if int(dashboard["refresh"].removesuffix("s")) < self.min_refresh_s:
             raise RefusedError(400, "Dashboard refresh interval is too low")
+        if uid in self.folders:  # Grafana keeps both in one table
+            raise RefusedError(400, "A folder with that name already exists", status="name-exists")
         if uid in self.dashboards and not body.get("overwrite"):
             raise RefusedError(412, "The dashboard has been changed by someone else",
                                status="version-mismatch")  # fmt: skip

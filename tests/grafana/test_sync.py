@@ -3,7 +3,8 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import SecretStr
 
-from deploy.grafana.dashboard import DASHBOARDS
+from deploy.grafana import sync
+from deploy.grafana.dashboard import DASHBOARDS, dashboard_uid, folder_uid, former_folder_uid
 from deploy.grafana.errors import GrafanaSyncError
 from deploy.grafana.sync import DatabaseAddress, sync_grafana
 from deploy.settings import Settings
@@ -113,6 +114,77 @@ def test_every_town_is_brought_and_the_mark_of_an_exercise_is_its_own(grafana, s
     finally:
         with town.transaction() as conn:
             conn.execute(f'drop role if exists "{role_name(other)}"')
+
+
+def test_no_folder_is_called_as_a_dashboard():
+    ends = ["", *(f"-{name}" for name in DASHBOARDS)]
+    codes = ["x", "x-", "mz-x", *(f"x{one}{other}" for one in ends for other in ends if one)]
+    uids = [folder_uid(code) for code in codes]
+    uids += [dashboard_uid(code, name) for code in codes for name in DASHBOARDS]
+    assert len(set(uids)) == len(uids)
+    assert max(len(folder_uid("a" * 25 + end)) for end in ends) <= 40
+
+
+@pytest.fixture
+def add_town(town):
+    added = []
+
+    def add(code):
+        with town.transaction() as conn:
+            town_catalog.add_tenant(conn, NewTenant(code=code, name_ja="山辺町", name_en=code))
+        added.append(code)
+
+    yield add
+    with town.transaction() as conn:
+        for code in added:
+            conn.execute(f'drop role if exists "{role_name(code)}"')
+
+
+def test_a_town_that_is_called_as_a_dashboard_of_another_has_its_own_folder(
+    grafana, settings_for, add_town
+):
+    other = f"{TOWN}-flood"
+    add_town(other)
+    settings = settings_for(grafana.url)
+    list(sync_grafana(settings))
+    assert set(grafana.folders) == {f"mz-{TOWN}", f"mz_{other}"}
+    for code, folder in ((TOWN, f"mz-{TOWN}"), (other, f"mz_{other}")):
+        for name in DASHBOARDS:
+            made = grafana.dashboards[f"mz-{code}-{name}"]
+            assert (made["meta"]["folderUid"], code in made["dashboard"]["tags"]) == (folder, True)
+    assert [line for line in sync_grafana(settings) if "dashboard" in line] == [
+        f"{code}: dashboard {name} unchanged." for code in (other, TOWN) for name in DASHBOARDS
+    ]
+
+
+def test_a_folder_of_the_former_identity_is_left_and_ended_once_it_is_empty(
+    grafana, settings_for, add_town, monkeypatch
+):
+    add_town("yama-flood")
+    settings = settings_for(grafana.url)
+    with monkeypatch.context() as before:  # as earlier versions called it
+        before.setattr(sync, "folder_uid", former_folder_uid)
+        list(sync_grafana(settings))
+    assert "mz-yama-flood" in grafana.folders
+    title = grafana.folders["mz-yama-flood"]["title"]
+    grafana.dashboards["a-copy"] = {
+        **grafana.dashboards["mz-yama-flood-flood"], "meta": {"folderUid": "mz-yama-flood"},
+    }  # fmt: skip
+    for _ in range(2):
+        said = [line for line in sync_grafana(settings) if line.startswith("yama-flood")]
+        assert f"out of the folder '{title} (old)', which holds something else" in said[-1]
+    assert grafana.dashboards["a-copy"]["meta"]["folderUid"] == "mz-yama-flood"
+    assert grafana.folders["mz_yama-flood"]["title"] == title
+    for name in DASHBOARDS:
+        moved = grafana.dashboards[f"mz-yama-flood-{name}"]
+        assert moved["meta"]["folderUid"] == "mz_yama-flood"
+    grafana.dashboards["a-copy"]["meta"]["folderUid"] = "mz_yama-flood"
+    add_town("yama")  # a dashboard of which is called as the former folder
+    said = list(sync_grafana(settings))
+    assert f"yama-flood: the folder '{title} (old)' was empty and is removed." in said
+    assert "yama: dashboard flood made." in said
+    assert set(grafana.folders) == {f"mz-{TOWN}", "mz-yama", "mz_yama-flood"}
+    assert "a-copy" in grafana.dashboards
 
 
 def test_no_town_is_said(grafana, settings_for):
