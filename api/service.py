@@ -58,6 +58,7 @@ def run(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _already_stopping)
     host, port = listener.getsockname()[:2]
+    database.lines.start()
     log.info("api_listening", host=host, port=port)
     server(settings, app).run(sockets=[listener])
     log.info("api_stopped")

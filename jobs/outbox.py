@@ -62,6 +62,7 @@ class OutboxPublisher:
 
     def _send_while_listening(self, listener: Connection) -> None:
         while not self._stop.is_set():
+            listener.execute("select 1")  # nothing else tells that no notification will come
             sent_all = self.send_waiting()
             deadline = time.monotonic() + (LOOK_EVERY_S if sent_all else RETRY_S)
             # In short steps, so that a stop is heard; a notification ends them at once.

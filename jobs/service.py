@@ -49,6 +49,7 @@ def run(
     """
     if settings.metrics_port:
         start_http_server(settings.metrics_port, addr="127.0.0.1")
+    database.lines.start()
     publisher = OutboxPublisher(database, broker, stop)
     sender = threading.Thread(target=publisher.run, name="outbox")
     sender.start()

@@ -9,6 +9,8 @@ from collections.abc import Callable
 import structlog
 from procrastinate import App, PsycopgConnector
 from procrastinate.jobs import Status
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
 
 from jobs import metrics
 from jobs.drift_review import DriftReview
@@ -35,9 +37,17 @@ def build_app(settings: JobsSettings, database: Database, replay: Replay | None 
 
     `replay` sends refused messages again; None: nobody here can.
     """
+
+    async def look_after(conn: AsyncConnection[TupleRow]) -> None:
+        database.lines.add(conn)
+
     app = App(
         connector=PsycopgConnector(
-            conninfo=database.dsn, kwargs={"options": SEARCH_PATH}, min_size=1, max_size=4
+            conninfo=database.dsn,
+            kwargs={"options": SEARCH_PATH},
+            min_size=1,
+            max_size=4,
+            configure=look_after,
         )
     )
     watch = SilenceWatch(database, settings.gateway_outage_after_s)

@@ -14,6 +14,7 @@ from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from store.errors import DatabaseAwayError
+from store.line_watch import LineWatch
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -55,6 +56,11 @@ class Database:
         Most connections held at a time.
     answer_within_s
         How long a transaction waits for a connection before the database counts as away.
+
+    Attributes
+    ----------
+    lines
+        Looks after the connections, once it is started.
     """
 
     def __init__(
@@ -75,6 +81,7 @@ class Database:
             tcp_user_timeout=25_000,
             options=SESSION,
         )
+        self.lines = LineWatch(self.connect)
         self._answered_s: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             self.dsn,
@@ -84,6 +91,7 @@ class Database:
             timeout=answer_within_s,
             # Short, so that the pool tries again at the next request and not after a long pause.
             reconnect_timeout=answer_within_s,
+            configure=self.lines.add,
             check=self._check,
             open=False,
         )
@@ -146,9 +154,11 @@ class Database:
             If the database does not answer.
         """
         try:
-            return psycopg.connect(self.dsn, autocommit=True)
+            conn = psycopg.connect(self.dsn, autocommit=True)
         except psycopg.OperationalError as error:
             raise self._away(error) from error
+        self.lines.add(conn)
+        return conn
 
     def _check(self, conn: Connection) -> None:
         """Ask a connection whether it is still there, unless that is as good as sure."""
@@ -165,6 +175,7 @@ class Database:
 
     def close(self) -> None:
         """Close every connection; transactions under way finish first."""
+        self.lines.stop()
         self._pool.close()
 
     def __enter__(self) -> Self:

@@ -1,0 +1,120 @@
+"""Connections that stay open and never answer: found and ended, and nobody else's."""
+
+import contextlib
+import threading
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from store.database import Database
+from store.errors import DatabaseAwayError
+from tests.chaos.line import Line
+from tests.fixtures.broker import wait_until
+
+
+@pytest.fixture
+def line(database_dsn):
+    with contextlib.closing(Line(int(conninfo_to_dict(database_dsn.jobs)["port"]))) as line:
+        yield line
+
+
+@pytest.fixture
+def database(database_dsn, line):
+    with Database(
+        make_conninfo(database_dsn.jobs, port=line.port), name="test", max_size=1
+    ) as database:
+        yield database
+
+
+class Work:
+    """A statement in a thread of its own."""
+
+    def __init__(self, database, statement="select 1", *, meets=None):
+        self.ended = threading.Event()
+        self.error = None
+        self._thread = threading.Thread(target=self._run, args=(database, statement, meets))
+        self._thread.start()
+
+    def _run(self, database, statement, meets):
+        try:
+            with database.transaction() as conn:
+                if meets is not None:
+                    conn.execute("select 1")
+                    meets()
+                conn.execute(statement)
+        except DatabaseAwayError as error:
+            self.error = error
+        self.ended.set()
+
+    def join(self):
+        self._thread.join(60)
+        assert self.ended.is_set()
+
+
+def wait_for_one_that_waits(database):
+    wait_until(lambda: len(database.lines._waiting()) == 1)
+
+
+@pytest.mark.parametrize("when", ["idle", "in a transaction"])
+def test_a_connection_that_never_answers_again_is_ended_at_the_second_look(database, line, when):
+    with database.transaction() as conn:
+        conn.execute("select 1")
+        pid = conn.info.backend_pid
+    database._answered_s.clear()  # as if it had been idle for long: it is asked first
+    if when == "idle":
+        line.forget()
+    work = Work(database, meets=line.forget if when == "in a transaction" else None)
+    wait_for_one_that_waits(database)
+    assert database.lines.look() == 0
+    assert not work.ended.is_set()
+    assert database.lines.look() == 1
+    work.join()
+    # One that was idle is replaced without a word; what was under way has to be done again.
+    assert (work.error is None) == (when == "idle")
+    with database.transaction() as conn:
+        assert conn.execute("select 1").fetchone() == (1,)
+        assert conn.info.backend_pid != pid
+
+
+def test_a_session_that_is_gone_at_the_server_is_ended_as_well(database, line, postgres):
+    pid = []
+
+    def lose():
+        line.forget()
+        with psycopg.connect(postgres.dsn, autocommit=True) as admin:
+            admin.execute(
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+                " where usename = 'mizumori_jobs' and application_name = 'test'"
+            )
+        pid.append(1)
+
+    work = Work(database, meets=lose)
+    wait_for_one_that_waits(database)
+    assert pid
+    assert [database.lines.look() for _ in range(2)] == [0, 1]
+    work.join()
+    assert work.error is not None
+
+
+def test_a_statement_that_takes_long_is_left_alone(database, database_dsn):
+    """It waits for a lock: the server works for it, however long."""
+    with psycopg.connect(database_dsn.owner) as holder:
+        holder.execute("lock table tenant in access exclusive mode")
+        work = Work(database, "select count(*) from tenant")
+        wait_for_one_that_waits(database)
+        assert [database.lines.look() for _ in range(3)] == [0, 0, 0]
+        assert not work.ended.is_set()
+        holder.rollback()
+    work.join()
+    assert work.error is None
+
+
+def test_what_waits_for_nothing_is_not_looked_at(database, line):
+    with database.transaction() as conn:
+        conn.execute("select 1")
+        line.forget()
+        assert [database.lines.look() for _ in range(3)] == [0, 0, 0]
+        line.reset()  # so that the end of the transaction is told
+        with pytest.raises(psycopg.OperationalError):
+            conn.execute("select 1")
