@@ -36,7 +36,12 @@ def import_devices(
     settings = load_settings(config)
     tenant = find_town(settings, town)
     report = import_sheet(
-        settings, tenant, read(file.read_bytes()), dry=dry_run, secrets_file=secrets
+        settings,
+        tenant,
+        read(file.read_bytes()),
+        dry=dry_run,
+        secrets_file=secrets,
+        say=lambda line: typer.echo(line, err=True),
     )
     for line in report.lines(dry=dry_run):
         typer.echo(line, err=bool(report.faults))

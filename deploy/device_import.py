@@ -2,12 +2,12 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from deploy.broker.secrets import hash_secret, new_secret
+from deploy.broker.secrets import TOLD_EVERY, hash_secrets, new_secret
 from deploy.device_codec import changed_codec, codec_params, mapping_entries
 from deploy.device_sheet import DeviceRow, Fault, Sheet, SiteRow
 from deploy.import_item import ImportFileError
@@ -71,7 +71,13 @@ class Report:
 
 
 def import_sheet(
-    settings: Settings, town: Tenant, sheet: Sheet, *, dry: bool, secrets_file: Path | None
+    settings: Settings,
+    town: Tenant,
+    sheet: Sheet,
+    *,
+    dry: bool,
+    secrets_file: Path | None,
+    say: Callable[[str], None] = lambda _line: None,
 ) -> Report:
     """Add and change what a sheet says; what it does not say stays as it is.
 
@@ -82,6 +88,8 @@ def import_sheet(
     secrets_file
         A new file of mode 0600 for the secrets of the devices that are added; it is on the disk
         before they are committed. None: they are in the report alone.
+    say
+        Told how far a long sheet is.
 
     Raises
     ------
@@ -94,7 +102,7 @@ def import_sheet(
     written: Path | None = None
     try:
         with writing(settings) as conn:
-            _Import(conn, town, sheet, report).run()
+            _Import(conn, town, sheet, report, None if dry else say).run()
             _stop(report, dry=dry)
             if secrets_file is not None and report.secrets:
                 write_secrets(secrets_file, town, report.secrets)
@@ -143,13 +151,21 @@ def secret_lines(town: Tenant, secrets: Mapping[str, str]) -> Iterator[str]:
 
 
 class _Import:
-    """One sheet against one town, within one transaction."""
+    """One sheet against one town, within one transaction; without `say` nobody gets a secret."""
 
-    def __init__(self, conn: Connection, town: Tenant, sheet: Sheet, report: Report) -> None:
+    def __init__(
+        self,
+        conn: Connection,
+        town: Tenant,
+        sheet: Sheet,
+        report: Report,
+        say: Callable[[str], None] | None,
+    ) -> None:
         self._conn = conn
         self._town = town.tenant_id
         self._sheet = sheet
         self._report = report
+        self._say = say
         self._sites = {one.code: one for one in site_catalog.sites(conn, self._town)}
         self._devices = {one.code: one for one in device_catalog.devices(conn, self._town)}
         self._streams: dict[int, dict[str, str]] = {}
@@ -169,7 +185,7 @@ class _Import:
                 self._guard(row.line, lambda code=code, row=row: new.append(self._new(code, row)))
         if self._report.faults or not new:
             return
-        device_catalog.add_devices(self._conn, self._town, [self._with_secret(one) for one in new])
+        device_catalog.add_devices(self._conn, self._town, self._with_secrets(new))
         self._report.added["device"] += len(new)
         self._report.added["datastream"] += sum(len(one.streams) for one in new)
 
@@ -208,7 +224,7 @@ class _Import:
             said = "quarantined is for devices that registered themselves"
             raise MistakesError(code, [mistakes.Mistake("state", said)])
         new = NewDevice(code=code, **values, datastreams=row.streams)
-        found = mistakes.of_device({**asdict(new), "datastreams": new.streams})
+        found = mistakes.of_device({**vars(new), "datastreams": new.streams})
         if new.site is not None and new.site not in self._sites:
             found.append(mistakes.no_such_site(new.site))
         mistakes.refuse(code, found)
@@ -259,11 +275,18 @@ class _Import:
     def _differs(known: Site | Device, values: Mapping[str, Any]) -> bool:
         return any(getattr(known, name) != value for name, value in values.items())
 
-    def _with_secret(self, new: NewDevice) -> NewDevice:
-        if new.state == "retired":
+    def _with_secrets(self, new: Sequence[NewDevice]) -> Sequence[NewDevice]:
+        if self._say is None:
             return new
-        secret = self._report.secrets[new.code] = new_secret()
-        return replace(new, secret_hash=hash_secret(secret))
+        secrets = {one.code: new_secret() for one in new if one.state != "retired"}
+        self._report.secrets |= secrets
+        hashes = dict(zip(secrets, hash_secrets([*secrets.values()], self._tell), strict=True))
+        return [replace(one, secret_hash=hashes.get(one.code)) for one in new]
+
+    def _tell(self, done: int, of: int) -> None:
+        if self._say is not None and of > TOLD_EVERY:
+            now = "storing them" if done == of else "…"
+            self._say(f"{done} of {of} devices have their secrets; {now}")
 
 
 def _named(code: str, values: Mapping[str, Any]) -> dict[str, Any]:

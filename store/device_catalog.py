@@ -86,7 +86,7 @@ def add_devices(conn: Connection, tenant_id: int, new: Sequence[NewDevice]) -> l
     """
     known = {found.code for found in sites(conn, tenant_id)}
     for device in new:
-        found = mistakes.of_device({**asdict(device), "datastreams": device.streams})
+        found = mistakes.of_device({**vars(device), "datastreams": device.streams})
         if device.site is not None and device.site not in known:
             found.append(mistakes.no_such_site(device.site))
         mistakes.refuse(f"The device {device.code!r}", found)
@@ -112,15 +112,14 @@ def add_devices(conn: Connection, tenant_id: int, new: Sequence[NewDevice]) -> l
 
 
 def _row(tenant_id: int, device: NewDevice) -> dict[str, Any]:
-    row = {**asdict(device), "tenant_id": tenant_id}
+    row = {**vars(device), "tenant_id": tenant_id}
     row["codec_params"] = Jsonb(row["codec_params"])
     del row["datastreams"]
     return row
 
 
 def _audited(device: NewDevice) -> dict[str, Any]:
-    values = asdict(device)
-    return {name: values[name] for name in _AUDITED} | {"datastreams": device.streams}
+    return {name: getattr(device, name) for name in _AUDITED} | {"datastreams": device.streams}
 
 
 def devices(

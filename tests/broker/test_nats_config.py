@@ -11,7 +11,7 @@ from deploy.broker.account import new_account
 from deploy.broker.errors import BrokerConfigError
 from deploy.broker.file import write_if_changed
 from deploy.broker.nats_config import fitting, render
-from deploy.broker.secrets import hash_secret, matches, new_secret
+from deploy.broker.secrets import hash_secret, hash_secrets, matches, new_secret
 from deploy.broker.settings import NatsSettings
 from store.broker_accounts import BrokerDevice
 
@@ -111,3 +111,12 @@ def test_a_secret_is_128_bits_and_its_hash_is_cheap():
     assert hash_secret(SECRET).startswith("$2b$04$")
     assert matches(SECRET, hash_secret(SECRET))
     assert not matches(new_secret(), hash_secret(SECRET))
+
+
+def test_many_secrets_are_hashed_in_their_order_and_it_is_said_how_far_it_is(monkeypatch):
+    monkeypatch.setattr("deploy.broker.secrets.TOLD_EVERY", 2)
+    clear, told = [new_secret() for _ in range(5)], []
+    hashes = hash_secrets(clear, lambda *so_far: told.append(so_far))
+    assert all(matches(*pair) for pair in zip(clear, hashes, strict=True))
+    assert told == [(2, 5), (4, 5), (5, 5)]
+    assert hash_secrets([]) == []

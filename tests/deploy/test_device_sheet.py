@@ -54,9 +54,10 @@ class Town:
         with database.transaction() as conn:
             self.row = town_catalog.add_tenant(conn, NewTenant("sakata", "酒田市", "Sakata"))
 
-    def load(self, text, *, dry=False, secrets=None):
+    def load(self, text, *, dry=False, secrets=None, **more):
         data = text if isinstance(text, bytes) else text.encode()
-        return import_sheet(self.settings, self.row, read(data), dry=dry, secrets_file=secrets)
+        sheet = read(data)
+        return import_sheet(self.settings, self.row, sheet, dry=dry, secrets_file=secrets, **more)
 
     def export(self, language="en", encoding="utf-8"):
         with self.database.transaction() as conn:
@@ -224,6 +225,18 @@ EXPECTED = {
     21: "state quarantined is for devices that registered themselves",
     22: "has 'extra' in a column without a title",
 }
+
+
+def test_how_far_a_long_sheet_is_is_said_without_a_secret(town, monkeypatch):
+    for module in ("deploy.broker.secrets", "deploy.device_import"):
+        monkeypatch.setattr(f"{module}.TOLD_EVERY", 2)
+    rows = "\n".join(f"plow-{n},plow" for n in range(3))
+    said = []
+    town.load(f"device,kind\n{rows}\n", say=said.append)
+    assert said == [
+        "2 of 3 devices have their secrets; …",
+        "3 of 3 devices have their secrets; storing them",
+    ]
 
 
 def test_a_dry_run_says_the_same_and_writes_nothing(town, tmp_path):
