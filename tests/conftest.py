@@ -7,10 +7,14 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# How long an example takes says more about the machine's other work than about ours.
-settings.register_profile("suite", deadline=None)
+# How long an example takes says more about the machine's other work than about ours. What the
+# suite says is to depend on the code alone: it draws the same examples each time, and
+# `--hypothesis-profile=search` looks for others.
+PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("search", **PATIENT)
+settings.register_profile("suite", **PATIENT, derandomize=True)
 settings.load_profile("suite")
 
 pytest_plugins = [

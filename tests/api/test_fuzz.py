@@ -32,7 +32,8 @@ VALUES = st.one_of(
 
 # One database for all examples: nothing here writes.
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(path=PATHS, part=VALUES, query=st.dictionaries(NAMES, VALUES, max_size=4))
 def test_no_address_makes_the_server_fail(api, path, part, query):

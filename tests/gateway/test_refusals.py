@@ -160,7 +160,7 @@ TOPICS = (
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(st.tuples(PAYLOADS, TOPICS), max_size=6))
 def test_no_payload_and_no_topic_escapes(registry, sent):
     messages = [message(payload, topic) for payload, topic in sent]
