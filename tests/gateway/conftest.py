@@ -23,7 +23,7 @@ from store.device_catalog import NewDevice
 from store.gateways import session_name
 from store.site_catalog import NewSite
 from store.town_catalog import NewTenant
-from tests.fixtures.broker import DEVICES, TOWN, wait_until
+from tests.fixtures.broker import DEVICES, PATIENCE_S, TOWN, wait_until
 
 NOW_MS = 1_763_760_000_000
 _numbers = itertools.count(1)
@@ -109,7 +109,7 @@ class Running:
 
     def stop(self):
         self.stop_asked.set()
-        self.thread.join(30)
+        self.thread.join(PATIENCE_S)
         assert not self.thread.is_alive()
         self.database.close()
 
@@ -175,7 +175,7 @@ class Town:
             "where code = %s and property = %s", device, name,
         )  # fmt: skip
 
-    def wait_for(self, sql, expected, *parameters, timeout_s=30.0):
+    def wait_for(self, sql, expected, *parameters, timeout_s=PATIENCE_S):
         seen = None
         end = time.monotonic() + timeout_s
         while time.monotonic() < end:

@@ -73,11 +73,11 @@ def test_uplinks_come_from_a_network_servers_broker_into_the_database(town, tmp_
         topic = f"application/app-1/device/{EUI}/event"
         client.publish(f"{topic}/join", "{}", qos=1).wait_for_publish(60)
         client.publish(f"{topic}/up", json.dumps(uplink), qos=1).wait_for_publish(60)
-        town.wait_for("select count(*) from observation", 1, timeout_s=40)
+        town.wait_for("select count(*) from observation", 1)
         assert town.value("select value from observation") == 0.02
         assert town.value("select count(*) from quarantine") == 0
     finally:
         client.disconnect()
         client.loop_stop()
         server.terminate()
-        server.wait(10)
+        server.wait(60)

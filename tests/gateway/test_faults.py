@@ -20,7 +20,7 @@ from gateway.towns import intake_sessions
 from store import gateways
 from store.gateways import SupersededError
 from store.intake_lease import take
-from tests.fixtures.broker import TOWN, NatsServer, wait_until
+from tests.fixtures.broker import PATIENCE_S, TOWN, NatsServer, wait_until
 from tests.gateway.conftest import NOW_MS
 
 pytestmark = pytest.mark.usefixtures("comes_again_soon")
@@ -60,17 +60,17 @@ def test_a_gateway_killed_in_mid_stream_loses_nothing_and_doubles_nothing(town):
     try:
         for round_number in range(3):
             sender = threading.Thread(target=send, args=(device, 1000 * round_number, 1000))
-            sender.start()
             before = town.value(COUNT)
-            wait_until(lambda before=before: town.value(COUNT) > before, 20)
+            sender.start()
+            wait_until(lambda before=before: town.value(COUNT) > before)
             process.send_signal(signal.SIGKILL)
             process.wait()
             process = child(town, batch_readings=40)
             sender.join()
     finally:
-        town.wait_for(COUNT, 3000, timeout_s=30)
+        town.wait_for(COUNT, 3000)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     assert stored(town) == (3000, 3000, 0)
     assert town.value("select count(*) from conflict") == 0
 
@@ -109,10 +109,10 @@ def test_the_database_goes_away_and_comes_back(town, nats):
     outages = metrics.DATABASE_OUTAGES._value.get()
     with town.database_away():
         send(device, 100, 200)
-        wait_until(lambda: metrics.DATABASE_OUTAGES._value.get() > outages, 20)
+        wait_until(lambda: metrics.DATABASE_OUTAGES._value.get() > outages)
         # Disconnected: the broker does not send the same messages over and over.
         wait_until(lambda: nats.monitor("connz?acc=kawabe")["num_connections"] == 1)
-    town.wait_for(COUNT, 300, timeout_s=30)
+    town.wait_for(COUNT, 300)
     assert stored(town) == (300, 300, 0)
 
 
@@ -132,7 +132,7 @@ def test_a_database_that_answers_and_cannot_store_is_told_once_and_asked_less_of
 
     monkeypatch.setattr(committer, "commit", commit)
     send(town.device(), 0, 20)
-    town.wait_for(COUNT, 20, timeout_s=30)
+    town.wait_for(COUNT, 20)
     gateway.stop()
     said = capsys.readouterr().out
     assert said.count("database_away") == said.count("database_back") == 1
@@ -152,7 +152,7 @@ def test_a_late_acknowledgement_acknowledges_nothing_after_a_broker_restart(town
         commits.append(batch)
         if len(commits) == 1:  # committed; before it can acknowledge, the broker restarts
             nats.restart()
-            wait_until(lambda: all(i.subscribed_since for i in gateway.intakes), 20)
+            wait_until(lambda: all(i.subscribed_since for i in gateway.intakes))
             # The broker gives the new message the packet id of the old one.
             town.device().publish({"ts": NOW_MS + 1000, "m": {"depth_m": 0.02}})
             wait_until(lambda: any(i.waiting for i in gateway.intakes))
@@ -161,7 +161,7 @@ def test_a_late_acknowledgement_acknowledges_nothing_after_a_broker_restart(town
     worker._commit = commit
     stale = metrics.STALE_ACKNOWLEDGEMENTS._value.get()
     town.device().publish({"ts": NOW_MS, "m": {"depth_m": 0.01}}, wait=False)
-    town.wait_for(COUNT, 2, timeout_s=30)
+    town.wait_for(COUNT, 2)
     wait_until(lambda: metrics.STALE_ACKNOWLEDGEMENTS._value.get() > stale)
 
 
@@ -172,12 +172,13 @@ def test_a_gateway_that_was_taken_over_writes_nothing_there_and_lives_on(town):
     device.publish({"ts": NOW_MS, "m": {"depth_m": 0.01}})
     town.wait_for(COUNT, 1)
     somebody = new_member("somebody else")
+    alive = "update gateway set beat_at = now() + %s::interval where name = 'somebody else'"
     with first.database.transaction() as conn:
         gateways.enter(conn, somebody)
-        town.owner.execute("update intake set gateway_id = null")  # as if we had been silent
+        # As if the first had been silent; it sees all of this at once, or nothing.
+        conn.execute("update intake set gateway_id = null")
         assert len(take(conn, first.units, somebody)) == 4
-    alive = "update gateway set beat_at = now() + %s::interval where name = 'somebody else'"
-    town.owner.execute(alive, ("1 hour",))
+        conn.execute(alive, ("1 hour",))
     device.publish({"ts": NOW_MS + 1000, "m": {"depth_m": 0.02}})
     wait_until(lambda: not first.units)
     assert first.thread.is_alive()
@@ -190,7 +191,7 @@ def test_a_gateway_that_was_taken_over_writes_nothing_there_and_lives_on(town):
 def test_a_gateway_ends_when_another_is_started_under_its_name(town):
     first = town.start(name="flood desk")
     second = town.start(name="flood desk")
-    first.thread.join(30)
+    first.thread.join(PATIENCE_S)
     assert isinstance(first.error, SupersededError)
     assert "flood desk" in str(first.error)
     second.wait_ready()
@@ -218,9 +219,9 @@ def test_a_stop_commits_and_acknowledges_what_it_has_within_seconds(town):
     device = town.device()
     send(device, 0, 2000)
     process = child(town, batch_readings=100)
-    wait_until(lambda: town.value(COUNT) > 0, 20)
+    wait_until(lambda: town.value(COUNT) > 0)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     town.start()
     town.wait_for(COUNT, 2000)
     assert stored(town) == (2000, 2000, 0)

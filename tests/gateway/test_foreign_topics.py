@@ -151,7 +151,7 @@ def test_a_revoked_server_is_not_let_in(town, servers):
     assert not server.reason.is_failure
     town.broker.operators.clear()
     town.broker.renew()
-    wait_until(lambda: not server.client.is_connected(), 10)
+    wait_until(lambda: not server.client.is_connected())
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,13 @@ def test_readings_beyond_the_lateness_bound_are_stored_and_not_decided_on(town):
     assert town.value("select value from latest") == 0.0
 
 
+def goes_by(registry, stream, version):
+    """Whether a registry has this version of the streets' rule in force."""
+    sensor = int(np.flatnonzero(registry.datastream_id == stream)[0])
+    versions = registry.compiled_of(sensor).versions
+    return ("street-depth", version) in [(one.code, one.version) for one in versions]
+
+
 def test_a_new_version_of_a_rule_applies_without_a_restart_and_keeps_the_alert(town):
     gateway = town.start()
     device = town.device()
@@ -162,13 +169,7 @@ def test_a_new_version_of_a_rule_applies_without_a_restart_and_keeps_the_alert(t
             device_kind="flood_level", site_kinds=version.site_kinds,
         )  # fmt: skip
     stream = town.datastream()
-
-    def known(registry):
-        sensor = int(np.flatnonzero(registry.datastream_id == stream)[0])
-        versions = registry.compiled_of(sensor).versions
-        return ("street-depth", 2) in [(one.code, one.version) for one in versions]
-
-    gateway.wait_loaded(known)
+    gateway.wait_loaded(lambda registry: goes_by(registry, stream, 2))
     # Older than the version: stored, and left to the replay.
     device.publish({"ts": start + 180_000, "m": {"depth_m": 0.0}})
     town.wait_for("select count(*) from observation where marks & 16 <> 0", 1)
@@ -181,17 +182,19 @@ def test_a_new_version_of_a_rule_applies_without_a_restart_and_keeps_the_alert(t
 
 def test_a_version_that_waits_is_gone_over_to_when_its_time_comes(town):
     """Nothing announces that instant: the gateway has to know it."""
-    town.start()
-    device = town.device()
+    gateway = town.start()
+    device, stream = town.device(), town.datastream()
     at = town.value("select clock_timestamp() + interval '2 seconds'")
     with town.owner.transaction():
         version = next(v for v in rules.versions(town.owner, town.tenant_id, "street-depth"))
-        rules.save(
+        saved = rules.save(
             town.owner, town.tenant_id, "street-depth", kind="threshold",
             observed_property="depth_m", device_kind="flood_level", valid_from=at,
             params={**version.params, "levels": [{"on": 0.03, "off": 0.01}]},
             site_kinds=version.site_kinds,
         )  # fmt: skip
+    at = saved.valid_from  # later, should saving it have taken so long
+    gateway.wait_loaded(lambda known: known.next_rule_change == at or goes_by(known, stream, 2))
     device.publish({"ts": round(at.timestamp() * 1000) - 3000, "m": {"depth_m": 0.04}})
     town.wait_for(COUNT, 1)
     wait_until(lambda: town.value("select clock_timestamp() > %s", at))

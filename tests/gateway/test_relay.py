@@ -180,6 +180,8 @@ def test_an_edge_node_from_birth_to_death(any_town, edges):
     edge.publish(f"{GROUP}/NBIRTH/gate", nbirth())
     edge.publish(f"{GROUP}/DBIRTH/gate/tank", dbirth())
     for seq in range(2, 6):
+        # One after the other: on NATS what is sent with QoS 0 overtakes what is stored before.
+        town.wait_for(COUNT, seq - 1)
         edge.publish(f"{GROUP}/DDATA/gate/tank", ddata(seq, NOW_MS + seq), qos=seq % 2)
     town.wait_for(COUNT, 5)
     assert town.value("select count(*) from quarantine") == 0
@@ -187,7 +189,7 @@ def test_an_edge_node_from_birth_to_death(any_town, edges):
     link = "select l.state from link_state l join device using (device_id) where code = 'gate_tank'"
     assert town.value(link) == "online"
     edge.vanish()
-    town.wait_for(link, "offline", timeout_s=60)
+    town.wait_for(link, "offline")
 
 
 def test_data_without_a_birth_are_kept_and_the_birth_is_asked_for(any_town, edges):
@@ -235,7 +237,7 @@ def test_nothing_is_lost_or_doubled_while_the_database_is_away(town, edges):
         edge.publish(f"{GROUP}/DDATA/gate/tank", ddata(2, NOW_MS + 51))
         wait_until(lambda: not any(intake.subscribed_since for intake in gateway.intakes))
         wait_until(lambda: states(edge)[-1:] == [False])  # so edge nodes keep their data
-    town.wait_for(COUNT, 13, timeout_s=30)
+    town.wait_for(COUNT, 13)
     assert town.rows("select count(*), count(distinct phenomenon_time) from observation") == [
         (13, 13)
     ]
@@ -263,7 +265,7 @@ def test_data_that_come_again_behind_a_newer_birth_are_read(town, edges, nats, h
             reborn()
             town.wait_for(BLOCKED, 1)
         else:
-            wait_until(lambda: relay.waiting == 10)
+            wait_until(lambda: relay.waiting >= 10)
         relay.pause()
         wait_until(lambda: relay.subscribed_since is None)
         if not handed_on:
@@ -289,7 +291,7 @@ def test_a_broker_that_is_killed_loses_nothing(town, edges, nats):
     for seq in range(2, 102):
         edge.publish(f"{GROUP}/DDATA/gate/tank", ddata(seq, NOW_MS + seq))
     nats.restart()
-    town.wait_for(COUNT, 101, timeout_s=40)
+    town.wait_for(COUNT, 101)
     assert town.rows("select count(*), count(distinct phenomenon_time) from observation") == [
         (101, 101)
     ]
@@ -305,7 +307,7 @@ def test_data_that_had_no_birth_can_be_replayed_once_it_has_come(town, edges):
     town.wait_for("select count(*) from quarantine", 1)
     settings = Settings(broker=town.broker_settings.model_dump())
     for role in ("owner", "jobs"):
-        with Database(getattr(town.dsn, role), name="test-replay") as database:
+        with Database(getattr(town.dsn, role), name="test-replay", answer_within_s=60) as database:
             [kawabe] = [t for t in tenants(town.owner) if t.code == TOWN]
             outcome = replay(settings, database, kawabe)
             assert outcome.replayed == 0
@@ -313,7 +315,7 @@ def test_data_that_had_no_birth_can_be_replayed_once_it_has_come(town, edges):
     edge.publish(f"{GROUP}/NBIRTH/gate", nbirth())
     edge.publish(f"{GROUP}/DBIRTH/gate/tank", dbirth())
     town.wait_for(COUNT, 1)
-    with Database(town.dsn.jobs, name="test-replay") as database:
+    with Database(town.dsn.jobs, name="test-replay", answer_within_s=60) as database:
         assert replay(settings, database, kawabe).replayed == 1
     town.wait_for(COUNT, 2)
     assert town.rows("select value from observation order by phenomenon_time") == [(0.01,), (0.02,)]
@@ -328,7 +330,7 @@ def test_gateways_that_are_killed_in_mid_stream_lose_nothing_and_double_nothing(
     edge = Edge(town.broker, "scada", secret, listen=LISTEN)
     edges.append(edge)
     try:
-        wait_until(lambda: states(edge)[-1:] == [True], 30)
+        wait_until(lambda: states(edge)[-1:] == [True])
         edge.publish(f"{GROUP}/NBIRTH/gate", nbirth())
         edge.publish(f"{GROUP}/DBIRTH/gate/tank", dbirth())
         sent = 0
@@ -342,12 +344,12 @@ def test_gateways_that_are_killed_in_mid_stream_lose_nothing_and_double_nothing(
             running[name].kill()
             running[name].wait()
             running[name] = child(town, name)
-        town.wait_for(COUNT, sent + 1, timeout_s=60)
+        town.wait_for(COUNT, sent + 1)
     finally:
         for process in running.values():
             process.terminate()
         for process in running.values():
-            process.wait(20)
+            process.wait(60)
     assert town.rows("select count(*), count(distinct phenomenon_time) from observation") == [
         (sent + 1, sent + 1)
     ]

@@ -22,7 +22,7 @@ def test_a_flood_that_came_late_goes_on_live(town):
     town.wait_for(COUNT, 6)
     town.wait_for("select count(*) from unsettled", 1)
     assert town.value("select count(*) from alert") == 0
-    with Database(town.dsn.jobs, name="test-jobs") as database:
+    with Database(town.dsn.jobs, name="test-jobs", answer_within_s=60) as database:
         assert Settlement(database).drain() == 1
         assert town.value(OPEN) == 1
         assert town.value("select level from alert where rule_code = 'street-depth'") == 2

@@ -46,7 +46,7 @@ def test_a_state_that_cannot_be_read_starts_one_sensor_from_nothing(town, capsys
 
 def test_what_is_taken_over_is_what_would_be_read(town):
     """Also after a rule with more levels than any had was added: then it is read."""
-    with Database(town.dsn.gateway, name="test") as database:
+    with Database(town.dsn.gateway, name="test", answer_within_s=60) as database:
         with database.transaction() as conn:
             first = registry.load(conn)
             epoch = np.ones(len(first.datastream_id), np.int64)
