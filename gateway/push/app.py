@@ -219,7 +219,13 @@ class PushApp:
         return found
 
     async def _in_thread(self, work: Callable[[], _Answer]) -> _Answer:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        try:
+            async with asyncio.timeout(self._settings.push_wait_s):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except TimeoutError:  # it is there, and neither answers nor refuses
+            raise not_now(
+                "The database does not answer. Send the same again.", RETRY_AFTER_S
+            ) from None
 
 
 def _published(sent: Sent) -> bool:

@@ -247,7 +247,7 @@ def test_a_database_that_takes_questions_and_never_answers_is_503_in_time(town):
     with contextlib.closing(Line(int(port))) as line:
         over_line = make_conninfo(town.dsn.gateway, port=line.port)
         town.dsn = dataclasses.replace(town.dsn, gateway=over_line)
-        _, port, token = begin(town, push_wait_s=1)
+        _, port, token = begin(town, push_wait_s=0.5)
         wait_until(lambda: push(port, PATH, reading(0), token)[0] == 202)
         line.set(Weather.SWALLOW)
         answers = [push(port, PATH, reading(1), token) for _ in range(3)]
