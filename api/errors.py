@@ -4,6 +4,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from api.dictionary import Language
 from detectors.sentence import Sentence
 
 
@@ -61,6 +62,10 @@ class Kind(enum.Enum):
         self.title = title
         self.title_ja = title_ja
 
+    def title_in(self, language: Language) -> str:
+        """What it is called in a language."""
+        return self.title_ja if language == "ja" else self.title
+
     @property
     def urn(self) -> str:
         """The ``type`` of the problem document."""
@@ -72,7 +77,7 @@ class Mistake:
     """One mistake in the input: where it is, and what to write instead."""
 
     field: str
-    message: str
+    message: Sentence
 
 
 class ApiError(Exception):

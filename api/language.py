@@ -26,6 +26,11 @@ def language_of(scope: Scope) -> Language:
     return best[1]
 
 
+def spoken_in(language: Language) -> dict[str, str]:
+    """Return the headers of an answer that is in a language because it was asked for."""
+    return {"Content-Language": language, "Vary": "Accept-Language"}
+
+
 def _weight(quality: str) -> float:
     name, _, number = quality.strip().partition("=")
     if not name:

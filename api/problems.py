@@ -14,7 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from api.errors import ApiError, Kind, Mistake, spoken
-from api.language import language_of
+from api.input_mistakes import in_words
+from api.language import language_of, spoken_in
 from api.translation import in_language, of_mistakes
 from detectors.sentence import Sentence
 from store.errors import DatabaseAwayError, RefusedError
@@ -68,7 +69,7 @@ def problem_response(
         said = of_mistakes([(one.field, one.message) for one in found])
     problem = Problem(
         type=kind.urn,
-        title=kind.title_ja if language == "ja" else kind.title,
+        title=kind.title_in(language),
         title_ja=kind.title_ja,
         status=status or kind.status,
         detail=said,
@@ -79,7 +80,7 @@ def problem_response(
         problem.model_dump_json(),
         status_code=problem.status,
         media_type=MEDIA_TYPE,
-        headers={"Content-Language": language, "Vary": "Accept-Language", **(headers or {})},
+        headers={**spoken_in(language), **(headers or {})},
     )
 
 
@@ -96,29 +97,6 @@ def responses(*kinds: Kind) -> dict[int | str, dict[str, Any]]:
         }
         for status, group in grouped.items()
     }
-
-
-def in_words(error: Mapping[str, Any]) -> Mistake:
-    """Turn one of pydantic's validation errors into a sentence without its jargon."""
-    place = [str(part) for part in error["loc"]]
-    field = ".".join(place[1:]) or ".".join(place)
-    context = error.get("ctx", {})
-    match error["type"]:
-        case "missing":
-            message = Sentence("is needed and was not given")
-        case "int_parsing" | "int_type" | "int_from_float" | "int_parsing_size":
-            message = Sentence("must be a whole number")
-        case "greater_than_equal":
-            message = Sentence("must be at least {least}", least=context["ge"])
-        case "less_than_equal":
-            message = Sentence("must be at most {most}", most=context["le"])
-        case "enum" | "literal_error":
-            message = Sentence("must be one of: {expected}", expected=context["expected"])
-        case "string_too_long":
-            message = Sentence("must be at most {most} characters long", most=context["max_length"])
-        case _:
-            message = Sentence("{said}", said=error["msg"])
-    return Mistake(field, message)
 
 
 def _api_error(request: Request, error: Exception) -> Response:
@@ -153,6 +131,10 @@ def _validation(request: Request, error: Exception) -> Response:
     return problem_response(Kind.MISTAKE, detail, request.scope, mistakes=mistakes)
 
 
+# The framework has one more reason to refuse, a body that is neither JSON nor anything.
+_UNREADABLE = Sentence("The request cannot be read: its body must be JSON in UTF-8.")
+
+
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     scope = request.scope
@@ -167,8 +149,7 @@ def _http(request: Request, error: Exception) -> Response:
     if error.status_code == Kind.UNKNOWN_ADDRESS.status:
         detail = Sentence("Check the address. /api/v1/openapi.json lists what the API offers.")
         return problem_response(Kind.UNKNOWN_ADDRESS, detail, scope)
-    said = error.detail if isinstance(error.detail, Sentence) else None
-    detail = said or Sentence("{said}", said=error.detail)
+    detail = error.detail if isinstance(error.detail, Sentence) else _UNREADABLE
     if error.status_code == Kind.TOO_LARGE.status:
         return problem_response(Kind.TOO_LARGE, detail, scope)
     return problem_response(

@@ -4,6 +4,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from detectors.sentence import Sentence
+
 
 @dataclass(frozen=True)
 class Provisioning:
@@ -20,7 +22,7 @@ class Provisioning:
         Does so for a change of (codec and what the database holds of it, codec, entries, model,
         properties), where None stays as it was; returns the new codec too.
     publish_probe
-        Publishes (user, secret, nonce) as a device; returns "" or what the broker said.
+        Publishes (user, secret, nonce) as a device; returns None, or what the broker said.
     """
 
     new_secret: Callable[[], tuple[str, str]]
@@ -35,4 +37,4 @@ class Provisioning:
         ],
         tuple[str, dict[str, Any]],
     ]
-    publish_probe: Callable[[str, str, str], str]
+    publish_probe: Callable[[str, str, str], Sentence | None]

@@ -29,6 +29,11 @@ def in_language(said: str, language: Language) -> str:
     return template.format(**values)
 
 
+def together(said: Iterable[str], language: Language) -> str:
+    """Put sentences of one language one after the other."""
+    return ("" if language == "ja" else " ").join(said)
+
+
 def of_mistakes(mistakes: Iterable[tuple[str, str]]) -> str:
     """Put mistakes together that are in Japanese: what is wrong, and in which field."""
     return "".join(f"{message}（{field}）。" for field, message in mistakes)  # noqa: RUF001

@@ -12,6 +12,7 @@ from deploy.embedded.data_dir import DataDir
 from deploy.provisioning import provisioning
 from deploy.settings import Settings
 from deploy.structured_log import configure_log
+from detectors.sentence import Sentence
 from store import gateways
 from store.database import Database
 from store.errors import StoreError
@@ -28,33 +29,42 @@ def run_api(settings: Settings) -> None:
     # Each request thread may hold a connection, and the live feed one more.
     with open_database(settings, "api", name="mizumori-api", max_size=api.threads + 1) as database:
         checks = {
-            "broker": lambda: _broker_problem(settings),
-            "gateway": lambda: _gateway_problem(database),
+            "broker": lambda: _broker_problems(settings),
+            "gateway": lambda: _gateway_problems(database),
         }
         run(api, database, checks, provisioning(settings))
 
 
-def _gateway_problem(database: Database) -> str | None:
-    """Say which towns no gateway listens to, for the API's /ready; None if each is listened to."""
+def _gateway_problems(database: Database) -> list[Sentence]:
+    """Say which towns no gateway listens to, for the API's /ready."""
     try:
         with database.transaction() as connection:
             found = gateways.listening(connection)
     except (StoreError, psycopg.Error):
-        return "Whether a gateway listens cannot be told while the database is away."
-    return " ".join(town.problem for town in found if town.problem) or None
+        return [Sentence("Whether a gateway listens cannot be told while the database is away.")]
+    return [town.problem for town in found if town.problem]
 
 
-def _broker_problem(settings: Settings) -> str | None:
-    """Say what is wrong with the broker, for the API's /ready; None if it answers."""
-    where = (settings.broker.host or "127.0.0.1", settings.broker.port)
+def _broker_problems(settings: Settings) -> list[Sentence]:
+    """Say what is wrong with the broker, for the API's /ready."""
+    host, port = settings.broker.host or "127.0.0.1", settings.broker.port
     try:
-        socket.create_connection(where, timeout=BROKER_WITHIN_S).close()
+        socket.create_connection((host, port), timeout=BROKER_WITHIN_S).close()
     except OSError as error:
-        return f"The MQTT broker at {where[0]}:{where[1]} does not answer: {error}."
+        return [
+            Sentence(
+                "The MQTT broker at {host}:{port} does not answer: {error}.",
+                host=host,
+                port=port,
+                error=error,
+            )
+        ]
     if settings.broker.kind != "nats":
-        return None
+        return []
     try:
         complaint = Monitor(settings.nats.monitor_port).complaint()
     except BrokerUnreachableError:
-        return None  # its monitoring is on another machine's loopback
-    return f"The broker does not store messages: {complaint}." if complaint else None
+        return []  # its monitoring is on another machine's loopback
+    if not complaint:
+        return []
+    return [Sentence("The broker does not store messages: {complaint}.", complaint=complaint)]

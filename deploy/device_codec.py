@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from detectors.sentence import Sentence
 from gateway.codecs.binding import read_params
 from gateway.codecs.mapping import CodecParams, Target, parse_entry
 from store.errors import RefusedError
@@ -32,19 +33,24 @@ def codec_params(
         for entry in entries:
             name, target = parse_entry(entry)
             if name in targets:
-                raise RefusedError(f"{name!r} is mapped twice.")
+                raise RefusedError(Sentence("{name!r} is mapped twice.", name=name))
             targets[name] = target
         stored = msgspec.to_builtins(CodecParams(map=targets, model=model))
         read_params(codec, stored)
     except ValueError as error:
-        raise RefusedError(f"This mapping cannot be: {error}.") from error
+        said = Sentence("This mapping cannot be: {error}.", error=error.args[0])
+        raise RefusedError(said) from error
     for name, target in targets.items():
         known = not target.property or target.property.startswith(("fix.", "msg."))
         if not known and target.property not in properties:
             raise RefusedError(
-                f"{name!r} is mapped to {target.property!r}, but the device has no such "
-                f"datastream; it has {', '.join(sorted(properties)) or 'none'}. Add it with "
-                f"--datastream {target.property}:UNIT."
+                Sentence(
+                    "{name!r} is mapped to {property!r}, but the device has no such datastream; it "
+                    "has {known}. Add it with --datastream {property}:UNIT.",
+                    name=name,
+                    property=target.property,
+                    known=", ".join(sorted(properties)) or "-",
+                )
             )
     return dict(stored)
 

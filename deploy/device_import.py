@@ -13,6 +13,7 @@ from deploy.device_sheet import DeviceRow, Fault, Sheet, SiteRow
 from deploy.import_item import ImportFileError
 from deploy.settings import Settings
 from deploy.writing import writing
+from detectors.sentence import Sentence
 from store import datastream_catalog, device_catalog, mistakes, site_catalog
 from store.database import Connection
 from store.device_catalog import USUAL_INTERVAL_S, Device, NewDevice
@@ -221,7 +222,7 @@ class _Import:
         _need(code, "device", values, ("kind",))
         values.setdefault("expected_interval_s", USUAL_INTERVAL_S[values["kind"]])
         if values.get("state") == "quarantined":
-            said = "quarantined is for devices that registered themselves"
+            said = Sentence("quarantined is for devices that registered themselves")
             raise MistakesError(code, [mistakes.Mistake("state", said)])
         new = NewDevice(code=code, **values, datastreams=row.streams)
         found = mistakes.of_device({**vars(new), "datastreams": new.streams})
@@ -236,13 +237,20 @@ class _Import:
 
     def _change(self, known: Device, row: DeviceRow) -> None:
         if row.values.get("kind", known.kind) != known.kind:
-            said = f"is {known.kind} there already: a device does not become another one"
+            said = Sentence(
+                "is {kind} there already: a device does not become another one", kind=known.kind
+            )
             raise MistakesError(known.code, [mistakes.Mistake("kind", said)])
         has = self._streams.get(known.device_id, {})
         streams = [(name, unit) for name, unit in row.streams or () if name not in has]
         for name, unit in row.streams or ():
             if has.get(name, unit) != unit:
-                said = f"say {name} is in {unit}, but it is stored in {has[name]}"
+                said = Sentence(
+                    "say {name} is in {unit}, but it is stored in {stored}",
+                    name=name,
+                    unit=unit,
+                    stored=has[name],
+                )
                 raise MistakesError(known.code, [mistakes.Mistake("datastreams", said)])
         mistakes.refuse(
             known.code, mistakes.of_device({"code": known.code, "datastreams": row.streams or ()})
@@ -297,7 +305,9 @@ def _named(code: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _need(code: str, what: str, values: Mapping[str, Any], names: Iterable[str]) -> None:
     found = [
-        mistakes.Mistake(name, f"is missing: {code!r} is a new {what}")
+        mistakes.Mistake(
+            name, Sentence("is missing: {code!r} is a new {what}", code=code, what=what)
+        )
         for name in names
         if values.get(name) is None
     ]

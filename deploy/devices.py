@@ -12,13 +12,14 @@ from deploy.compose_database import owner_transaction
 from deploy.settings import Settings
 from deploy.waiting import POLL_S, wait_for
 from deploy.writing import at_the_terminal
+from detectors.sentence import Sentence
 from store import audit, broker_accounts, device_catalog
 from store.database import Connection
 from store.device_catalog import Device, NewDevice
 from store.town_catalog import Tenant
 
-KNOWN_WITHIN_S = 20.0
-SEEN_WITHIN_S = 15.0
+KNOWN_WITHIN_S = 60.0
+SEEN_WITHIN_S = 45.0
 HEARD_AFTER_S = 0.8  # the supervisor gathers changes, then the broker reads its accounts
 
 
@@ -70,13 +71,15 @@ def prove_device(settings: Settings, user: str, secret: str) -> str:
     )
 
 
-def publish_probe(settings: Settings, login: Login, nonce: str, known_within_s: float) -> str:
+def publish_probe(
+    settings: Settings, login: Login, nonce: str, known_within_s: float
+) -> Sentence | None:
     """Publish a test message once the broker knows the device.
 
     Returns
     -------
-    str
-        "" if the broker took it, else what it said.
+    Sentence or None
+        What the broker said; None if it took it.
     """
     address = MqttAddress(settings.broker.host, settings.broker.port, settings.broker.tls_ca)
     town, device = login.user.split("/")
@@ -88,7 +91,7 @@ def publish_probe(settings: Settings, login: Login, nonce: str, known_within_s: 
             publish(address, login, [message])
         except BrokerUnreachableError as error:
             if time.monotonic() > deadline:
-                return f"{error} (does `mizumori up` run?)"
+                return Sentence("{error} (does `mizumori up` run?)", error=error.args[0])
             time.sleep(POLL_S)
         else:
-            return ""
+            return None

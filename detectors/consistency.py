@@ -16,6 +16,7 @@ from detectors.arrays import NEVER, Bools, Floats, Index, Times
 from detectors.errors import ParameterError
 from detectors.parameters import Parameters, check_number
 from detectors.sensor_series import SensorSeries, since
+from detectors.sentence import Sentence
 
 # No rule calls less than this wet or a movement: four standard deviations of a good ultrasonic
 # sensor (5 mm). So a job can tell from the hours' highest values that there is nothing to look at.
@@ -53,10 +54,12 @@ class ContactLadder(Parameters):
             object.__setattr__(self, "heartbeat_s", beat)
         contacts: Any = self.contacts_m
         if not isinstance(contacts, tuple) or not contacts:
-            raise ParameterError("contacts_m", "expected the heights of one contact or more")
+            raise ParameterError(
+                "contacts_m", Sentence("expected the heights of one contact or more")
+            )
         heights = tuple(check_number("contacts_m", height, least=STIR_M) for height in contacts)
         if any(high <= low for low, high in pairwise(heights)):
-            raise ParameterError("contacts_m", "the heights must ascend")
+            raise ParameterError("contacts_m", Sentence("the heights must ascend"))
         object.__setattr__(self, "contacts_m", heights)
 
 

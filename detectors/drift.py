@@ -15,6 +15,7 @@ from detectors.arrays import Floats, Index, Times
 from detectors.errors import ParameterError
 from detectors.flags import Flag
 from detectors.parameters import Parameters, check_number
+from detectors.sentence import Sentence
 
 DAY_MS: Final = 86_400_000
 # A day of fewer readings says nothing of its median.
@@ -51,7 +52,9 @@ class Drift(Parameters):
         if self.limit_alone is not None:
             check_number("limit_alone", self.limit_alone, least=least)
         if check_number("days", self.days, least=4.0, most=90.0) % 1.0:
-            raise ParameterError("days", f"must be a whole number, got {self.days:g}")
+            raise ParameterError(
+                "days", Sentence("must be a whole number, got {value:g}", value=self.days)
+            )
 
 
 def daily_medians(time_ms: Times, value: Floats, first_day: int, days: int) -> Floats:

@@ -14,11 +14,11 @@ class ParameterError(DetectorError, ValueError):
     ----------
     field : str
         The parameter as it is written in a rule's parameters, for a form to mark it.
-    reason : str
+    reason : Sentence
         The rest of the message.
     """
 
-    def __init__(self, field: str, reason: str) -> None:
+    def __init__(self, field: str, reason: Sentence) -> None:
         super().__init__(Sentence("{field}: {reason}", field=field, reason=reason))
         self.field = field
         self.reason = reason

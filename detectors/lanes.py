@@ -18,6 +18,7 @@ from detectors.arrays import NEVER, Bits, Bools, Floats, Index, Times
 from detectors.errors import ParameterError
 from detectors.profile import KeyedRule, Profile
 from detectors.rules import RateOfRise, Threshold
+from detectors.sentence import Sentence
 
 MAX_LANES: Final = 16
 
@@ -50,8 +51,10 @@ def _check_one_window(profile: Profile) -> None:
     if len(windows) > 1:
         raise ParameterError(
             "window_s",
-            "the rate rules of one datastream look at one window: give them equal window_s, "
-            "interval_s, noise and autocorrelation",
+            Sentence(
+                "the rate rules of one datastream look at one window: give them equal window_s, "
+                "interval_s, noise and autocorrelation"
+            ),
         )
 
 
@@ -169,8 +172,13 @@ class Lanes:
         if values + slopes > MAX_LANES:
             raise ParameterError(
                 "rules",
-                f"at most {MAX_LANES} levels of all rules together fit one datastream, "
-                f"got {values} on the value and {slopes} on its rate",
+                Sentence(
+                    "at most {most} levels of all rules together fit one datastream, got {values} "
+                    "on the value and {slopes} on its rate",
+                    most=MAX_LANES,
+                    values=values,
+                    slopes=slopes,
+                ),
             )
         shape = (len(profiles), values + slopes)
         rules = max((len(p.rules) for p in profiles), default=0)

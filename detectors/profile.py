@@ -8,6 +8,7 @@ from detectors.errors import ParameterError
 from detectors.parameters import Parameters, check_number
 from detectors.quality import Climatology, FlatLine, GrossRange, RateOfChange, Spike
 from detectors.rules import RateOfRise, Threshold
+from detectors.sentence import Sentence
 
 QUALITY_KINDS: Final = (GrossRange, Climatology, Spike, RateOfChange, FlatLine)
 STREAM_KINDS: Final = (Threshold, RateOfRise)
@@ -55,11 +56,13 @@ class Profile:
         kinds = [test.kind for test in self.quality]
         for kind in kinds:
             if kinds.count(kind) > 1:
-                raise ParameterError("quality", f"two tests of kind {kind!r} for one datastream")
+                raise ParameterError(
+                    "quality", Sentence("two tests of kind {kind!r} for one datastream", kind=kind)
+                )
         keys = [rule.key for rule in self.rules]
         for key in keys:
             if keys.count(key) > 1:
-                raise ParameterError("rules", f"two rules with the key {key!r}")
+                raise ParameterError("rules", Sentence("two rules with the key {key!r}", key=key))
 
     @classmethod
     def of(

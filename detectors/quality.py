@@ -6,14 +6,20 @@ from typing import Any, ClassVar
 
 from detectors.errors import ParameterError
 from detectors.parameters import Parameters, check_keys, check_number
+from detectors.sentence import Sentence
 
 
 def _check_span(field: str, span: Any) -> tuple[float, float]:
     if not isinstance(span, tuple) or len(span) != 2:
-        raise ParameterError(field, f"expected two numbers, lowest and highest, got {span!r}")
+        raise ParameterError(
+            field, Sentence("expected two numbers, lowest and highest, got {span!r}", span=span)
+        )
     low, high = (check_number(field, bound) for bound in span)
     if not low <= high:
-        raise ParameterError(field, f"the lowest ({low:g}) is above the highest ({high:g})")
+        raise ParameterError(
+            field,
+            Sentence("the lowest ({low:g}) is above the highest ({high:g})", low=low, high=high),
+        )
     return low, high
 
 
@@ -41,7 +47,12 @@ class GrossRange(Parameters):
             user = _check_span("user_span", self.user_span)
             if user[0] < sensor[0] or user[1] > sensor[1]:
                 raise ParameterError(
-                    "user_span", f"must lie within the sensor span {sensor[0]:g} to {sensor[1]:g}"
+                    "user_span",
+                    Sentence(
+                        "must lie within the sensor span {low:g} to {high:g}",
+                        low=sensor[0],
+                        high=sensor[1],
+                    ),
                 )
             object.__setattr__(self, "user_span", user)
 
@@ -66,14 +77,18 @@ class Season:
         for name in ("from_month", "to_month"):
             month = getattr(self, name)
             if month not in range(1, 13):
-                raise ParameterError(name, f"must be a month from 1 to 12, got {month!r}")
+                raise ParameterError(
+                    name, Sentence("must be a month from 1 to 12, got {month!r}", month=month)
+                )
         object.__setattr__(self, "span", _check_span("span", self.span))
 
 
 def _read_season(item: Any) -> Season:
     if not isinstance(item, Mapping):
-        raise ParameterError("seasons", f"expected an object with months and span, got {item!r}")
-    check_keys("a season", item, Season)
+        raise ParameterError(
+            "seasons", Sentence("expected an object with months and span, got {item!r}", item=item)
+        )
+    check_keys(Sentence("a season"), item, Season)
     span = item["span"]
     return Season(
         item["from_month"], item["to_month"], tuple(span) if isinstance(span, list) else span
@@ -90,7 +105,7 @@ class Climatology(Parameters):
 
     def __post_init__(self) -> None:
         if not self.seasons:
-            raise ParameterError("seasons", "at least one season is needed")
+            raise ParameterError("seasons", Sentence("at least one season is needed"))
         taken: set[int] = set()
         for season in self.seasons:
             months = {
@@ -98,7 +113,9 @@ class Climatology(Parameters):
                 for step in range((season.to_month - season.from_month) % 12 + 1)
             }
             if taken & months:
-                raise ParameterError("seasons", f"month {min(taken & months)} has two seasons")
+                raise ParameterError(
+                    "seasons", Sentence("month {month} has two seasons", month=min(taken & months))
+                )
             taken |= months
 
     @classmethod

@@ -32,6 +32,7 @@ __all__ = [
 
 Direction = Literal["rising", "falling"]
 MAX_LEVELS: Final = 8
+_SIDES: Final = {"on": Sentence("on"), "off": Sentence("off")}  # of a level
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def _read_level(item: Any) -> Level:
         raise ParameterError(
             "", Sentence("expected an object with on and off, got {item!r}", item=item)
         )
-    check_keys("a level", item, Level)
+    check_keys(Sentence("a level"), item, Level)
     return Level(**item)
 
 
@@ -101,7 +102,7 @@ def _check_nested(levels: tuple[Level, ...], direction: Direction) -> None:
             )
     for number, (low, high) in enumerate(pairwise(levels), 1):
         place = f"levels[{number}]"
-        for name in ("on", "off"):
+        for name in _SIDES:
             if sign * getattr(high, name) < sign * getattr(low, name):
                 raise ParameterError(
                     f"{place}.{name}",
@@ -113,7 +114,7 @@ def _check_nested(levels: tuple[Level, ...], direction: Direction) -> None:
                         "{below} does, got {given:g}",
                         number=number + 1,
                         below=number,
-                        name=name,
+                        name=_SIDES[name],
                         bound=getattr(low, name),
                         given=getattr(high, name),
                     ),

@@ -37,5 +37,9 @@ class Sentence(str):
         said.values = values
         return said
 
+    def saying(self, **values: object) -> Self:
+        """Return the same with these values."""
+        return type(self)(self.template, **{**self.values, **values})
+
     def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, Any]]:
         return (self.template,), self.values

@@ -13,6 +13,7 @@ import numpy as np
 from detectors.arrays import Bools, Floats, Index, Times
 from detectors.errors import ParameterError
 from detectors.parameters import check_number
+from detectors.sentence import Sentence
 
 _MONTH_S: Final = 30 * 86_400.0
 # One false silence in a hundred device-months is allowed.
@@ -50,7 +51,7 @@ def missed_reports(loss_rate: float, interval_s: float) -> int:
     """
     rate = check_number("loss_rate", loss_rate, above=0.0)
     if rate >= 1.0:
-        raise ParameterError("loss_rate", f"must be below 1, got {rate:g}")
+        raise ParameterError("loss_rate", Sentence("must be below 1, got {value:g}", value=rate))
     slots = _MONTH_S / check_number("interval_s", interval_s, above=0.0)
     return max(1, math.ceil(math.log(_FALSE_PER_MONTH / max(slots, 1.0)) / math.log(rate)))
 

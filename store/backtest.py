@@ -20,6 +20,7 @@ from detectors.profile import STREAM_KINDS, Profile
 from detectors.readings import Readings
 from detectors.rules import Threshold, rule_from_params
 from detectors.sentence import Sentence
+from detectors.spoken_depth import spoken
 from store import backtest_readings, level_labels, queries, rules, rules_in_force
 from store.backtest_readings import Budget, Source, Transaction, extent
 from store.backtest_result import (
@@ -199,7 +200,7 @@ def _compile(
             Sentence(
                 "The parameters for the rule {rule!r} are refused: {error}",
                 rule=tested.code,
-                error=error.args[0],
+                error=spoken(error, stream.property).args[0],
             ),
         ) from error
     if not isinstance(rule, STREAM_KINDS):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg.rows import class_row
 
+from detectors.sentence import Sentence
 from store import audit, mistakes, queries
 from store.config_channel import notify
 from store.database import Connection
@@ -62,9 +63,9 @@ def add_datastreams(
                 with conn.transaction():
                     added = conn.execute(_SQL["add"], row).rowcount
             except psycopg.errors.UniqueViolation as error:
-                message = f"{name!r} is there already"
+                said = Sentence("{name!r} is there already", name=name)
                 raise MistakesError(
-                    f"The device {device!r}", [Mistake("property", message)]
+                    f"The device {device!r}", [Mistake("property", said)]
                 ) from error
             if not added:
                 raise NotThereError(f"This town has no device {device!r}.")

@@ -9,6 +9,7 @@ import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from detectors.sentence import Sentence
 from store import audit, mistakes, queries
 from store.config_channel import notify
 from store.database import Connection
@@ -174,9 +175,8 @@ def set_device(
         found.append(mistakes.no_such_site(site))
     state = changes.get("state", before.state)
     if before.state == "quarantined" and state not in ("quarantined", "retired") and not approving:
-        found.append(
-            Mistake("state", "cannot change: the device is in quarantine until it is approved")
-        )
+        said = Sentence("cannot change: the device is in quarantine until it is approved")
+        found.append(Mistake("state", said))
     mistakes.refuse(f"The device {code!r}", found)
     changed = {name: value for name, value in changes.items() if row[name] != value}
     if not changed:

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from detectors.sentence import Sentence
 from store import queries
 from store.binary import INT2, INT4, INT8, TIMESTAMPTZ, Column, use_columns
 from store.database import Connection
@@ -66,23 +67,35 @@ class TownListening:
     last_sign_s: float | None
 
     @property
-    def problem(self) -> str | None:
-        """What is wrong, as a sentence; None if every partition is listened to."""
+    def problem(self) -> Sentence | None:
+        """What is wrong; None if every partition is listened to."""
         if self.partitions and self.listening == self.partitions:
             return None
         if not self.partitions:
-            return f"No gateway has listened to {self.code} yet: is one running? Its log says more."
-        since = "" if self.last_sign_s is None else f" (last sign of life {_age(self.last_sign_s)})"
-        if not self.listening:
-            return (
-                f"No gateway listens to {self.code}{since}: is one running, and does the broker "
-                "let it in? Its log says more. What devices send meanwhile waits at the broker."
+            return Sentence(
+                "No gateway has listened to {town} yet: is one running? Its log says more.",
+                town=self.code,
             )
-        missing = self.partitions - self.listening
-        return (
-            f"Nobody listens to {missing} of the {self.partitions} partitions of {self.code}"
-            f"{since}: another gateway takes them over within seconds, or the log of the one that "
-            "holds them says why it is not let in."
+        since = (
+            ""
+            if self.last_sign_s is None
+            else Sentence(" (last sign of life {age})", age=_age(self.last_sign_s))
+        )
+        if not self.listening:
+            return Sentence(
+                "No gateway listens to {town}{since}: is one running, and does the broker let it "
+                "in? Its log says more. What devices send meanwhile waits at the broker.",
+                town=self.code,
+                since=since,
+            )
+        return Sentence(
+            "Nobody listens to {missing} of the {partitions} partitions of {town}{since}: another "
+            "gateway takes them over within seconds, or the log of the one that holds them says "
+            "why it is not let in.",
+            missing=self.partitions - self.listening,
+            partitions=self.partitions,
+            town=self.code,
+            since=since,
         )
 
 
@@ -234,9 +247,9 @@ def _keys(units: Collection[Unit]) -> dict[str, Column]:
     return {"tenant_ids": Column(INT4, keys[:, 0]), "partitions": Column(INT2, keys[:, 1])}
 
 
-def _age(seconds: float) -> str:
+def _age(seconds: float) -> Sentence:
     if seconds < 120:
-        return f"{seconds:.0f} s ago"
+        return Sentence("{n:.0f} s ago", n=seconds)
     if seconds < 7200:
-        return f"{seconds / 60:.0f} minutes ago"
-    return f"{seconds / 3600:.0f} hours ago"
+        return Sentence("{n:.0f} minutes ago", n=seconds / 60)
+    return Sentence("{n:.0f} hours ago", n=seconds / 3600)

@@ -3,7 +3,7 @@
 import math
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,6 +23,7 @@ _PROPERTY = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
 _LONGEST_NAME = 200
 _LONGEST_UNIT = 40
 _LONGEST_INTERVAL_S = 31 * 86_400
+_Check = Callable[[Any], Sentence | None]
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Mistake:
     """One value that cannot be: its field, and what to write instead."""
 
     field: str
-    message: str
+    message: Sentence
 
 
 class MistakesError(RefusedError):
@@ -85,15 +86,15 @@ def of_town(values: Mapping[str, Any]) -> list[Mistake]:
         values,
         {
             "code": lambda v: _code(
-                v, _TOWN_CODE, "lower-case letters, digits and '-', at most 31"
+                v, _TOWN_CODE, Sentence("lower-case letters, digits and '-', at most 31")
             ),
             "name_ja": _name,
             "name_en": _name,
             "time_zone": _time_zone,
-            "map_lat": lambda v: _between(v, -90, 90, "degrees from -90 to 90"),
-            "map_lon": lambda v: _between(v, -180, 180, "degrees from -180 to 180"),
-            "map_zoom": lambda v: _between(v, 0, 22, "from 0 to 22"),
-            "register_per_day": lambda v: _between(v, 0, 1000, "from 0 (none) to 1000"),
+            "map_lat": _latitude,
+            "map_lon": _longitude,
+            "map_zoom": lambda v: _between(v, 0, 22, Sentence("from 0 to 22")),
+            "register_per_day": lambda v: _between(v, 0, 1000, Sentence("from 0 (none) to 1000")),
         },
     )
 
@@ -109,9 +110,9 @@ def of_site(values: Mapping[str, Any]) -> list[Mistake]:
             "name_en": _name,
             "lat": _latitude,
             "lon": _longitude,
-            "close_at_m": lambda v: _optional(v, 0, 100, "metres, from 0 on"),
-            "crew_minutes": lambda v: _optional(v, 0, 10_000, "minutes, from 0 on"),
-            "ground_m": lambda v: _optional(v, -500, 9000, "metres above sea level"),
+            "close_at_m": lambda v: _optional(v, 0, 100, Sentence("metres, from 0 on")),
+            "crew_minutes": lambda v: _optional(v, 0, 10_000, Sentence("minutes, from 0 on")),
+            "ground_m": lambda v: _optional(v, -500, 9000, Sentence("metres above sea level")),
         },
     )
     return found or _half_a_place(values)
@@ -128,11 +129,7 @@ def of_device(values: Mapping[str, Any]) -> list[Mistake]:
             "name_en": _name,
             "lat": _latitude,
             "lon": _longitude,
-            "expected_interval_s": lambda v: (
-                "is not allowed: seconds, more than 0 and at most 31 days"
-                if not (math.isfinite(v) and 0 < v <= _LONGEST_INTERVAL_S)
-                else ""
-            ),
+            "expected_interval_s": _interval,
             "state": lambda v: _one_of(v, DEVICE_STATES),
             "datastreams": _datastreams,
         },
@@ -147,14 +144,15 @@ def of_datastream(name: str, unit: str) -> list[Mistake]:
         found.append(
             Mistake(
                 "property",
-                f"{name[:80]!r} is not allowed: lower-case letters, digits and '_', beginning with "
-                "a letter",
+                _not_allowed(
+                    name,
+                    Sentence("lower-case letters, digits and '_', beginning with a letter"),
+                ),
             )
         )
     if not unit.strip() or len(unit) > _LONGEST_UNIT or not unit.isprintable():
-        found.append(
-            Mistake("unit", f"{unit[:80]!r} is not allowed: one to {_LONGEST_UNIT} characters")
-        )
+        allowed = Sentence("one to {most} characters", most=_LONGEST_UNIT)
+        found.append(Mistake("unit", _not_allowed(unit, allowed)))
     return found
 
 
@@ -165,10 +163,12 @@ def of_rule(values: Mapping[str, Any]) -> list[Mistake]:
         values,
         {
             "code": lambda v: _code(
-                v, _RULE_CODE, "lower-case letters, digits and '-', beginning with a letter"
+                v,
+                _RULE_CODE,
+                Sentence("lower-case letters, digits and '-', beginning with a letter"),
             ),
             "device_kind": lambda v: _one_of(v, DEVICE_KINDS),
-            "site_kinds": lambda v: next(filter(None, (_one_of(k, SITE_KINDS) for k in v)), ""),
+            "site_kinds": lambda v: next(filter(None, (_one_of(k, SITE_KINDS) for k in v)), None),
             "label_scheme": lambda v: _one_of(v, schemes),
         },
     )
@@ -177,7 +177,7 @@ def of_rule(values: Mapping[str, Any]) -> list[Mistake]:
     return found
 
 
-def _checked(values: Mapping[str, Any], checks: Mapping[str, Any]) -> list[Mistake]:
+def _checked(values: Mapping[str, Any], checks: Mapping[str, _Check]) -> list[Mistake]:
     found = []
     for name, check in checks.items():
         if name in values and (message := check(values[name])):
@@ -185,64 +185,85 @@ def _checked(values: Mapping[str, Any], checks: Mapping[str, Any]) -> list[Mista
     return found
 
 
-def _code(value: str, pattern: re.Pattern[str], allowed: str) -> str:
-    return "" if pattern.fullmatch(value) else f"{value[:80]!r} is not allowed: {allowed}"
+def _not_allowed(value: str, allowed: Sentence) -> Sentence:
+    return Sentence("{value!r} is not allowed: {allowed}", value=value[:80], allowed=allowed)
 
 
-def _place_code(value: str) -> str:
-    return _code(value, _CODE, "letters, digits, '-' and '_', at most 63, no blanks")
+def _code(value: str, pattern: re.Pattern[str], allowed: Sentence) -> Sentence | None:
+    return None if pattern.fullmatch(value) else _not_allowed(value, allowed)
 
 
-def _name(value: str) -> str:
+def _place_code(value: str) -> Sentence | None:
+    allowed = Sentence("letters, digits, '-' and '_', at most 63, no blanks")
+    return _code(value, _CODE, allowed)
+
+
+def _name(value: str) -> Sentence | None:
     if len(value) > _LONGEST_NAME:
-        return f"is longer than {_LONGEST_NAME} characters"
+        return Sentence("is longer than {most} characters", most=_LONGEST_NAME)
     # A wide blank (U+3000) is a letter like any other here; Python does not count it as printable.
     shown = all(c.isprintable() or unicodedata.category(c) == "Zs" for c in value)
-    return "" if shown else "holds a character that cannot be shown"
+    return None if shown else Sentence("holds a character that cannot be shown")
 
 
-def _one_of(value: str, allowed: tuple[str, ...]) -> str:
-    return "" if value in allowed else f"{value[:80]!r} is not one of {', '.join(allowed)}"
+def _one_of(value: str, allowed: tuple[str, ...]) -> Sentence | None:
+    if value in allowed:
+        return None
+    known = ", ".join(allowed)
+    return Sentence("{value!r} is not one of {known}", value=value[:80], known=known)
 
 
-def _between(value: float, low: float, high: float, allowed: str) -> str:
-    return "" if low <= value <= high else f"{value:g} is not allowed: {allowed}"
+def _interval(value: float) -> Sentence | None:
+    if math.isfinite(value) and 0 < value <= _LONGEST_INTERVAL_S:
+        return None
+    return Sentence("is not allowed: seconds, more than 0 and at most 31 days")
 
 
-def _optional(value: float | None, low: float, high: float, allowed: str) -> str:
-    return "" if value is None else _between(value, low, high, allowed)
+def _between(value: float, low: float, high: float, allowed: Sentence) -> Sentence | None:
+    if low <= value <= high:
+        return None
+    return Sentence("{value:g} is not allowed: {allowed}", value=value, allowed=allowed)
 
 
-def _latitude(value: float | None) -> str:
-    return _optional(value, -90, 90, "degrees from -90 to 90")
+def _optional(value: float | None, low: float, high: float, allowed: Sentence) -> Sentence | None:
+    return None if value is None else _between(value, low, high, allowed)
 
 
-def _longitude(value: float | None) -> str:
-    return _optional(value, -180, 180, "degrees from -180 to 180")
+def _latitude(value: float | None) -> Sentence | None:
+    return _optional(value, -90, 90, Sentence("degrees from -90 to 90"))
+
+
+def _longitude(value: float | None) -> Sentence | None:
+    return _optional(value, -180, 180, Sentence("degrees from -180 to 180"))
 
 
 def _half_a_place(values: Mapping[str, Any]) -> list[Mistake]:
     given = [name for name in ("lat", "lon") if values.get(name) is not None]
     if len(given) == 1 and {"lat", "lon"} <= values.keys():
         missing = "lon" if given == ["lat"] else "lat"
-        return [Mistake(missing, f"is missing: {given[0]} alone is no position")]
+        said = Sentence("is missing: {given} alone is no position", given=given[0])
+        return [Mistake(missing, said)]
     return []
 
 
-def _time_zone(value: str) -> str:
+def _time_zone(value: str) -> Sentence | None:
     try:
         ZoneInfo(value)
     except (KeyError, ValueError, OSError):
-        return f"{value[:80]!r} is not known: a name such as Asia/Tokyo"
-    return ""
+        return Sentence("{value!r} is not known: a name such as Asia/Tokyo", value=value[:80])
+    return None
 
 
-def _datastreams(streams: Iterable[tuple[str, str]]) -> str:
+def _datastreams(streams: Iterable[tuple[str, str]]) -> Sentence | None:
     seen: set[str] = set()
     for name, unit in streams:
-        if found := of_datastream(name, unit):
-            return f"hold a {found[0].field} that is refused: {found[0].message}"
+        for wrong in of_datastream(name, unit):
+            return Sentence(
+                "hold a {field} that is refused: {message}",
+                field=wrong.field,
+                message=wrong.message,
+            )
         if name in seen:
-            return f"hold {name!r} twice"
+            return Sentence("hold {name!r} twice", name=name)
         seen.add(name)
-    return ""
+    return None

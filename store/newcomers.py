@@ -6,6 +6,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from detectors.sentence import Sentence
 from store import audit, quarantine, queries
 from store.config_channel import notify
 from store.database import Connection
@@ -124,8 +125,8 @@ def approve(
     if found is None:
         raise NotThereError(f"This town has no device {code!r}.")
     if found.state != "quarantined":
-        message = f"is {found.state}: there is nothing to approve"
-        raise MistakesError(what, [Mistake("state", message)])
+        said = Sentence("is {state}: there is nothing to approve", state=found.state)
+        raise MistakesError(what, [Mistake("state", said)])
     kind = str(changes.get("kind", found.kind))
     has = {one.property for one in datastreams(conn, tenant_id, [found.device_id])}
     codec = changes.get("codec", found.codec)
@@ -150,15 +151,10 @@ def _streams(
     heard = tuple(learned["properties"]) if learned and is_native else ()
     strange = sorted(name for name in heard if name not in KNOWN_UNITS)
     if strange:
-        raise MistakesError(
-            what,
-            [
-                Mistake(
-                    "datastreams",
-                    f"are to be said: it sends {', '.join(strange)}, whose unit is not known",
-                )
-            ],
+        said = Sentence(
+            "are to be said: it sends {names}, whose unit is not known", names=", ".join(strange)
         )
+        raise MistakesError(what, [Mistake("datastreams", said)])
     if heard:
         return tuple((name, KNOWN_UNITS[name]) for name in heard)
     return USUAL_DATASTREAMS.get(kind, ())

@@ -12,6 +12,7 @@ from typing import Any, Final
 from detectors.profiles import LINK
 from detectors.rules import ParameterError, Silence, rule_from_params
 from detectors.sentence import Sentence
+from detectors.spoken_depth import spoken
 from detectors.track import Location, Speed
 from store import audit, mistakes, rule_place, rules, rules_in_force
 from store.database import Connection
@@ -116,7 +117,7 @@ def plan(conn: Connection, tenant_id: int, change: Change) -> Plan:
     try:
         params = rule_from_params(planned.kind, planned.params).to_params()
     except ParameterError as error:
-        raise mistakes.MistakesError(what, [_in_params(error)]) from error
+        raise mistakes.MistakesError(what, [_in_params(spoken(error, planned.property))]) from error
     return Plan(**{**vars(planned), "params": params})
 
 
@@ -261,7 +262,7 @@ def _of_plan(planned: Plan, change: Change, rows: Sequence[ScopedRule]) -> list[
 def _said(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(value)
-    return "not restricted" if value is None else repr(value)
+    return Sentence("not restricted") if value is None else repr(value)
 
 
 def _in_params(error: ParameterError) -> Mistake:

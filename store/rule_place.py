@@ -29,8 +29,8 @@ class Place:
 
     def objection(
         self, observed_property: str, device_kind: str | None, site_kinds: Sequence[str] | None
-    ) -> str:
-        """Say why a rule for these is not for this place; empty: it is."""
+    ) -> Sentence | None:
+        """Say why a rule for these is not for this place; None: it is."""
         here = self.device or self.site
         if self.device_kind and device_kind not in (None, self.device_kind):
             return Sentence(
@@ -56,7 +56,7 @@ class Place:
                 property=observed_property,
                 known=", ".join(sorted(self.properties)) or "-",
             )
-        return ""
+        return None
 
 
 def find(

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api import backtest_picture, times
 from api.dictionary import dictionary
 from api.errors import ApiError, Kind, Mistake
-from api.language import HasLanguage
+from api.language import HasLanguage, spoken_in
 from api.problems import RETRY_AFTER_S, responses
 from api.town import CODE, HasTown, TownAccess
 from detectors.sentence import Sentence
@@ -272,8 +272,9 @@ def backtest(
     judged = result if real is None else judge(result, real)
     if form == "svg":
         picture = backtest_picture.draw(judged, zone, dictionary(language))
-        headers = {"Content-Language": language, "Vary": "Accept-Language"}
-        return Response(picture, media_type=backtest_picture.MEDIA_TYPE, headers=headers)
+        return Response(
+            picture, media_type=backtest_picture.MEDIA_TYPE, headers=spoken_in(language)
+        )
     return BacktestAnswer.of(judged)
 
 

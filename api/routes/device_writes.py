@@ -4,16 +4,19 @@ import secrets
 import time
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.devices import DeviceItem
 from api.errors import Kind
+from api.language import HasLanguage, spoken_in
 from api.problems import responses
 from api.routes.devices import one_device, unknown
 from api.town import CODE
+from api.translation import in_language
 from api.words import Name
 from api.writer import HasWriter, Writer
+from detectors.sentence import Sentence
 from store import broker_accounts, datastream_catalog, device_catalog, newcomers
 from store.database import Connection
 from store.device_catalog import USUAL_INTERVAL_S, Device, NewDevice
@@ -185,26 +188,29 @@ def approve(writer: HasWriter, code: Code, wanted: ApprovalRequest) -> DeviceIte
 
 
 @router.post("/{tenant}/devices/{code}/test", responses=responses(*_PROBLEMS))
-def prove(writer: HasWriter, code: Code, wanted: ProofRequest) -> Proof:
+def prove(
+    writer: HasWriter, code: Code, wanted: ProofRequest, language: HasLanguage, answer: Response
+) -> Proof:
     """Publish a test message as the device, and say whether a gateway has seen it."""
+    answer.headers.update(spoken_in(language))
     with writer.transaction() as conn:
         _known(conn, writer, code)
     nonce = secrets.token_hex(16)
     user = f"{writer.town.code}/{code}"
     refusal = writer.provisioning.publish_probe(user, wanted.secret, nonce)
     if refusal:
-        return Proof(arrived=False, detail=refusal)
+        return Proof(arrived=False, detail=in_language(refusal, language))
     deadline = time.monotonic() + SEEN_WITHIN_S
     while time.monotonic() < deadline:
         with writer.transaction() as conn:
             if broker_accounts.town_probe_seen(conn, nonce):
                 return Proof(arrived=True, detail="")
         time.sleep(POLL_S)
-    return Proof(
-        arrived=False,
-        detail="The broker took the test message, but no gateway has seen it: does one run? "
-        "GET /ready says more.",
+    said = Sentence(
+        "The broker took the test message, but no gateway has seen it: does one run? GET /ready "
+        "says more."
     )
+    return Proof(arrived=False, detail=in_language(said, language))
 
 
 def _known(conn: Connection, writer: Writer, code: str) -> Device:

@@ -8,9 +8,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
 from api.errors import Kind
+from api.language import HasLanguage, spoken_in
 from api.metrics import ApiMetrics
 from api.problems import MEDIA_TYPE, Problem, responses
 from api.readiness import Readiness, Watch
+from api.translation import together
 
 router = APIRouter(tags=["operations"])
 
@@ -34,20 +36,22 @@ async def health() -> Health:
 
 
 @router.get("/ready", response_model=Readiness, responses=responses())
-def ready(request: Request) -> Response | Readiness:
+def ready(request: Request, language: HasLanguage, answer: Response) -> Response | Readiness:
     """Say in words whether everything that the API needs is there; 503 when something is not."""
     watch = request.app.state.watch
     assert isinstance(watch, Watch)
-    found = watch.look()
+    found = watch.look(language)
     if found.state == "ready":
+        answer.headers.update(spoken_in(language))
         return found
     kind = Kind.NOT_READY
+    away = [part.detail for part in found.parts.values() if part.state != "ok"]
     problem = NotReady(
         type=kind.urn,
-        title=kind.title,
+        title=kind.title_in(language),
         title_ja=kind.title_ja,
         status=kind.status,
-        detail=" ".join(part.detail for part in found.parts.values() if part.state != "ok"),
+        detail=together(away, language),
         instance=request.url.path,
         readiness=found,
     )
@@ -55,7 +59,7 @@ def ready(request: Request) -> Response | Readiness:
         problem.model_dump_json(),
         status_code=problem.status,
         media_type=MEDIA_TYPE,
-        headers={"Retry-After": "5"},
+        headers={**spoken_in(language), "Retry-After": "5"},
     )
 
 

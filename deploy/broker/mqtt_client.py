@@ -12,6 +12,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from deploy.broker.errors import BrokerUnreachableError, ProvisioningError
+from detectors.sentence import Sentence
 from store.broker_accounts import BrokerAccount
 
 _TIMEOUT_S = 10.0
@@ -100,9 +101,13 @@ def publish(address: MqttAddress, login: Login, messages: Iterable[tuple[str, by
             try:
                 message.wait_for_publish(_TIMEOUT_S)
             except (RuntimeError, ValueError) as error:
-                raise BrokerUnreachableError(f"The broker took no message: {error}") from error
+                raise BrokerUnreachableError(
+                    Sentence("The broker took no message: {error}", error=error)
+                ) from error
             if not message.is_published():
-                raise BrokerUnreachableError("The broker did not acknowledge a message in time")
+                raise BrokerUnreachableError(
+                    Sentence("The broker did not acknowledge a message in time")
+                )
 
 
 @contextmanager
@@ -138,14 +143,23 @@ def _visit(
     try:
         client.connect(address.host, address.port)
     except OSError as error:
-        raise BrokerUnreachableError(f"No MQTT broker answers at {where}: {error}") from error
+        raise BrokerUnreachableError(
+            Sentence("No MQTT broker answers at {where}: {error}", where=where, error=error)
+        ) from error
     client.loop_start()
     try:
         if not answered.wait(_TIMEOUT_S):
-            raise BrokerUnreachableError(f"The MQTT broker at {where} does not answer")
+            raise BrokerUnreachableError(
+                Sentence("The MQTT broker at {where} does not answer", where=where)
+            )
         if codes[0].is_failure:
             raise BrokerUnreachableError(
-                f"The MQTT broker at {where} does not let {login.user!r} in: {codes[0]}"
+                Sentence(
+                    "The MQTT broker at {where} does not let {user!r} in: {reason}",
+                    where=where,
+                    user=login.user,
+                    reason=codes[0],
+                )
             )
         yield client
     finally:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from detectors.sentence import Sentence
 from gateway import metrics
 from gateway.codecs import lorawan, native, nmea, plain_json, senml, sparkplug
 from gateway.codecs.mapping import CodecParams
@@ -50,15 +51,31 @@ def read_params(codec: str, stored: Mapping[str, Any]) -> CodecParams:
         With a sentence that says what cannot be.
     """
     if codec not in CODECS:
-        raise ValueError(f"there is no codec {codec!r}; there are {', '.join(CODECS)}")
+        raise ValueError(
+            Sentence(
+                "there is no codec {codec!r}; there are {known}",
+                codec=codec,
+                known=", ".join(CODECS),
+            )
+        )
     try:
         params = msgspec.convert(stored, CodecParams)
     except msgspec.ValidationError as error:
-        raise ValueError(f"the codec's parameters cannot be read: {error}") from error
+        raise ValueError(
+            Sentence("the codec's parameters cannot be read: {error}", error=error)
+        ) from error
     if params.model and codec not in lorawan.SERVERS:
-        raise ValueError(f"a model goes with a LoRaWAN network server, not with {codec!r}")
+        raise ValueError(
+            Sentence("a model goes with a LoRaWAN network server, not with {codec!r}", codec=codec)
+        )
     if params.model and params.model not in lorawan.RAW:
-        raise ValueError(f"there is no model {params.model!r}; there are {', '.join(MODELS)}")
+        raise ValueError(
+            Sentence(
+                "there is no model {model!r}; there are {known}",
+                model=params.model,
+                known=", ".join(MODELS),
+            )
+        )
     return params
 
 

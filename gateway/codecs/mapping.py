@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from detectors.sentence import Sentence
 from gateway.codecs.reading import MEASURE_LIMIT, Fix, Reading
 from gateway.codecs.report import Measure, Report, Scalar
 from gateway.errors import RefusedReadingError
@@ -63,14 +64,29 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             If a number is not finite or the position has no such part.
         """
         if not all(map(math.isfinite, (self.scale, self.offset, *self.words.values()))):
-            raise ValueError(f"scale, offset and words of {self.property!r} must be finite numbers")
+            raise ValueError(
+                Sentence(
+                    "scale, offset and words of {property!r} must be finite numbers",
+                    property=self.property,
+                )
+            )
         if self.property.startswith("msg.") and self.property not in _MESSAGE_FIELDS:
             raise ValueError(
-                f"a message has no {self.property!r}; it has {', '.join(_MESSAGE_FIELDS)}"
+                Sentence(
+                    "a message has no {property!r}; it has {known}",
+                    property=self.property,
+                    known=", ".join(_MESSAGE_FIELDS),
+                )
             )
         part = self.property.partition("fix.")[2]
         if self.property.startswith("fix.") and part not in _FIX_FIELDS:
-            raise ValueError(f"a position has no {part!r}; it has {', '.join(sorted(_FIX_FIELDS))}")
+            raise ValueError(
+                Sentence(
+                    "a position has no {part!r}; it has {known}",
+                    part=part,
+                    known=", ".join(sorted(_FIX_FIELDS)),
+                )
+            )
 
     def number(self, name: str, value: Scalar) -> float | None:
         """Return a value in the property's unit; None: reported as missing.
@@ -131,14 +147,19 @@ def parse_entry(text: str) -> tuple[str, Target]:
     """
     name, equals, rest = text.partition("=")
     if not equals or not name:
-        raise ValueError(f"{text!r} is not NAME=PROPERTY, such as water_level=depth_m*0.01")
+        raise ValueError(
+            Sentence("{text!r} is not NAME=PROPERTY, such as water_level=depth_m*0.01", text=text)
+        )
     if not rest:
         return name, Target()
     match = _ENTRY.match(rest)
     if match is None:
         raise ValueError(
-            f"{rest!r} is not PROPERTY, PROPERTY*SCALE, PROPERTY*SCALE+OFFSET or "
-            "PROPERTY:WORD=NUMBER, such as depth_m*0.01"
+            Sentence(
+                "{text!r} is not PROPERTY, PROPERTY*SCALE, PROPERTY*SCALE+OFFSET or "
+                "PROPERTY:WORD=NUMBER, such as depth_m*0.01",
+                text=rest,
+            )
         )
     words = {}
     for pair in match["words"].split(":")[1:]:
@@ -146,7 +167,9 @@ def parse_entry(text: str) -> tuple[str, Target]:
         try:
             words[word] = float(number)
         except ValueError:
-            raise ValueError(f"{number!r} in {pair!r} is not a number") from None
+            raise ValueError(
+                Sentence("{number!r} in {pair!r} is not a number", number=number, pair=pair)
+            ) from None
     return name, Target(
         match["property"], float(match["scale"] or 1), float(match["offset"] or 0), words
     )

@@ -7,6 +7,7 @@ import pytest
 
 from store.database import Database
 from store.device_catalog import NewDevice, add_devices
+from tests.api import japanese
 from tests.api.conftest import serving
 from tests.api.seed import Seed
 from tests.fixtures.broker import wait_until
@@ -25,8 +26,12 @@ LEDGER = (
 )
 
 
-def ask(api, town="sakata", **body):
-    return api.client.post(f"/api/v1/{town}/backtest", json={"rule": "street-depth", **body})
+def ask(api, town="sakata", language="en", **body):
+    return api.client.post(
+        f"/api/v1/{town}/backtest",
+        json={"rule": "street-depth", **body},
+        headers={"Accept-Language": language},
+    )
 
 
 def ok(api, **body):
@@ -40,6 +45,8 @@ def problem(api, status, slug, town="sakata", **body):
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["type"] == f"urn:mizumori:problem:{slug}"
+    if status == 422:
+        japanese.said(ask(api, town, "ja", **body))
     return answer.json()
 
 
@@ -185,18 +192,18 @@ def test_a_site_and_a_device_narrow_it(api):
     [
         ({"rule": "street-dept"}, "rule", "known: .*street-depth"),
         ({"rule": "silence"}, "rule", "no|not"),
-        ({"rule": "Street"}, "rule", "pattern"),
-        ({"rule": "\0"}, "rule", "pattern"),
+        ({"rule": "Street"}, "rule", "is no code"),
+        ({"rule": "\0"}, "rule", "is no code"),
         ({"device": "f9"}, "device", "no device 'f9'"),
-        ({"device": "a\0"}, "device", "pattern"),
+        ({"device": "a\0"}, "device", "is no code"),
         ({"site": "x9"}, "site", "no site 'x9'"),
         ({"device": "p1"}, "rule", "not in force"),
         ({"params": {"levels": [{"on": 0.2, "off": 0.1}, {"on": 0.1, "off": 0.05}]}},
          "params.levels[1].on",
-         r"levels\[1\].on: level 2 must go on at 0.2 or higher, as level 1 does, got 0.1"),
+         r"on at 0.2 m \(20 cm\) or higher, as level 1 does, got 0.1 m \(10 cm\)"),
         ({"params": {"level": []}}, "params.level", "did you mean 'levels'"),
         ({"params": {"levels": [{"on": 10**400, "off": 0}]}}, "params", "finite"),
-        ({"params": []}, "params", "dict"),
+        ({"params": []}, "params", "must be an object"),
         ({"since": "yesterday"}, "since", "is not a time"),
         ({"since": "2026-01-02", "until": "2026-01-01"}, "since", "must be before"),
         ({"real": [{"device": "f1", "time": "x"}]}, "real.0.time", "is not a time"),

@@ -11,22 +11,23 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from api import translation
 from api.errors import ApiError, Kind, mistake
 from api.language import language_of
 from api.problems import problem_response
-from api.translation import in_language, japanese
+from api.translation import in_language
 from detectors.rules import rule_from_params
 from detectors.sentence import Sentence
 from store import site_catalog
+from tests.api import japanese
 from tests.api.test_backtest import RANGE, flooded  # noqa: F401 - a fixture
 
 ROOT = Path(__file__).parents[2]
-JAPANESE = re.compile(r"[ぁ-んァ-ヶ一-龠]")
 
 
 def templates():
     """Every sentence that the code says, as it is written there."""
-    for room in ("detectors", "store", "api"):
+    for room in ("detectors", "store", "gateway", "api", "deploy"):
         for path in (ROOT / room).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
                 if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Sentence":
@@ -45,27 +46,27 @@ def scope(wished="ja"):
 
 
 def test_every_sentence_has_its_japanese_and_no_japanese_is_left_over():
-    assert set(templates()) == japanese().keys()
+    assert set(templates()) == translation.japanese().keys()
 
 
 def test_the_japanese_fills_in_the_same_values():
-    for english, said in japanese().items():
+    for english, said in translation.japanese().items():
         assert names(said) <= names(english), english
         # Formats such as :g are kept, or a reader sees 0.30000000000000004.
         rounded = {part for part in re.findall(r"\{\w+(?::[^}]+)?\}", english) if ":" in part}
         assert {part for part in rounded if part not in said} <= set(), english
-        assert JAPANESE.search(said) or names(said) == {"reason"}, english
+        assert japanese.JAPANESE.search(said) or names(said) == {"reason"}, english
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_every_kind_of_problem_has_a_name_for_machines_and_its_japanese(kind):
     assert re.fullmatch(r"urn:mizumori:problem:[a-z]+(-[a-z]+)*", kind.urn)
     assert [other.urn for other in Kind].count(kind.urn) == 1
-    assert JAPANESE.search(kind.title_ja)
+    assert japanese.JAPANESE.search(kind.title_ja)
     for wished, title in (("ja-JP,ja;q=0.9", kind.title_ja), ("en", kind.title), ("", kind.title)):
         answer = problem_response(kind, Sentence("Writing needs a token."), scope(wished))
         assert json.loads(answer.body)["title"] == title
-        assert bool(JAPANESE.search(json.loads(answer.body)["detail"])) == ("ja" in wished)
+        assert bool(japanese.JAPANESE.search(json.loads(answer.body)["detail"])) == ("ja" in wished)
         assert answer.headers["vary"] == "Accept-Language"
 
 
@@ -92,7 +93,7 @@ def test_a_sentence_within_a_sentence_is_translated_with_it():
     )
     assert in_language(said, "ja") == (
         "基準「street-depth」のパラメーターを使えません："
-        "段階2の on は、段階1と同じ 0.2 以上にしてください（いまは 0.1）"
+        "段階2の検知は、段階1と同じ 0.2 以上にしてください（いまは 0.1）"
     )
     assert in_language(said, "en") == str(said)
 
@@ -110,15 +111,33 @@ def test_a_sentence_is_carried_along_whole(same):
 
 
 def refusal(api, status, method, path, **request):
-    answer = api.client.request(
-        method, f"/api/v1{path}", headers={"Accept-Language": "ja"}, **request
-    )
+    answer = api.client.request(method, f"/api/v1{path}", headers=japanese.ASKED, **request)
     assert answer.status_code == status, answer.text
-    assert answer.headers["content-language"] == "ja"
-    body = answer.json()
-    assert JAPANESE.search(body["title"])
-    assert JAPANESE.search(body["detail"])
-    return body
+    return japanese.said(answer)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"json": {"rule": 1}}, {"json": {"rule": "A b"}}, {"json": {"rule": "a", "params": 1}},
+        {"json": {"rule": "a", "since": "x" * 50}}, {"json": {"rule": "a", "real": 1}},
+        {"json": {"rule": "a", "real": [1]}}, {"json": {"rule": "a", "odd": 1}}, {"json": []},
+        {"json": {"rule": "a"}, "params": {"format": "pdf"}}, {"content": b"{"}, {"content": b'"'},
+        {"json": {"rule": "a", "real": [{"device": "f1", "time": "2026-01-01"}] * 10_001}},
+    ],
+)  # fmt: skip
+def test_what_has_the_wrong_shape_is_said_without_the_framework_s_words(api, request_):
+    assert refusal(api, 422, "POST", "/sakata/backtest", **request_)["errors"]
+
+
+def test_what_is_no_text_and_what_an_address_has_wrong_is_said_in_japanese(api):
+    where = "/sakata/backtest"
+    headers = {**japanese.ASKED, "Content-Type": "application/json"}
+    answer = api.client.post(f"/api/v1{where}", content=b'{"rule": "\xff"}', headers=headers)
+    assert answer.status_code == 400
+    assert "UTF-8" in japanese.said(answer)["detail"]
+    for query in ("limit=x", "limit=0", "limit=99999", "waiting=perhaps", "cursor=x"):
+        refusal(api, 422, "GET", f"/sakata/quarantine?{query}")
 
 
 @pytest.mark.usefixtures("flooded")

@@ -5,6 +5,8 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
+from detectors.sentence import Sentence
+from tests.api import japanese
 from tests.api.conftest import serving
 from tests.api.seed import ago
 from tests.api.sse import listening
@@ -48,6 +50,8 @@ def test_while_the_database_is_away_every_route_says_so_and_then_works_again(
             parts = ready.json()["readiness"]["parts"]
             assert parts["database"]["state"] == parts["live_feed"]["state"] == "away"
             assert "mizumori doctor" in ready.json()["detail"]
+            ready = served.client.get("/ready", headers=japanese.ASKED)
+            assert "mizumori doctor" in japanese.said(ready)["detail"]
             assert "mizumori_api_database_up 0.0" in served.client.get("/metrics").text
         finally:
             cut(postgres, database_dsn, allow=True)
@@ -89,13 +93,24 @@ def test_a_file_that_breaks_off_is_seen_to_be_incomplete(postgres, database_dsn,
 
 @pytest.mark.usefixtures("seed")
 def test_ready_also_tells_what_others_watch(database_dsn):
-    answers = {"broker": "The broker does not answer: is NATS running?"}
+    said = Sentence("The broker does not store messages: {complaint}.", complaint="disk full")
+    answers = {"broker": [said, said]}
     with serving(database_dsn.api, checks={"broker": lambda: answers["broker"]}) as api:
         ready = api.client.get("/ready")
         assert ready.status_code == 503
-        assert "is NATS running" in ready.json()["detail"]
-        answers["broker"] = None
-        assert api.client.get("/ready").json()["parts"]["broker"]["state"] == "ok"
+        assert ready.json()["detail"] == f"{said} {said}"
+        body = japanese.said(api.client.get("/ready", headers=japanese.ASKED))
+        assert body["detail"] == "ブローカーがメッセージを保管していません：disk full。" * 2
+        assert body["readiness"]["parts"]["broker"] == {"state": "away", "detail": body["detail"]}
+        assert body["type"] == "urn:mizumori:problem:not-ready"
+        answers["broker"] = []
+        assert api.client.get("/ready").json()["parts"]["broker"]["detail"] == "The broker answers."
+        ready = api.client.get("/ready", headers=japanese.ASKED)
+        assert ready.headers["content-language"] == "ja"
+        assert ready.json()["parts"]["broker"] == {
+            "state": "ok",
+            "detail": "「broker」は応答しています。",
+        }
 
 
 def test_a_database_without_a_schema_is_told_apart(empty_dsn):

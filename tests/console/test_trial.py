@@ -61,7 +61,7 @@ def test_levels_that_do_not_nest_are_refused_in_words(town, visit):
     trial.get_by_label("On").first.fill("4000")
     run(trial)
     expect(said(trial)).to_contain_text("It could not be tried: ")
-    expect(said(trial)).to_contain_text("level 2 must go on at 40 or higher")
+    expect(said(trial)).to_contain_text("level 2 must go on at 40 m (4000 cm) or higher")
 
 
 def test_a_refusal_is_said_in_the_language_of_the_page(town, visit):
@@ -71,7 +71,8 @@ def test_a_refusal_is_said_in_the_language_of_the_page(town, visit):
     run(trial, "試す")
     expect(said(trial)).to_have_text(
         "試せませんでした：基準「street-depth」のパラメーターを使えません："
-        "段階2の on は、段階1と同じ 40 以上にしてください（いまは 0.1）（params.levels[1].on）。"
+        "段階2の検知は、段階1と同じ 40 m (4000 cm) 以上にしてください（いまは 0.1 m (10 cm)）"
+        "（params.levels[1].on）。"
     )
 
 
