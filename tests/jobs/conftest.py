@@ -10,13 +10,13 @@ from tests.store.conftest import add_town
 
 @pytest.fixture
 def jobs_database(database_dsn):
-    with Database(database_dsn.jobs, name="test-jobs", max_size=8) as database:
+    with Database(database_dsn.jobs, name="test-jobs", max_size=8, answer_within_s=60) as database:
         yield database
 
 
 @pytest.fixture
 def owner(database_dsn):
-    with Database(database_dsn.owner, name="test-owner") as database:
+    with Database(database_dsn.owner, name="test-owner", answer_within_s=60) as database:
         yield database
 
 

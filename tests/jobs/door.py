@@ -155,9 +155,10 @@ class Place:
     """A town, its gateway's door, and the settlement."""
 
     def __init__(self, dsn):
-        self.owner = Database(dsn.owner, name="test-owner")
-        self.gateway = Database(dsn.gateway, name="test-gateway")
-        self.jobs = Database(dsn.jobs, name="test-jobs")
+        self.owner, self.gateway, self.jobs = (
+            Database(getattr(dsn, role), name=f"test-{role}", answer_within_s=60)
+            for role in ("owner", "gateway", "jobs")
+        )
         with self.owner.transaction() as conn:
             tenant = town_catalog.add_tenant(
                 conn, NewTenant(code="kawabe", name_ja="川辺町", name_en="Kawabe")

@@ -52,8 +52,8 @@ def test_rollups_silence_and_outbox_are_done_and_go_on_after_an_outage(
     wait_until(lambda: desk.bodies() == [{"n": 1}])
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     write_readings(owner, stream, kawabe, [(hour, 0.1)])
-    wait_until(lambda: count("select count(*) from rollup_hour") == 1, 40)
-    wait_until(lambda: count("select count(*) from link_state where state = 'silent'") == 3, 40)
+    wait_until(lambda: count("select count(*) from rollup_hour") == 1)
+    wait_until(lambda: count("select count(*) from link_state where state = 'silent'") == 3)
 
     with psycopg.connect(postgres.dsn, autocommit=True) as admin:
         admin.execute(
@@ -62,7 +62,7 @@ def test_rollups_silence_and_outbox_are_done_and_go_on_after_an_outage(
             (owner_database(owner),),
         )
     write_readings(owner, stream, kawabe, [(hour - timedelta(hours=1), 0.1)])
-    wait_until(lambda: count("select count(*) from rollup_hour") == 2, 60)
+    wait_until(lambda: count("select count(*) from rollup_hour") == 2)
     desk.close()
 
 

@@ -63,7 +63,7 @@ class World:
 
 
 def test_device_is_silent_after_more_reports_than_the_radio_loses(world):
-    world.heard("f1", 6.3 * MINUTE)  # six missed at one minute, and half an interval of jitter
+    world.heard("f1", 6 * MINUTE)  # six missed at one minute; half an interval more is jitter
     world.watch.look()
     assert world.state("f1")[0] == "online"
     world.heard("f1", 6.7 * MINUTE)

@@ -24,7 +24,9 @@ class Roles:
 @pytest.fixture
 def roles(database_dsn):
     opened = {
-        name: Database(getattr(database_dsn, name), name=f"test-{name}", max_size=4)
+        name: Database(
+            getattr(database_dsn, name), name=f"test-{name}", max_size=4, answer_within_s=60
+        )
         for name in ("owner", "gateway", "jobs", "api")
     }
     yield Roles(**opened)

@@ -46,12 +46,12 @@ def test_one_session_serves_a_thread_that_repeats_itself(roles):
 
 
 def test_connections_killed_by_the_server_are_replaced(database_dsn, postgres):
-    with Database(database_dsn.gateway, name="victim", max_size=2) as database:
+    with Database(database_dsn.gateway, name="victim", max_size=2, answer_within_s=60) as database:
         with database.transaction() as conn:
             conn.execute("select 1")
         with psycopg.connect(postgres.dsn, autocommit=True) as admin:
             admin.execute(
-                "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+                "select pg_terminate_backend(pid, 60000) from pg_stat_activity"
                 " where application_name = 'victim'"
             )
         with database.transaction() as conn:
@@ -65,7 +65,7 @@ def test_server_that_goes_in_the_middle_is_away_and_not_a_bug(database_dsn, post
                 admin.execute("select pg_terminate_backend(%s)", (conn.info.backend_pid,))
             conn.execute("select 1")
 
-    with Database(database_dsn.gateway, name="victim", max_size=2) as database:
+    with Database(database_dsn.gateway, name="victim", max_size=2, answer_within_s=60) as database:
         with pytest.raises(DatabaseAwayError):
             lose(database)
         with database.transaction() as conn:

@@ -80,7 +80,7 @@ def test_reading_written_while_its_hour_is_rolled_up_is_not_missed(roles, town, 
         during = threading.Thread(target=roll_up, args=(roles,))
         during.start()
         during.join(2)
-    during.join(30)
+    during.join(60)
     roll_up(roles)
     assert stored(roles.owner, stream)[0][1] == 2
 

@@ -54,7 +54,7 @@ def dsn(tmp_path_factory):
         )
     finally:
         server.kill()
-        server.wait(20)
+        server.wait(60)
 
 
 @pytest.fixture(scope="module")
