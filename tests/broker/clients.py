@@ -102,7 +102,7 @@ class Client:
         return lambda: self.disconnected or len(self.acknowledged) == len(sent)
 
     def payloads(self):
-        return [m.payload for m in self.received]
+        return [m.payload for m in list(self.received)]
 
 
 @contextmanager

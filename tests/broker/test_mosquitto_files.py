@@ -60,7 +60,7 @@ class Server:
 
 @pytest.fixture
 def owner(database_dsn):
-    with Database(database_dsn.owner, name="test") as database:
+    with Database(database_dsn.owner, name="test", answer_within_s=60) as database:
         yield database
 
 
@@ -71,7 +71,7 @@ def server(tmp_path):
     yield made
     if made.process is not None:
         made.process.terminate()
-        made.process.wait(10)
+        made.process.wait(60)
 
 
 @pytest.fixture

@@ -116,7 +116,7 @@ def test_a_reading_sent_together_with_connect_is_kept(nats):
     packet = connect_packet(*nats.credentials("flood-01"), "hasty") + publish_packet(
         up(), 1, b"first"
     )
-    with socket.create_connection((nats.host, nats.mqtt_port), timeout=5) as connection:
+    with socket.create_connection((nats.host, nats.mqtt_port), timeout=60) as connection:
         connection.sendall(packet)
         answer = b""
         while len(answer) < 8:
@@ -133,7 +133,7 @@ def test_a_broker_without_towns_lets_nobody_in(tmp_path_factory, login):
     server.renew()
     server.start()
     try:
-        with socket.create_connection((server.host, server.mqtt_port), timeout=5) as connection:
+        with socket.create_connection((server.host, server.mqtt_port), timeout=60) as connection:
             connection.sendall(connect_packet(*(login or ("", "")), "early"))
             assert connection.recv(4) in (b"\x20\x02\x00\x05", b"\x20\x02\x00\x04", b"")
     finally:
@@ -144,7 +144,7 @@ def test_a_wrong_secret_is_refused_and_named(nats):
     client = MqttClient(nats, "kawabe/flood-01", "0" * 32).open()
     assert client.code.is_failure
     client.close()
-    (found,) = violations(nats)
+    (found,) = wait_until(lambda: violations(nats))
     assert (found.refusal, found.who) == (Refusal.LOGIN, "kawabe/flood-01")
 
 
@@ -164,6 +164,7 @@ def test_the_administration_port_lets_no_device_in(nats, who):
                 f"nats://127.0.0.1:{nats.client_port}",
                 user=user,
                 password=password,
+                connect_timeout=60,
                 allow_reconnect=False,
                 error_cb=ignore,
             )

@@ -92,7 +92,7 @@ def storm(server, codes):
     answers = Counter()
     opened = []
     for _ in codes:
-        connection = socket.create_connection((server.host, server.mqtt_port), timeout=10)
+        connection = socket.create_connection((server.host, server.mqtt_port), timeout=60)
         opened.append(connection)
         waiting.register(connection, selectors.EVENT_READ)
     for connection, code in zip(opened, codes, strict=True):

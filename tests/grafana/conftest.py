@@ -34,7 +34,7 @@ class Town:
 
 @pytest.fixture
 def owner(database_dsn):
-    with Database(database_dsn.owner, name="test-owner") as database:
+    with Database(database_dsn.owner, name="test-owner", answer_within_s=60) as database:
         yield database
 
 

@@ -195,7 +195,7 @@ class FakeGrafana:
                 user=source["user"],
                 password=source["secureJsonData"]["password"],
                 sslmode=source["jsonData"]["sslmode"],
-                connect_timeout=2,
+                connect_timeout=60,
             )
             with psycopg.connect(dsn) as conn:
                 conn.execute("select 1")

@@ -41,7 +41,7 @@ def settings_for(database_dsn):
 
 @pytest.fixture
 def town(database_dsn):
-    with Database(database_dsn.owner, name="test-owner") as owner:
+    with Database(database_dsn.owner, name="test-owner", answer_within_s=60) as owner:
         with owner.transaction() as conn:
             town_catalog.add_tenant(
                 conn, NewTenant(code=TOWN, name_ja="水守町", name_en="Mizumori", training=True)
