@@ -157,8 +157,9 @@ class LiveFeed:
                     self.connected = True
                     if lost:
                         log.info("database_back")
-                        self._tell_everyone(events.Reload(reason="database_back"))
                     lost = False
+                    # Also whose page came before the first time: nobody heard what was said then.
+                    self._tell_everyone(events.Reload(reason="database_back"))
                     await self._receive(conn)
             except (psycopg.Error, TimeoutError, OSError) as error:
                 self.connected = False

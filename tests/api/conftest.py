@@ -49,10 +49,14 @@ class Api:
 
 
 @contextmanager
-def serving(dsn, checks=None, answer_within_s=30.0, provisioning=None, send_bytes=None, **settings):
+def serving(
+    dsn, checks=None, answer_within_s=30.0, provisioning=None, send_bytes=None, listens=True,
+    **settings,
+):  # fmt: skip
     """Serve the API for a database until the block ends, with patience for a busy machine.
 
-    `send_bytes` is what the system takes of an answer that nobody reads.
+    `send_bytes` is what the system takes of an answer that nobody reads. With `listens` it is
+    served once the live feed hears of changes: what was announced before, no page hears of.
     """
     chosen = ApiSettings(port=0, **{"request_timeout_s": 60.0, **settings})
     database = Database(dsn, name="test-api", max_size=8, answer_within_s=answer_within_s)
@@ -67,12 +71,12 @@ def serving(dsn, checks=None, answer_within_s=30.0, provisioning=None, send_byte
 
     def stop():
         running.should_exit = True
-        thread.join(30)
+        thread.join(60)
         assert not thread.is_alive()
 
     try:
         deadline = time.monotonic() + 60
-        while not running.started:
+        while not (running.started and (app.state.feed.connected or not listens)):
             assert time.monotonic() < deadline
             assert thread.is_alive()
             time.sleep(0.01)
@@ -85,7 +89,7 @@ def serving(dsn, checks=None, answer_within_s=30.0, provisioning=None, send_byte
 
 @pytest.fixture
 def seed(database_dsn):
-    with Database(database_dsn.owner, name="test-seed", max_size=2) as database:
+    with Database(database_dsn.owner, name="test-seed", max_size=2, answer_within_s=60) as database:
         yield Seed(database)
 
 
