@@ -187,6 +187,7 @@ def test_consoles_that_ask_at_once_share_one_computation(api, seed, stream, monk
 
     What is asked anew, of another reading or seconds later, is answered anew.
     """
+    monkeypatch.setattr(lookout, "KEPT_S", 600.0)
     play(seed, stream, steady(0.01), rate=0.6)
     asked, since = [], recent.since
     reading, go_on = threading.Event(), threading.Event()
@@ -194,7 +195,7 @@ def test_consoles_that_ask_at_once_share_one_computation(api, seed, stream, monk
     def read(conn, ids, start):
         asked.append(ids)
         reading.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
         return since(conn, ids, start)
 
     class Flight(Future):
@@ -208,22 +209,22 @@ def test_consoles_that_ask_at_once_share_one_computation(api, seed, stream, monk
     monkeypatch.setattr(recent, "since", read)
     with ThreadPoolExecutor(5) as consoles:
         first = consoles.submit(api.ok, "/sakata/ahead")
-        assert reading.wait(20)
+        assert reading.wait(60)
         others = [consoles.submit(api.ok, "/sakata/ahead") for _ in range(3)]
         mapped = consoles.submit(shown, api)
         for _ in others[1:]:  # the first of them is to compute what the others wait for
-            assert joined.acquire(timeout=20)
+            assert joined.acquire(timeout=60)
         go_on.set()
-        [item] = first.result(20)
+        [item] = first.result(60)
         assert item["forecast"]
-        assert mapped.result(20)["forecast"] == item["forecast"]
-        assert [one.result(20) for one in others] == [[item]] * 3
+        assert mapped.result(60)["forecast"] == item["forecast"]
+        assert [one.result(60) for one in others] == [[item]] * 3
     assert asked == [[stream]]
     assert len(desks) == 1 + 1
     play(seed, stream, steady(0.012), rate=0.7)
     assert api.ok("/sakata/ahead") != [item]
     assert asked == [[stream]] * 2
-    monkeypatch.setattr("api.lookout.KEPT_S", 0.0)
+    monkeypatch.setattr(lookout, "KEPT_S", 0.0)
     api.ok("/sakata/ahead")
     assert asked == [[stream]] * 3
 
@@ -239,7 +240,7 @@ def test_maps_that_are_asked_for_at_once_are_drawn_once_and_from_then_on(
         found = read_desk(*given)
         desks.append(found)
         begun.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
         return found
 
     class Flight(Future):
@@ -251,14 +252,14 @@ def test_maps_that_are_asked_for_at_once_are_drawn_once_and_from_then_on(
     monkeypatch.setattr(town_map, "desk", read)
     with ThreadPoolExecutor(5) as consoles:
         first = consoles.submit(shown, api)
-        assert begun.wait(20)
+        assert begun.wait(60)
         others = [consoles.submit(shown, api) for _ in range(4)]
         for _ in others[1:]:
-            assert joined.acquire(timeout=20)
+            assert joined.acquire(timeout=60)
         seed.latest(stream, 0.07)  # what came after the first one asked is not kept from the others
         go_on.set()
-        assert first.result(20)["value"] == 0.01
-        assert [one.result(20)["value"] for one in others] == [0.07] * 4
+        assert first.result(60)["value"] == 0.01
+        assert [one.result(60)["value"] for one in others] == [0.07] * 4
     assert len(desks) == 2
 
 

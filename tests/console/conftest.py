@@ -42,7 +42,7 @@ class ApiProcess:
 
     def kill(self):
         self.process.kill()
-        self.process.join(10)
+        self.process.join(60)
 
     def get(self, path):
         answer = httpx.get(f"{self.url}/api/v1{path}", timeout=60)
@@ -66,7 +66,7 @@ def api_process(database_dsn):
 
 @pytest.fixture
 def owner(database_dsn):
-    with Database(database_dsn.owner, name="test-seed", max_size=2) as database:
+    with Database(database_dsn.owner, name="test-seed", max_size=2, answer_within_s=60) as database:
         yield database
 
 
