@@ -66,7 +66,7 @@ def add_neighbours(seed):
 
 def commit(gateway_dsn, seed, stream, series, start_ms=START_MS):
     """Send a series through the gateway's own commit, in batches of seven."""
-    with Database(gateway_dsn, name="test-gateway") as database:
+    with Database(gateway_dsn, name="test-gateway", answer_within_s=60) as database:
         door = Door(database, seed.town.tenant_id)
         door.load()
         rows = [(stream, start_ms + 60_000 * i, value) for i, value in enumerate(series)]

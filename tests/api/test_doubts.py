@@ -74,7 +74,7 @@ def test_a_doubt_reaches_the_browser_with_its_alert(api, seed, stream):
 def test_another_town_sees_no_doubt_of_ours(seed, stream, database_dsn):
     other = seed.add_town("tsuruoka")
     revise(seed, stream, 20, 3, Test.STUCK)
-    with Database(database_dsn.api, name="test-other") as database:
+    with Database(database_dsn.api, name="test-other", answer_within_s=60) as database:
         for town, expected in ((seed.town, 1), (other, 0)):
             with database.transaction(tenant_id=town.tenant_id) as conn:
                 found = conn.execute("select count(*) from tenant_flag_revision").fetchone()

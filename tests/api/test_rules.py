@@ -213,7 +213,7 @@ def test_a_lower_threshold_of_one_device_raises_an_alert_for_its_next_reading(
             (seed.town.tenant_id,),
         )
     with (
-        Database(database_dsn.gateway, name="test-gateway", max_size=2) as database,
+        Database(database_dsn.gateway, name="test-gateway", answer_within_s=60) as database,
         psycopg.connect(database_dsn.gateway, autocommit=True) as listener,
     ):
         listener.execute("listen mizumori_config")

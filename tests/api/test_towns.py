@@ -163,7 +163,7 @@ def test_behind_a_router_that_is_out_nothing_is_called_wet_or_dry(api, seed):
             code,
         )
     raised = seed.alert(wet, level=2)
-    with Database(seed.database.dsn, name="watch") as jobs:
+    with Database(seed.database.dsn, name="watch", answer_within_s=60) as jobs:
         watch = SilenceWatch(jobs, outage_after_s=60)
 
         def shown():

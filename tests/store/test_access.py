@@ -343,7 +343,7 @@ def test_towns_own_role_is_pinned_to_it(roles, two_towns, database_dsn, postgres
             conn.execute("insert into town_role values (%s, %s)", (role, alpha.tenant_id))
             conn.execute("insert into town_role values ('someone_else', %s)", (beta.tenant_id,))
         dsn = make_conninfo(database_dsn.owner, user=role, password=PASSWORD)
-        with Database(dsn, name="grafana") as grafana:
+        with Database(dsn, name="grafana", answer_within_s=60) as grafana:
             with grafana.transaction() as conn:
                 check_one_town(conn, alpha)
                 assert conn.execute("select role_name from town_role").fetchall() == [(role,)]
