@@ -5,7 +5,7 @@ from typing import Final, Self
 
 import numpy as np
 
-from detectors.arrays import NEVER, RING, WINDOW, Bools, Floats, Index, Times, slots
+from detectors.arrays import RING, WINDOW, Bools, Floats, Index, Times, slots
 from detectors.readings import Readings
 from detectors.state import Table
 
@@ -128,8 +128,9 @@ def _check_old(
 ) -> Bools:
     """Which of the readings that are not newer than their sensor's newest can still be sorted in.
 
-    A reading is too late when it is older than the bound, or when the ring no longer holds the
-    window before it (unless nothing has left the ring yet, so that it holds all there is).
+    A reading is too late when it is older than the bound or than the series, or when the ring no
+    longer holds the window before it (unless nothing has left the ring yet, so that it holds all
+    there is).
     """
     rows, sensor, time, value = old
     slot = np.arange(RING)
@@ -145,8 +146,9 @@ def _check_old(
 
     bound_ms = table.newest_ms(sensor) - table.lanes.lateness_ms[table.profile[sensor]]
     before = np.count_nonzero(held & (ring_time < time[:, None]), axis=1)
-    whole = table.tail_ms[sensor] == NEVER
-    sortable = (time >= bound_ms) & (whole | (before >= WINDOW))
+    begin_ms = table.begin_ms[sensor]
+    whole = table.tail_ms[sensor] == begin_ms
+    sortable = (time >= bound_ms) & (time > begin_ms) & (whole | (before >= WINDOW))
     late[rows[~known & ~sortable]] = True
     accept: Bools = ~known & sortable
     return accept

@@ -59,11 +59,9 @@ def _replay(
     """Put each sensor's readings up to the dump's newest through the core."""
     through, since = np.full((2, len(table.profile)), NEVER, np.int64)
     through[sensors] = [dump.newest_ms for dump in dumps]
-    # Where nothing has left the ring it holds the whole series: what storage has from before, as
-    # after a state that was lost, was not looked at. Once readings have left it, a dump no longer
-    # says where its series began: until CONTEXT_ROWS have come since a loss, the rows before the
-    # ring are looked at beside some that the state never saw (docs/commands.md, `replay`).
-    since[sensors] = [d.oldest_ms if d.tail_ms == NEVER else NEVER for d in dumps]
+    # What storage has from before the series began, as after a state that was lost, was not looked
+    # at. Where nothing has left the ring it holds the whole series.
+    since[sensors] = [d.oldest_ms if d.tail_ms == d.begin_ms else d.begin_ms + 1 for d in dumps]
     order = np.lexsort((context.time_ms, context.sensor))
     sensor, time = context.sensor[order].astype(np.int64), context.time_ms[order]
     known = (time <= through[sensor]) & (time >= since[sensor])
@@ -99,7 +97,7 @@ def _fit_state(table: Table, sensor: int, dump: Unpacked) -> None:
     lanes = table.lanes
     row = table.profile[sensor]
     table.flat[sensor] = dump.head_flat_ms, dump.tail_flat_ms
-    table.tail_ms[sensor] = dump.tail_ms
+    table.tail_ms[sensor], table.begin_ms[sensor] = dump.tail_ms, dump.begin_ms
     table.timer[sensor] = NEVER
     head = tail = 0
     for lane, name in enumerate(lanes.ids[row].tolist()):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.arrays import NEVER, RING, Bits, Index, Marks, Times, slots
-from detectors.dump import Tail, pack
+from detectors.dump import pack
 from detectors.hysteresis import Carry
 from detectors.lanes import Lanes
 
@@ -34,7 +34,10 @@ class Table:
     bits, timer, flat : uint16[S, 2], int64[S, 2, K], int64[S, 2]
         State after the newest reading (HEAD), and after the last reading that left the ring (TAIL).
     tail_ms : int64[S]
-        Time of that one; NEVER: nothing has left the ring, it holds the whole series.
+        Time of that one; `begin_ms`: nothing has left the ring, it holds the whole series.
+    begin_ms : int64[S]
+        The series began after this time: what is not newer was stored already, and is not decided
+        on. NEVER: it began with the first reading that is stored.
     """
 
     def __init__(self, sensors: int, lanes: Lanes, profile: Index) -> None:
@@ -54,6 +57,7 @@ class Table:
         self.timer: Times = np.full((sensors, 2, lanes.count), NEVER, np.int64)
         self.flat: Times = np.full((sensors, 2), NEVER, np.int64)
         self.tail_ms: Times = np.full(sensors, NEVER, np.int64)
+        self.begin_ms: Times = np.full(sensors, NEVER, np.int64)
         self._columns: Final[dict[str, NDArray[Any]]] = {
             name: _flat(array) if name in _NESTED else array
             for name, array in vars(self).items()
@@ -80,7 +84,8 @@ class Table:
     def newest_ms(self, sensors: Index) -> Times:
         """Time of the newest reading; NEVER before the first.
 
-        A ring that storage could not fill again is empty: then it is that of the last that left.
+        A ring that storage could not fill again is empty: then it is that of the last that left;
+        and before the first of a series, where it begins.
         """
         newest = self.column("time_ms")[sensors * RING + slots(self.next[sensors] - 1)]
         return np.where(self.count[sensors] > 0, newest, self.tail_ms[sensors])
@@ -162,16 +167,13 @@ class State:
             table.column("time_ms")[oldest],
             table.newest_ms(sensors),
             table.tail_ms[sensors],
+            table.begin_ms[sensors],
             table.lanes.ids[table.profile[sensors]],
             both.bits,
             both.timer,
             both.flat,
         )
-        rows = zip(*(column.tolist() for column in columns), strict=True)
-        return [
-            pack(n, oldest_ms, newest_ms, tail_ms, ids, *map(Tail, bits, timers, flats))
-            for n, oldest_ms, newest_ms, tail_ms, ids, bits, timers, flats in rows
-        ]
+        return list(map(pack, *(column.tolist() for column in columns)))
 
 
 def rows_as_writes(source: Table, rows: Index, at: Index, like: Table | None = None) -> list[Write]:

@@ -160,22 +160,3 @@ def test_a_batch_of_many_chunks_equals_one_reading_at_a_time_per_sensor():
     )
     assert len(moves) > 500
     assert whole.state.dumps(np.arange(sensors)) == state.dumps(np.arange(sensors))
-
-
-def test_a_state_that_was_lost_is_restored_without_what_it_never_saw(fleet):
-    """Storage still has the readings from before the loss; the series begins after it."""
-    before = [0.123, 0.068, 0.007, 0.094, 0.01, 0.01, 0.004, 0.051, 0.059, 0.089, 0.032, 0.082,
-              0.073, 0.05, 0.088, 0.107, 0.091, 0.002, 0.125, 0.031]  # fmt: skip
-    since = {60: 0.169, 61: 0.164, 62: 0.219, 63: 0.008, 64: 0.008, 65: 0.077, 66: 0.063,
-             67: 0.034, 68: 0.064, 69: 0.042, 70: 0.174, 71: 0.125, 72: 0.089, 74: 0.135,
-             75: 0.059, 76: 0.244, 73: 0.158, 77: 0.176, 78: 0.024, 79: 0.321, 80: 0.0, 81: 0.135,
-             83: 0.094, 85: 0.105, 84: 0.035, 86: 0.1, 82: 0.035, 88: 0.031, 90: 0.019}  # fmt: skip
-    state = fleet.empty_state()
-    for minute, value in since.items():
-        state = fleet.step(state, at([minute], [value])).state
-    stored = at([*range(40, 60), *since], [*before, *since.values()])
-    restored = fleet.load_state([0], [state.dump(0)], stored)
-    late = at([87], [0.296])
-    moves = [fleet.step(one, late).transitions for one in (state, restored)]
-    found = [list(zip(m.rule.tolist(), m.time_ms.tolist(), strict=True)) for m in moves]
-    assert found[0] == found[1] == [(0, 87 * MINUTE), (0, 88 * MINUTE)]
