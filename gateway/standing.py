@@ -8,7 +8,8 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from detectors.dump import unpack
+from detectors.arrays import NEVER
+from detectors.dump import nothing_since, unpack
 from detectors.errors import StateError
 from detectors.fleet import CONTEXT_ROWS
 from detectors.readings import Readings
@@ -79,6 +80,7 @@ class Standing:
         state = registry.fleet.reload(
             state, sensors[readable], list(compress(blobs, readable)), context
         )
+        state = _begin(conn, registry, state, ours)
         revision[sensors] = [s.revision for s in stored]
         since = registry.decided_from_ms[sensors]
         through = np.array([s.through_ms for s in stored], np.int64)
@@ -156,6 +158,19 @@ def _stored(
     context = fleet.context(conn, registry.datastream_id[sensors], CONTEXT_ROWS)
     placed = Readings(sensors[context.sensor].astype(np.int32), context.time_ms, context.value)
     return sensors, [found[int(d)] for d in registry.datastream_id[sensors]], placed
+
+
+def _begin(conn: Connection, registry: Registry, state: State, sensors: NDArray[np.intp]) -> State:
+    """Have sensors of which nothing is known begin after what is stored of them.
+
+    Their state was lost, or their rules are their first. What is stored already they never saw:
+    a reading from among it is for a settlement, and what decides is told apart from it.
+    """
+    anew = sensors[state.table().newest_ms(sensors) == NEVER]
+    stored = fleet.newest_stored(conn, registry.datastream_id[anew].tolist())
+    begun = {s: stored[d] for s in anew.tolist() if (d := int(registry.datastream_id[s])) in stored}
+    blobs = [nothing_since(ms) for ms in begun.values()]
+    return registry.fleet.reload(state, list(begun), blobs, Readings.none())
 
 
 def _known(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.dump import nothing_since
 from detectors.fleet import CONTEXT_ROWS, Fleet
 from detectors.profile import Profile
 from detectors.readings import Readings
@@ -61,6 +62,7 @@ class History:
         self._blob = None if start is None else start[1]
         self._context = context
         self._period = -1
+        self._passed_ms: int | None = None
         self._fleet: Fleet | None = None
         self._state: State | None = None
         self.decided: dict[str, list[Change]] = {
@@ -101,6 +103,8 @@ class History:
             number = int(period[low]) if high > low else -1
             # While no rule holds, nothing is decided and nothing remembered.
             if number < 0 or not self._periods[number].compiled.ruled:
+                if high > low:
+                    self._passed_ms = int(readings.time_ms[high - 1])
                 continue
             self._enter(number)
             for at in range(low, high, BLOCK):
@@ -110,6 +114,8 @@ class History:
         if number == self._period:
             return
         blob = self.state
+        if blob is None and self._passed_ms is not None:
+            blob = nothing_since(self._passed_ms)
         self._period = number
         self._fleet = Fleet.compile([self._periods[number].compiled.profile], [0])
         self._state = (

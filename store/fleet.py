@@ -109,6 +109,13 @@ def states(conn: Connection, datastream_ids: Collection[int]) -> dict[int, Store
     return {row[0]: StoredState(bytes(row[1]), *row[2:]) for row in found}
 
 
+def newest_stored(conn: Connection, datastream_ids: Collection[int]) -> dict[int, int]:
+    """Read the newest phenomenon time that is stored, ms, by datastream; absent: nothing is."""
+    statement = queries.load("fleet")["newest_stored"]
+    found = conn.execute(statement, {"datastream_ids": list(datastream_ids)}, binary=True)
+    return dict(found.fetchall())
+
+
 def context(conn: Connection, datastream_ids: NDArray[np.int32], rows: int) -> Readings:
     """Read the newest `rows` readings of each datastream that its stored state includes.
 

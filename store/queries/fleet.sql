@@ -28,6 +28,10 @@ select datastream_id, state, revision, (extract(epoch from through_time) * 1000)
 from detector_state where datastream_id = any(%(datastream_ids)s::integer[])
 order by datastream_id;
 
+-- name: newest_stored
+select datastream_id, (extract(epoch from phenomenon_time) * 1000)::bigint
+from latest where datastream_id = any(%(datastream_ids)s::integer[]);
+
 -- name: context
 -- The newest readings of each datastream that its state was decided from, oldest first.
 select s.datastream_id, o.phenomenon_time, o.value

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from detectors.rules import Level, Threshold
 from store.errors import RefusedError
 from store.replay import replay
-from tests.jobs.door import at
+from tests.jobs.door import at, iso
 from tests.jobs.rule_sets import RISE, rule_set
 
 DEPTH = Threshold((Level(0.1, 0.05), Level(0.2, 0.15)), ceiling_per_h=1.0, unconfirmed_from=2)
@@ -86,6 +86,27 @@ def test_what_was_decided_late_and_settled_is_equal(place):
     found = again(place)
     assert {"late", "settled"} <= {one.reason for one in found}
     assert any(one.withdrawn for one in found)
+    assert not differences(place)
+
+
+@pytest.mark.parametrize(
+    "loss", ["update detector_state set state = '\\x63'", "delete from detector_state"]
+)
+def test_what_was_decided_after_a_lost_state_is_equal(place, loss):
+    """Readings come from among those that the lost state knew, and that the new one never saw."""
+    _, stream = place.sensor(RULES)
+    place.door.load()
+    place.door.take([(stream, at(minute), 0.0) for minute in range(30) if minute != 26])
+    with place.owner.transaction() as conn:
+        conn.execute(loss)
+    place.door.restart()
+    for minute, depth in ((30, 0.07), (26, 0.3), (32, 0.07), (31, 0.03), (34, 0.12), (33, 0.3)):
+        place.door.take([(stream, at(minute), depth)])
+    found = again(place)
+    assert {(one.time, one.to_level) for one in found} >= {(iso(33), 2), (iso(34), 1)}
+    assert not differences(place)
+    place.settlement.drain()
+    assert len(again(place)) > len(found)
     assert not differences(place)
 
 
