@@ -11,6 +11,7 @@ from api.doubts import DoubtItem
 from api.words import Name, finite
 from store import alerts as ledger
 from store.doubts import Doubt
+from store.journal import Correction
 
 
 class AlertItem(BaseModel):
@@ -115,10 +116,25 @@ class TransitionItem(BaseModel):
         )
 
 
+class CorrectionItem(BaseModel):
+    """What an alert was corrected to, because readings came late; what had been told stays told."""
+
+    said: datetime = Field(description="When the correction was made")
+    onset: datetime | None = Field(description="null: it was withdrawn, or merged into another")
+    clear: datetime | None
+    level: int | None
+
+    @classmethod
+    def of(cls, row: Correction) -> Self:
+        """Build the item from an entry of the journal."""
+        return cls(said=row.said_at, onset=row.onset, clear=row.clear, level=row.level)
+
+
 class AlertWithTransitions(AlertItem):
     """An alert with its whole course."""
 
     transitions: list[TransitionItem]
+    corrections: list[CorrectionItem] = Field(description="Oldest first; none: it never changed")
     forecast: ForecastItem | None = Field(
         description="The next level, if anything may be said; null for an ended alert"
     )
@@ -129,6 +145,7 @@ class AlertWithTransitions(AlertItem):
         cls,
         row: ledger.Alert,
         transitions: list[ledger.Transition],
+        corrections: list[Correction],
         doubts: Sequence[Doubt],
         unconfirmed: datetime | None,
         ahead: Ahead,
@@ -136,6 +153,7 @@ class AlertWithTransitions(AlertItem):
         """Build it from a row of the ledger with all that belongs to it."""
         fields = cls.fields_of(row, doubts, unconfirmed) | {
             "transitions": [TransitionItem.of(each) for each in transitions],
+            "corrections": [CorrectionItem.of(each) for each in corrections],
             "forecast": ahead.forecast,
             "crew": ahead.crew,
         }

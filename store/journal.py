@@ -29,6 +29,16 @@ class Entry:
     body: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Correction:
+    """What an alert was said to be from then on, because of readings that came late."""
+
+    said_at: datetime
+    onset: datetime | None
+    clear: datetime | None
+    level: int | None
+
+
 def append(
     conn: Connection,
     tenant_id: int,
@@ -60,6 +70,13 @@ def entries(
     parameters = {"tenant_id": tenant_id, "after": after, "kind": kind, "limit": limit}
     with conn.cursor(row_factory=class_row(Entry)) as cursor:
         return cursor.execute(_SQL["entries"], parameters).fetchall()
+
+
+def corrections(conn: Connection, tenant_id: int, alert_id: int) -> list[Correction]:
+    """List what was corrected of an alert, oldest first."""
+    parameters = {"tenant_id": tenant_id, "alert_id": alert_id}
+    with conn.cursor(row_factory=class_row(Correction)) as cursor:
+        return cursor.execute(_SQL["corrections"], parameters).fetchall()
 
 
 def outage_told(conn: Connection, tenant_id: int) -> bool:

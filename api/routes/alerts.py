@@ -14,6 +14,7 @@ from api.problems import responses
 from api.town import HasTown, TownAccess
 from detectors.sentence import Sentence
 from store import alerts as ledger
+from store import journal
 from store.database import Connection
 from store.doubts import doubts
 from store.unconfirmed import unconfirmed
@@ -66,6 +67,7 @@ def alert(
             return AlertWithTransitions.whole(
                 row,
                 ledger.transitions(conn, alert_id),
+                journal.corrections(conn, here.town.tenant_id, alert_id),
                 doubts(conn, [alert_id]).get(alert_id, ()),
                 unconfirmed(conn, [alert_id]).get(alert_id),
                 _ahead(conn, here, row) if is_open else NOTHING,

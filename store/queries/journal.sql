@@ -13,6 +13,14 @@ where tenant_id = %(tenant_id)s and journal_id > %(after)s
 order by journal_id
 limit %(limit)s;
 
+-- name: corrections
+-- What late readings changed of an alert after it had been told.
+select said_at, (body ->> 'onset')::timestamptz as onset, (body ->> 'clear')::timestamptz as clear,
+    (body ->> 'level')::smallint as level
+from journal
+where tenant_id = %(tenant_id)s and alert_id = %(alert_id)s and kind = 'corrected'
+order by journal_id;
+
 -- name: last_link_event
 -- The newest entry about the gateway's own listening: what was told last stands.
 select body ->> 'event' as event

@@ -1,7 +1,10 @@
 """The ledger of alerts through the API."""
 
+from datetime import datetime
+
 import pytest
 
+from store import journal
 from tests.api.seed import ago
 from tests.api.test_backtest import add_neighbours, commit
 
@@ -62,6 +65,26 @@ def test_transitions_stand_in_order_with_their_evidence(api, seed, stream):
     body = api.ok(f"/sakata/alerts/{alert}")
     assert [(t["from_level"], t["to_level"]) for t in body["transitions"]] == [(0, 2), (2, 0)]
     assert body["transitions"][0]["evidence"] == {"readings": [[0, 0.21]]}
+
+
+def test_what_late_readings_corrected_is_told_and_of_that_alert_alone(api, seed, stream):
+    alert, other = seed.alert(stream, onset=ago(hours=5)), seed.alert(stream)
+    revision = seed.one("select max(revision_id) from revision")
+    onsets = [ago(hours=5), ago(hours=6)]
+    with seed.database.transaction() as conn:
+        journal.append(
+            conn, seed.town.tenant_id, "raised", {"level": 2}, alert_id=alert, revision_id=revision
+        )
+        for onset in onsets:
+            body = {"onset": onset.isoformat(), "clear": None, "level": 2}
+            journal.append(
+                conn, seed.town.tenant_id, "corrected", body, alert_id=alert, revision_id=revision
+            )
+    told = api.ok(f"/sakata/alerts/{alert}")["corrections"]
+    assert [datetime.fromisoformat(one["onset"]) for one in told] == onsets
+    assert [(one["clear"], one["level"]) for one in told] == [(None, 2)] * 2
+    assert told[0]["said"]
+    assert api.ok(f"/sakata/alerts/{other}")["corrections"] == []
 
 
 def test_a_withdrawn_transition_and_alert_are_not_told_as_standing(api, seed, stream):
