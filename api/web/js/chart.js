@@ -12,6 +12,10 @@ const FAILED = 4;
 const MISSING = 9;
 const RAW_UP_TO = 50_000; // more expected readings than this are asked for in buckets of 10 minutes
 const HOUR_S = 3600;
+const AXIS_PX = 32;
+const PADDING_PX = 17; // uPlot's own, above the highest grid line and its number
+const MARK_PX = 4.5; // half a mark's width and height
+const EDGE_PX = 28; // a line of words and a mark above it
 
 /** A chart of `stream`, drawn into `element`. `load` fetches, `append` takes live readings. */
 export class Chart {
@@ -118,7 +122,7 @@ export class Chart {
       legend: { show: true, live: true, markers: { show: false } },
       scales: { y: { range: (plot, min, max) => this.range(min, max) } },
       axes: [
-        { ...axis, size: 32, space: 64, values: (plot, ticks) => ticks.map((tick) => this.writeTick(tick)) },
+        { ...axis, size: AXIS_PX, space: 64, values: (plot, ticks) => ticks.map((tick) => this.writeTick(tick)) },
         { ...axis, size: 46, space: 34, values: (plot, ticks) => ticks.map((tick) => writeNumber(tick, decimals(ticks))) },
       ],
       series: [
@@ -137,7 +141,11 @@ export class Chart {
       bands: raw ? [] : [{ series: [3, 2], fill: paint("chart-band") }],
       hooks: {
         drawAxes: [(plot) => drawLevels(plot, this.thresholds, this.shown)],
-        draw: [(plot) => nameLevels(plot, this.thresholds, this.shown), (plot) => this.drawDoubtful(plot)],
+        draw: [(plot) => {
+          const marks = this.doubtful(plot);
+          nameLevels(plot, this.thresholds, this.shown, marks);
+          drawMarks(plot, marks);
+        }],
       },
     };
   }
@@ -155,38 +163,34 @@ export class Chart {
       if (level < low && low - level <= reach) low = level;
     }
     const room = Math.max((high - low) * 0.08, 10 ** -this.shown.digits);
-    return [low - room * (low === 0 ? 0.4 : 1), high + room * 1.6];
+    low -= room * (low === 0 ? 0.4 : 1);
+    high += room * 1.6;
+    // Marks of readings beyond the range lie at its edge: above the words of the highest level.
+    const { flag, value } = this.points;
+    const beyond = flag.some((one, i) => isDoubtful(one) && value[i] !== null && this.scaled(value[i]) > high);
+    const share = EDGE_PX / (this.height - AXIS_PX - PADDING_PX);
+    for (const level of beyond ? levels.sort((a, b) => a - b) : []) {
+      if (level > low && level <= high) high = Math.max(high, (level - share * low) / (1 - share));
+    }
+    return [low, high];
   }
 
-  // Suspect readings as hollow triangles, failed ones as crosses, at the edge where they lie outside.
-  drawDoubtful({ ctx, bbox, valToPos, scales }) {
-    const ratio = devicePixelRatio;
-    const size = 4.5 * ratio;
-    ctx.save();
-    ctx.lineWidth = 1.75 * ratio;
+  // Where suspect and failed readings lie, at the edge where they are beyond it.
+  doubtful({ bbox, valToPos, scales }) {
+    const size = MARK_PX * devicePixelRatio;
     const { time, value, flag } = this.points;
+    const marks = [];
     for (let i = 0; i < time.length; i += 1) {
-      if (flag[i] !== SUSPECT && flag[i] !== FAILED) continue;
-      if (value[i] === null || time[i] < scales.x.min || time[i] > scales.x.max) continue;
-      const x = valToPos(time[i], "x", true);
-      const free = valToPos(this.scaled(value[i]), "y", true);
-      const y = Math.min(Math.max(free, bbox.top + size), bbox.top + bbox.height - size);
-      ctx.strokeStyle = paint(flag[i] === FAILED ? "failed" : "suspect");
-      ctx.beginPath();
-      if (flag[i] === FAILED) {
-        ctx.moveTo(x - size, y - size);
-        ctx.lineTo(x + size, y + size);
-        ctx.moveTo(x + size, y - size);
-        ctx.lineTo(x - size, y + size);
-      } else {
-        ctx.moveTo(x, y - size);
-        ctx.lineTo(x + size, y + size);
-        ctx.lineTo(x - size, y + size);
-        ctx.closePath();
-      }
-      ctx.stroke();
+      if (!isDoubtful(flag[i]) || value[i] === null || time[i] < scales.x.min || time[i] > scales.x.max) continue;
+      const y = valToPos(this.scaled(value[i]), "y", true);
+      marks.push({
+        x: valToPos(time[i], "x", true),
+        y: Math.min(Math.max(y, bbox.top + size), bbox.top + bbox.height - size),
+        size,
+        failed: flag[i] === FAILED,
+      });
     }
-    ctx.restore();
+    return marks;
   }
 
   writeTick(seconds) {
@@ -220,6 +224,33 @@ export class Chart {
     if (this.pending) cancelAnimationFrame(this.pending);
     this.plot?.destroy();
   }
+}
+
+function isDoubtful(flag) {
+  return flag === SUSPECT || flag === FAILED;
+}
+
+// Suspect readings as hollow triangles, failed ones as crosses.
+function drawMarks({ ctx }, marks) {
+  ctx.save();
+  ctx.lineWidth = 1.75 * devicePixelRatio;
+  for (const { x, y, size, failed } of marks) {
+    ctx.strokeStyle = paint(failed ? "failed" : "suspect");
+    ctx.beginPath();
+    if (failed) {
+      ctx.moveTo(x - size, y - size);
+      ctx.lineTo(x + size, y + size);
+      ctx.moveTo(x + size, y - size);
+      ctx.lineTo(x - size, y + size);
+    } else {
+      ctx.moveTo(x, y - size);
+      ctx.lineTo(x + size, y + size);
+      ctx.lineTo(x - size, y + size);
+      ctx.closePath();
+    }
+    ctx.stroke();
+  }
+  ctx.restore();
 }
 
 function push(columns, ...row) {
