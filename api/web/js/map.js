@@ -175,12 +175,13 @@ export class TownMap {
     mark.redraw();
   }
 
-  // Values of alerts are always written; other words where they cover nothing.
+  // The value of an alert gives way to other alerts alone, the lower to the higher; other words are
+  // written where they cover nothing.
   placeWords() {
     const names = this.map.getZoom() >= NAMES_FROM_ZOOM || this.marks.size <= NAMES_UP_TO;
     const view = this.map.getBounds().pad(0.1);
     const taken = [];
-    const bodies = names ? this.bodies(view) : [];
+    const bodies = this.bodies(view);
     const byRank = [...this.marks.values()].sort((a, b) => rank(b) - rank(a));
     for (const mark of byRank) {
       const alert = mark.standing.state === "alert";
@@ -191,8 +192,9 @@ export class TownMap {
       if (words) {
         const box = wordsBox(this.map.latLngToLayerPoint(mark.getLatLng()), words, mark.options.look);
         const covers = (other) => other.intersects(box);
-        const hides = (body) => body.mark !== mark && body.box.intersects(box);
-        if (!valued && (taken.some(covers) || bodies.some(hides))) words = "";
+        const hides = (body) => body.mark !== mark && body.box.intersects(box)
+          && (!valued || rank(body.mark) >= rank(mark));
+        if (taken.some(covers) || bodies.some(hides)) words = "";
         else taken.push(box);
       }
       mark.options.words = words;
@@ -300,7 +302,7 @@ function valueWords({ stream, value, blind }) {
 
 function wordsBox({ x, y }, words, { radius }) {
   const width = [...words].reduce((sum, sign) => sum + (sign > "\u2e80" ? 12 : 7), 0);
-  return L.bounds([x - Math.max(width / 2, radius), y - radius], [x + Math.max(width / 2, radius), y + radius + 20]);
+  return L.bounds([x - width / 2, y + radius + 4], [x + width / 2, y + radius + 18]);
 }
 
 // What was cleared lately stands out: where it snows, an hour ago is long ago.
