@@ -6,12 +6,15 @@ import itertools
 
 from playwright.sync_api import expect
 
+from store import device_catalog
+from store.device_catalog import NewDevice
+from tests.api.seed import ago
 from tests.console.test_page import row
 from tests.fixtures.broker import wait_until
 from tests.fixtures.browser import NARROW
 
 UNNAMED = """() => [...document.querySelectorAll(
-  'button, a, input, select, summary, img, svg')].filter((e) => {
+  'button, a, input, select, summary, img, svg, [tabindex="0"]')].filter((e) => {
   if (!e.checkVisibility()) return false;
   if (e.tagName === 'IMG') return !e.hasAttribute('alt');
   if (e.tagName.toLowerCase() === 'svg') return e.getAttribute('aria-hidden') !== 'true';
@@ -95,6 +98,45 @@ def test_focus_and_place_stay_while_the_list_changes(town, visit):
     town.rise("dry", 0.22, 3)
     expect(row(page, "dry")).to_have_attribute("data-state", "alert")
     assert page.evaluate("document.activeElement.dataset.device") == "watch"
+
+
+def test_focus_goes_with_a_row_to_its_new_section(town, visit):
+    page = visit("/#/kawabe/flood").page
+    row(page, "dry").focus()
+    town.rise("dry", 0.22, 3)
+    expect(page.locator('.section-alert .row[data-device="dry"]')).to_be_focused()
+
+
+def test_focus_stays_on_the_desk_that_was_chosen(town, visit):
+    page = visit("/#/kawabe/flood").page
+    ponds = page.locator('[data-desk="ponds"]')
+    ponds.focus()
+    page.keyboard.press("Enter")
+    expect(ponds).to_have_attribute("aria-current", "page")
+    expect(ponds).to_be_focused()
+
+
+def test_a_count_leads_to_the_places_it_counts(town, visit):
+    with town.database.transaction() as conn:
+        plow = NewDevice("plow-2", "plow", "除雪2号", "Plow 2", 30)
+        device_catalog.add_devices(conn, town.town.tenant_id, [plow])
+    town.hear("plow-2")
+    town.positions("plow-2", [(ago(seconds=10), 38.9, 139.93, False)])
+    stopped = town.devices_of(town.town)["plow-2"]
+    town.execute("update latest_position set speed_kmh = 0 where device_id = %s", stopped)
+    page = visit("/#/kawabe/snow").page
+    page.locator(".count-plow_stopped").click()
+    expect(page.locator(".section-plows_stopped summary")).to_be_focused()
+
+
+def test_on_a_phone_nothing_behind_the_panel_takes_the_focus(town, visit, api_process):
+    page = visit("/#/kawabe/flood/deep", size=NARROW, strict=False).page
+    expect(page.locator("#panel")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.locator("#panel .panel-close")).to_be_focused()
+    api_process.kill()
+    expect(page.locator("#lost-retry")).to_be_visible()
+    page.locator("#lost-retry").click(trial=True)  # nothing lies on it
 
 
 def test_list_and_map_point_at_the_same_place(town, visit):

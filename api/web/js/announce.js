@@ -19,14 +19,19 @@ export class Announcer {
     this.levels = new Map([...town.alerts.values()].map((alert) => [alert.id, levelOf(alert)]));
   }
 
+  /** What changed while nobody told, such as during a lost connection, is news. */
+  catchUp(town) {
+    for (const alert of town.alerts.values()) this.tell(alert, town);
+  }
+
   /** Tell an alert if its level rose, or if it ended. */
   tell(alert, town) {
+    const device = town.devices.get(alert.device);
+    if (!device) return; // added since: it is told once the town was loaded anew
     const before = this.levels.get(alert.id) ?? 0;
     const level = levelOf(alert);
     this.levels.set(alert.id, level);
     if (level === before || (level < before && level > 0)) return;
-    const device = town.devices.get(alert.device);
-    if (!device) return;
     // The alert comes before the reading that raised it: the value is looked up when it is said.
     const compose = () => {
       const place = placeName(device);

@@ -19,7 +19,7 @@ export class ConnectionView {
     if (this.banner.hidden === lost) this.banner.hidden = !lost;
     if (!lost) return;
     const parts = [
-      lastMessage ? say("connection.lost_long", { time: writeTime(lastMessage) }) : say("connection.never"),
+      lastMessage ? say("connection.lost_long", { time: writeTime(lastMessage, feed.now()) }) : say("connection.never"),
       problem ? say("connection.reason", { reason: problem }) : "",
       attempt ? say("connection.retrying", { n: attempt }) : say("connection.database_away"),
     ];

@@ -9,14 +9,16 @@ const WAITS_MS = [1_000, 2_000, 4_000, 8_000, 10_000];
 
 /**
  * Calls `onEvent(kind, data)` for each event and `onState(feed)` when `feed.state` changes:
- * "connecting" (never yet live), "live", or "lost" since `feed.lastMessage` (a Date).
+ * "connecting" (never yet live), "live", or "lost" since `feed.lastMessage`, by `now()`, the server's
+ * clock.
  * `load` is awaited after each hello and reload; events that arrive meanwhile are held back until it
  * is done. A heartbeat that says that the database is away makes the feed "lost" as well: the
  * connection stands, but nothing new can come over it.
  */
 export class Feed {
-  constructor(town, { load, onEvent, onState }) {
+  constructor(town, { load, onEvent, onState, now }) {
     this.town = town;
+    this.now = now;
     this.load = load;
     this.onEvent = onEvent;
     this.onState = onState;
@@ -87,8 +89,8 @@ export class Feed {
       const data = event.data ? JSON.parse(event.data) : {};
       const away = data.database === "away";
       this.heard = Date.now();
-      if (!away) this.lastMessage = new Date();
-      if (kind === "hello") this.onEvent(kind, data);
+      if (kind === "hello") this.onEvent(kind, data); // from it on the server's clock is known
+      if (!away) this.lastMessage = this.now();
       if (kind === "hello" || kind === "reload") await reload();
       else if (held) held.push([kind, data]);
       else this.onEvent(kind, data);

@@ -3,7 +3,7 @@ import { Announcer } from "./announce.js";
 import { ask } from "./api.js";
 import { ConnectionView } from "./connection.js";
 import { Feed } from "./feed.js";
-import { el, setAttribute, setText } from "./element.js";
+import { el, reconcile, setAttribute, setText } from "./element.js";
 import { showLegend } from "./legend.js";
 import { TownMap } from "./map.js";
 import { Panel } from "./panel.js";
@@ -18,6 +18,8 @@ import { inLanguage, loadWords, say, sayPage, switchLanguage, useZone, writeCloc
 const AGE_MS = 5_000; // how often ages are written anew and old values become unknown
 const STRANGERS_MS = 20_000; // how soon a device that was added shows up
 const AHEAD_MS = 20_000; // how often it is asked what is ahead of the flood sensors
+const REST = 9; // after each picture, so many times as long as it took: a large town in a storm
+const REST_MOST_MS = 500; // keeps the page busy for a tenth of the time, not for all of it
 const CREDIT_FROM = 760; // pixels of map in which the credit is one line
 const NARROW = matchMedia("(max-width: 760px)");
 
@@ -40,6 +42,8 @@ class Console {
     this.query = "";
     this.desk = "flood";
     this.picked = null;
+    this.rested = 0;
+    this.tabs = new Map();
   }
 
   async start() {
@@ -62,7 +66,7 @@ class Console {
     $("town-select").addEventListener("change", (event) => go({ town: event.target.value, desk: this.desk }));
     $("search").addEventListener("input", (event) => {
       this.query = event.target.value.trim();
-      this.touch();
+      this.paintNow();
     });
     $("view-switch").addEventListener("click", () => this.showView($("desk").dataset.view === "map" ? "list" : "map"));
     $("lost-retry").addEventListener("click", () => this.feed?.retryNow());
@@ -127,7 +131,8 @@ class Console {
     const load = async () => {
       await town.load();
       if (town !== this.town) return;
-      this.announcer.settle(town);
+      if (first) this.announcer.settle(town);
+      else this.announcer.catchUp(town);
       this.lookAhead();
       if (first) {
         first = false;
@@ -139,6 +144,7 @@ class Console {
       load,
       onEvent: (kind, data) => this.take(kind, data),
       onState: (feed) => feed === this.feed && this.connection.show(feed),
+      now: () => town.now(),
     });
     this.connection.show(this.feed);
     this.feed.open();
@@ -173,16 +179,20 @@ class Console {
     }
   }
 
-  /** Something changed: the page is brought up to date with the next frame, once for all changes. */
+  /** Something changed: the page is brought up to date soon, once for all changes. */
   touch() {
-    this.frame ??= requestAnimationFrame(() => this.paintNow());
+    this.rest ??= setTimeout(() => {
+      this.frame = requestAnimationFrame(() => this.paintNow());
+    }, this.rested - performance.now());
   }
 
   paintNow() {
-    if (this.frame) cancelAnimationFrame(this.frame);
-    this.frame = null;
+    clearTimeout(this.rest);
+    cancelAnimationFrame(this.frame);
+    this.rest = null;
     const { town, desk, picked } = this;
     if (!town) return;
+    const began = performance.now();
     const standings = standingsOf(desk, town);
     this.standings = new Map(standings.map((standing) => [standing.device.code, standing]));
     this.list.show({ town, desk, standings, picked, query: this.query });
@@ -193,6 +203,8 @@ class Console {
     }
     if (picked) this.panel.update();
     this.showTitle();
+    const now = performance.now();
+    this.rested = now + Math.min((now - began) * REST, REST_MOST_MS);
   }
 
   age() {
@@ -201,7 +213,9 @@ class Console {
     this.touch();
     if (this.town?.strangers && Date.now() - (this.reloaded ?? 0) > STRANGERS_MS) {
       this.reloaded = Date.now();
-      this.town.load().catch(() => {}); // the feed notices an API that is away
+      const { town } = this;
+      const tell = () => town === this.town && this.announcer.catchUp(town);
+      town.load().then(tell, () => {}); // the feed notices an API that is away
     }
   }
 
@@ -254,11 +268,18 @@ class Console {
   }
 
   showTabs() {
-    $("desks").replaceChildren(...DESKS.map((desk) => el("a", {
-      href: addressOf({ town: this.town?.about.code, desk }),
-      "aria-current": desk === this.desk ? "page" : null,
-      "data-desk": desk,
-    }, say(`desk.${desk}`))));
+    const create = (desk) => {
+      const node = el("a", { "data-desk": desk });
+      return {
+        node,
+        update: () => {
+          setAttribute(node, "href", addressOf({ town: this.town?.about.code, desk }));
+          setAttribute(node, "aria-current", desk === this.desk ? "page" : null);
+          setText(node, say(`desk.${desk}`));
+        },
+      };
+    };
+    reconcile($("desks"), DESKS, (desk) => desk, this.tabs, create);
   }
 
   showTown() {

@@ -131,9 +131,21 @@ function numbersOf(standing, fix, rules) {
 export function peakWords({ device, alert, stream, value, rate }, rules) {
   const peak = alert && writeValue(alert.property, alert.peak_value, alert.unit);
   if (!peak || stream.id !== alert.datastream || peak === writeValue(stream.property, value, stream.unit)) return null;
-  const { params } = rulesFor(device, rules).find(({ code }) => code === alert.rule) ?? {};
-  const below = params?.direction !== "falling" && value < params?.levels?.[alert.level - 1]?.on;
-  return rate > 0 && !below ? null : say("alert.peak", { value: peak });
+  const params = paramsOf(alert, device, rules);
+  const falling = params?.direction === "falling";
+  const worse = falling ? rate < 0 : rate > 0 && !(value < params?.levels?.[alert.level - 1]?.on);
+  return worse ? null : sayPeak(alert, device, rules);
+}
+
+// What is gravest of a falling quantity, such as oxygen, is its lowest.
+function sayPeak(alert, device, rules) {
+  const value = writeValue(alert.property, alert.peak_value, alert.unit);
+  const falling = paramsOf(alert, device, rules)?.direction === "falling";
+  return value && say(falling ? "alert.lowest" : "alert.peak", { value });
+}
+
+function paramsOf(alert, device, rules) {
+  return rulesFor(device, rules).find(({ code }) => code === alert.rule)?.params;
 }
 
 function rateWords({ device, stream, rate }, rules) {
@@ -165,9 +177,8 @@ function metaOf(standing, town) {
   }
   if (ended) {
     parts.push(say("alert.cleared", { time: writeTime(Date.parse(ended.clear), now) }));
-    const peak = writeValue(ended.property, ended.peak_value, ended.unit);
-    if (peak) parts.push(say("alert.peak", { value: peak }));
-    return parts;
+    const peak = sayPeak(ended, device, town.rules);
+    return peak ? [...parts, peak] : parts;
   }
   if (state === "unknown") {
     const last = stream && writeValue(stream.property, value, stream.unit);

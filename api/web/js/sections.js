@@ -1,9 +1,10 @@
 // The list beside the map: counts at the top, then sections of rows, what needs a person first.
 import { el, reconcile, setText } from "./element.js";
-import { makeRow } from "./rows.js";
+import { makeRow, placeName } from "./rows.js";
 import { byNeed, plowDoes } from "./standing.js";
-import { inLanguage, say } from "./words.js";
+import { compareNames, inLanguage, say } from "./words.js";
 
+const SECTION_OF = { plow_working: "plows_working", plow_deadhead: "plows_working", plow_stopped: "plows_stopped" };
 const OPEN_UP_TO = 40; // a longer section of calm places starts folded
 
 /** The list of one desk. `onPick(code)` and `onPoint(code or null)` tell what a person does. */
@@ -29,6 +30,7 @@ export class List {
   show({ town, desk, standings, picked, query }) {
     const found = query ? standings.filter((standing) => matches(standing, query)) : standings;
     const sections = sectionsOf(desk, found, town);
+    const focused = this.sections.contains(document.activeElement) ? document.activeElement.dataset.device : null;
     this.showCounts(countsOf(desk, standings, town));
     reconcile(
       this.sections,
@@ -39,16 +41,24 @@ export class List {
     );
     for (const section of sections) this.parts.get(section.key).fill(section, { town, desk, picked });
     this.showNote(noteOf(standings, found, query));
+    if (focused && !this.sections.contains(document.activeElement)) this.follow(focused, sections);
+  }
+
+  // A row that went to another section takes the focus along, or leaves it with that section's heading.
+  follow(code, sections) {
+    const row = this.sections.querySelector(`.row[data-device="${CSS.escape(code)}"]`);
+    const section = sections.find(({ items }) => items.some(({ device }) => device.code === code)) ?? sections[0];
+    (row ?? this.parts.get(section?.key)?.heading)?.focus({ preventScroll: true });
   }
 
   showCounts(counts) {
     reconcile(this.counts, counts, (count) => count.key, this.tiles, ({ key }) => {
       const number = el("b");
       const words = el("span");
-      const node = el("a", { class: `count count-${key}`, href: `#section-${key}` }, number, words);
+      const node = el("a", { class: `count count-${key}`, href: `#section-${SECTION_OF[key] ?? key}` }, number, words);
       node.addEventListener("click", (event) => {
         event.preventDefault(); // the address belongs to the route
-        const part = this.parts.get(key) ?? this.parts.values().next().value;
+        const part = this.parts.get(SECTION_OF[key] ?? key) ?? this.parts.values().next().value;
         if (!part) return;
         part.open();
         part.node.scrollIntoView({ block: "start" });
@@ -128,8 +138,7 @@ function noteOf(standings, found, query) {
 
 function sectionsOf(desk, standings, town) {
   const of = (state) => standings.filter((standing) => standing.state === state);
-  const byName = (a, b) => inLanguage(a.device.site?.name ?? a.device.name)
-    .localeCompare(inLanguage(b.device.site?.name ?? b.device.name));
+  const byName = (a, b) => compareNames(placeName(a.device), placeName(b.device));
   if (!standings.length) return [];
   const alerts = of("alert").sort(byNeed);
   const unknown = of("unknown").sort(byName);

@@ -77,6 +77,11 @@ export function writeNumber(value, digits = 0) {
   return format.format(Number(value.toFixed(digits)) === 0 ? 0 : value).replace("-", "−");
 }
 
+/** The order of two names: "Pond 9" comes before "Pond 10". */
+export function compareNames(one, other) {
+  return formatOf("names", () => new Intl.Collator(language, { numeric: true })).compare(one, other);
+}
+
 /** 14:05, with the day before it when that is not today. */
 export function writeTime(time, now = Date.now()) {
   const clock = formatOf("clock", () => new Intl.DateTimeFormat(language, {
