@@ -79,7 +79,7 @@ def test_the_range_and_the_device_narrow_it(backtest):
         (("sakata", "--rule", "street-dept"), 1, "There is no rule 'street-dept'; known:"),
         (("sakata", "--rule", "street-depth", "--params",
           '{"levels": [{"on": 0.2, "off": 0.1}, {"on": 0.1, "off": 0.05}]}'), 1,
-         "levels[1].on: level 2 must go on at 0.2 or higher, as level 1 does, got 0.1"),
+         "levels[1].on: level 2 must go on at 0.2 m (20 cm) or higher, as level 1 does"),
         (("sakata", "--rule", "street-depth", "--params", "{"), 2, "This is no JSON"),
         (("sakata", "--rule", "street-depth", "--params", "none.json"), 2, "neither a JSON object"),
         (("sakata", "--rule", "street-depth", "--since", "soon"), 2, "is no time"),

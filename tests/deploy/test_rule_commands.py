@@ -113,7 +113,7 @@ def test_a_rule_is_added_switched_off_and_on(rule, tmp_path):
     ("words", "code", "said"),
     [
         (("set", "street-depth", "--level", "2=0.01/0.005"), 1,
-         "params.levels[1].on level 2 must go on at 0.05 m (5 cm) or higher, as level 1 does, got "),
+         "params.levels[1].on level 2 must go on at 0.05 m (5 cm) or higher, as level 1 does"),
         (("set", "street-depth", "--params", '{"nois": 0.1}'), 1,
          "threshold has no such parameter; did you mean 'noise'?"),
         (("set", "street-depth"), 1, "nothing would be different"),
