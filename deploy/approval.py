@@ -11,7 +11,7 @@ from store import audit, newcomers, quarantine
 from store.database import Connection
 from store.town_catalog import Tenant
 
-REPLAYED_WITHIN_S = 30.0
+REPLAYED_WITHIN_S = 60.0
 
 
 @dataclass(frozen=True)

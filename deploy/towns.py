@@ -9,7 +9,7 @@ from store.database import Connection
 from store.errors import RefusedError
 from store.town_catalog import NewTenant
 
-ACCOUNT_WITHIN_S = 15.0
+ACCOUNT_WITHIN_S = 60.0
 
 
 def add_town(settings: Settings, town: NewTenant) -> tuple[int, bool]:

@@ -15,7 +15,7 @@ _POLL_S = 0.1
 
 
 def probe(
-    account: BrokerAccount, mqtt: MqttAddress, database: Database, timeout_s: float = 10.0
+    account: BrokerAccount, mqtt: MqttAddress, database: Database, timeout_s: float = 30.0
 ) -> list[int]:
     """Publish one test message on each partition of a town and wait for the gateway to see it.
 

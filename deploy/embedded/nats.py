@@ -20,6 +20,7 @@ PID_FILE = "nats.pid"
 START_TIMEOUT_S = 60.0  # a big store is read before the server answers
 STOP_TIMEOUT_S = 30.0
 END_TIMEOUT_S = 10.0
+ADOPTED_WITHIN_S = 20.0  # it runs already: what keeps it from answering is a busy machine
 ASKED_WITHIN_S = 2.0
 
 
@@ -119,7 +120,7 @@ class EmbeddedNats:
         if process is None:
             return False
         self._process = process
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + ADOPTED_WITHIN_S
         while not self._answers() and time.monotonic() < deadline:
             time.sleep(POLL_S)
         if self._answers() and not any(port.can_be_had for port in self.ports):
