@@ -57,7 +57,7 @@ def unready(ground, *words):
         return status == 503 and all(word in json.dumps(body) for word in words)
 
     try:
-        wait_until(told, 90)
+        wait_until(told)
     except TimeoutError:
         raise AssertionError(f"/ready says {seen[-1]}\n{ground.said()}\n{ground.logs()}") from None
 
@@ -67,7 +67,7 @@ def recovers(ground, publisher):
     assert publisher.drain(120) == 0, f"{ground.said()}\n{ground.logs()}"
     found = settled(ground, publisher)
     assert found.sound, f"{found}\n{ground.logs()}"
-    wait_until(lambda: ready(ground)[0] == 200, 60, "it is not ready again")
+    wait_until(lambda: ready(ground)[0] == 200, message="it is not ready again")
 
 
 def doctor(ground):
@@ -92,7 +92,7 @@ def test_a_bad_disk_loses_nothing_and_is_told(ground, publisher, part, kind):
             publisher.settle()
             assert not settled(ground, publisher).lost
         else:
-            wait_until(lambda: outages(ground) > before, 60, "nobody noticed")
+            wait_until(lambda: outages(ground) > before, message="nobody noticed")
             unready(ground)
         said = doctor(ground)
         assert (f"0.0 GB free for the {part}" if kind == "full" else word) in said, said

@@ -27,7 +27,7 @@ def test_the_alerts_of_a_replayed_storm_are_those_of_the_core_alone(system):
     town = "new-york"
     # 44 hours; at 600 times the speed it is the same, in 4.4 minutes.
     count = replayed(system, FLOODS, town, times="now", speed=3600)
-    wait_until(lambda: stored(system, "observation", town) == count, 60, "readings are missing")
+    wait_until(lambda: stored(system, "observation", town) == count, message="readings are missing")
     assert count == 8181
     assert rows(system, "select count(*) from quarantine") == [(0,)]
     recorded = read_recording(FLOODS)
@@ -86,11 +86,11 @@ def test_a_storm_that_arrives_shuffled_doubled_and_hours_late_leaves_the_same_le
     for town in ("sorted", "mixed"):
         wait_until(
             lambda town=town: stored(system, "observation", town) == count,
-            60,
-            "readings are missing",
+            message="readings are missing",
         )
     wait_until(
-        lambda: rows(system, "select count(*) from unsettled") == [(0,)], 120, "it is not settled"
+        lambda: rows(system, "select count(*) from unsettled") == [(0,)],
+        message="it is not settled",
     )
     [[late]] = rows(
         system,
@@ -108,7 +108,7 @@ def test_a_storm_that_arrives_shuffled_doubled_and_hours_late_leaves_the_same_le
 def test_positions_of_plows_are_stored_where_they_were(system):
     town = "chicago"
     count = replayed(system, PLOWS, town, times="own", speed=math.inf)
-    wait_until(lambda: stored(system, "position", town) == count, 60, "positions are missing")
+    wait_until(lambda: stored(system, "position", town) == count, message="positions are missing")
     recorded = sorted(
         (row.device, row.sample.time_ms, row.sample.fix.lat, row.sample.fix.lon)
         for row in read_recording(PLOWS).rows
@@ -143,7 +143,8 @@ def test_a_clock_that_steps_back_loses_nothing_and_is_flagged(system, again):
         for name, value in row.sample.values.items()
     )
     wait_until(
-        lambda: stored(system, "observation", town) == len(expected), 60, "readings are missing"
+        lambda: stored(system, "observation", town) == len(expected),
+        message="readings are missing",
     )
     found = rows(
         system,

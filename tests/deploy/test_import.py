@@ -7,7 +7,7 @@ import paho.mqtt.client as mqtt
 import psycopg
 from paho.mqtt.enums import CallbackAPIVersion
 
-from tests.fixtures.broker import wait_until
+from tests.fixtures.broker import PATIENCE_S, wait_until
 from tests.gateway.test_lorawan import CHIRPSTACK, TTS
 
 VALUES = (
@@ -47,7 +47,8 @@ def send(system, user, secret, *payloads):
     client.loop_start()
     for payload in payloads:
         sent = client.publish(f"mz/v1/{user.replace('/', '/d/')}/up", payload, qos=1)
-        sent.wait_for_publish(10)
+        sent.wait_for_publish(PATIENCE_S)
+        assert sent.is_published()
     client.disconnect()
     client.loop_stop()
 

@@ -25,7 +25,7 @@ except ValueError:
 def test_a_traceback_names_the_place_and_shows_no_values(form):
     program = PROGRAM.format(form=form)
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert "task failed" in done.stderr
     assert "ValueError" in done.stderr

@@ -18,6 +18,8 @@ from tests.fixtures.system import MIZUMORI, System, run_mosquitto_pub
 
 ROOT = Path(__file__).parents[2]
 TOWN = ("tenant", "add", "kawabe", "--name-ja", "川辺町", "--name-en", "Kawabe")
+# Two starts of everything and what is waited for in between, on a busy machine.
+pytestmark = pytest.mark.timeout(600)
 # 10 s on a machine of its own; the suite shares its two cores with everything else.
 DEVICE = ("device", "add", "kawabe", "river-01", "--kind", "flood_level")
 
@@ -106,7 +108,7 @@ def test_a_taken_port_is_one_sentence_before_anything_is_made(system, tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_one_sentence():
     done = subprocess.run(
-        [*MIZUMORI, "up"], capture_output=True, text=True, check=False, timeout=60,
+        [*MIZUMORI, "up"], capture_output=True, text=True, check=False,
         env={**os.environ, "MIZUMORI_EMBEDDED__DATA_DIR": "/proc/mizumori"},
     )  # fmt: skip
     assert done.returncode == 1
@@ -134,7 +136,7 @@ def test_after_a_kill_of_the_supervisor_services_end_and_the_next_start_adopts(n
     before = new_system.parts()
     new_system.kill("supervisor")
     ours = ("gateway", "jobs", "api")
-    wait_until(lambda: all(start_ticks(before[name]) is None for name in ours), 30)
+    wait_until(lambda: all(start_ticks(before[name]) is None for name in ours))
     publish(line, 0.03)  # the broker has outlived it and keeps the reading
     new_system.start()
     after = new_system.parts()
@@ -169,16 +171,20 @@ def test_a_part_that_is_killed_runs_again_and_no_reading_is_lost(new_system, par
 
     def taken() -> bool:
         words = [*line[:-1], json.dumps({"m": {"depth_m": 0.05}})]
-        return subprocess.run(words, check=False, timeout=60, capture_output=True).returncode == 0
+        try:
+            done = subprocess.run(words, check=False, timeout=30, capture_output=True)
+        except subprocess.TimeoutExpired:  # it got through to a broker that then went
+            return False
+        return done.returncode == 0
 
     wait_until(taken, message=new_system.logs)
-    wait_until(lambda: _answers(new_system) and {0.04, 0.05} <= set(readings(new_system)), 60)
-    assert "runs again" in new_system.said()
+    wait_until(lambda: _answers(new_system) and {0.04, 0.05} <= set(readings(new_system)))
+    wait_until(lambda: "runs again" in new_system.said(), message=new_system.said)
 
 
 def _answers(system: System) -> bool:
     try:
-        psycopg.connect(system.dsn(), connect_timeout=2).close()
+        psycopg.connect(system.dsn(), connect_timeout=30).close()
     except psycopg.OperationalError:
         return False
     return True
@@ -228,11 +234,9 @@ def test_it_runs_as_an_ordinary_user_and_refuses_roots_data():
             assert "is running" in said
             assert (system.data_dir / "embedded.toml").stat().st_uid == nobody
             process.send_signal(signal.SIGINT)
-            assert process.wait(60) == 0
+            assert process.wait() == 0
         os.chown(system.data_dir, 0, 0)
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=60, **run
-        )
+        done = subprocess.run(command, capture_output=True, text=True, check=False, **run)
         assert done.returncode == 1
         assert "is not writable by this account" in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
