@@ -249,7 +249,7 @@ def test_csv_of_buckets_has_their_columns(api, seed, stream):
         ({"limit": "0"}, "limit", "must be at least 1"),
         ({"limit": "10001"}, "limit", "must be at most 10000"),
         ({"limit": "many"}, "limit", "must be a whole number"),
-        ({"bucket": "5m"}, "bucket", "must be one of: 'raw', '10m', '1h' or '1d'"),
+        ({"bucket": "5m"}, "bucket", "must be one of: 'raw', '10m', '1h', '1d'"),
         ({"cursor": "-1"}, "cursor", "unchanged"),
         ({"cursor": "9223372036854775807"}, "cursor", "unchanged"),
         ({"bucket": "10m", "from": "2025-01-01", "to": "2026-01-01"}, "from", "62 days"),
