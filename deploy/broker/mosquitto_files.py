@@ -101,7 +101,8 @@ class MosquittoFiles:
         changed = self._write(ACL, mosquitto.acl(accounts, devices, servers))
         known_lines = mosquitto.password_lines(self._text(PASSWORDS))
         lines, missing = _passwords(known_lines, accounts, devices, servers)
-        if lines != known_lines:  # in whatever order mosquitto_passwd has left them
+        # In whatever order mosquitto_passwd left them; without the file Mosquitto does not start.
+        if lines != known_lines or not (self.folder / PASSWORDS).exists():
             changed |= self._write(PASSWORDS, "".join(f"{line}\n" for line in lines.values()))
         if not (self.folder / CONFIG).exists():
             changed |= self._write(CONFIG, mosquitto.config(

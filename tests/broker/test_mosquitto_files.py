@@ -164,6 +164,12 @@ def test_a_town_from_the_first_run_to_a_revoked_operator(owner, server, files):
     assert device in (server.folder / PASSWORDS).read_text()
 
 
+def test_mosquitto_starts_before_there_is_a_town(server, files):
+    assert files.renew(start=True).changed
+    server.start()
+    assert not files.renew().changed
+
+
 def test_without_mosquitto_a_town_is_not_let_in_and_it_says_why(owner, server, files):
     add_town(owner, TOWN, ["flood-01"])
     files.renew(start=True)
