@@ -192,7 +192,7 @@ export class TownMap {
       if (words) {
         const box = wordsBox(this.map.latLngToLayerPoint(mark.getLatLng()), words, mark.options.look);
         const covers = (other) => other.intersects(box);
-        const hides = (body) => body.mark !== mark && body.box.intersects(box)
+        const hides = (body) => body.mark !== mark && (valued ? body.core : body.box).intersects(box)
           && (!valued || rank(body.mark) >= rank(mark));
         if (taken.some(covers) || bodies.some(hides)) words = "";
         else taken.push(box);
@@ -206,7 +206,8 @@ export class TownMap {
     return [...this.marks.values()].filter((mark) => view.contains(mark.getLatLng())).map((mark) => {
       const at = this.map.latLngToLayerPoint(mark.getLatLng());
       const { radius } = mark.options.look;
-      return { mark, box: L.bounds(at.subtract([radius, radius]), at.add([radius, radius])) };
+      const around = (reach) => L.bounds(at.subtract([reach, reach]), at.add([reach, reach]));
+      return { mark, box: around(radius), core: around(radius / 2) };
     });
   }
 
