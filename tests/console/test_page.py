@@ -179,6 +179,19 @@ def test_times_are_the_servers_where_the_terminals_clock_is_wrong(town, visit):
     assert last[:2] in right
 
 
+def test_an_alert_that_late_readings_corrected_says_so(town, visit):
+    town.execute(
+        "insert into journal (tenant_id, alert_id, revision_id, kind, audience, body)"
+        " select tenant_id, alert_id, revision_id, 'corrected', 'desk', '{\"level\": 4}'"
+        " from alert where alert_id = %s",
+        town.alerts["deep"],
+    )
+    page = visit("/#/kawabe/flood/deep").page
+    caption = page.locator("#panel .panel-alerts caption").first
+    expect(caption).to_contain_text("遅れて届いた測定値により")
+    expect(caption).to_contain_text("に訂正")
+
+
 def test_a_pick_opens_the_panel_with_chart_values_course_and_rules(town, visit):
     page = visit("/#/kawabe/flood").page
     row(page, "deep").click()

@@ -237,8 +237,11 @@ export class Panel {
       el("td", {}, writeTime(Date.parse(step.time), now)),
       el("td", {}, step.to_level === 0 ? say("transition.cleared") : inLanguage(step.label), unconfirmed(step)),
       el("td", { class: "number" }, writeValue(alert.property, step.value, alert.unit) ?? "—")));
+    const corrected = alert.corrections.at(-1);
+    const parts = [quantityName(alert.property), `${alert.rule} ${say("rule.version", { n: alert.rule_version })}`];
+    if (corrected) parts.push(say("panel.corrected", { time: writeTime(Date.parse(corrected.said), now) }));
     return el("table", {},
-      el("caption", {}, `${mark}${quantityName(alert.property)} · ${alert.rule} ${say("rule.version", { n: alert.rule_version })}`),
+      el("caption", {}, mark + parts.join(" · ")),
       el("thead", {}, el("tr", {}, head)), el("tbody", {}, rows));
   }
 
