@@ -1,12 +1,17 @@
 """Sites and devices written through the API: with a token, field by field, and written down."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from deploy.broker.secrets import matches
+from deploy.provisioning import provisioning
+from deploy.settings import Settings
+from detectors.sentence import Sentence
 from store import audit, newcomers, provisioning_tokens, town_catalog
 from tests.api import japanese
+from tests.api.conftest import serving
 
 SITE = {"code": "minato", "kind": "street", "name": {"ja": "港町", "en": "Minato"}}
 DEVICE = {"code": "minato-1", "kind": "flood_level", "name": {"ja": "港1", "en": "Minato 1"}}
@@ -309,3 +314,18 @@ def test_a_wrong_time_zone_of_a_town_is_said_and_is_no_fault_of_the_program(api,
     body = api.problem("/sakata/overview", 503, "town-setting")
     assert "mizumori tenant set sakata --time-zone Asia/Tokyo" in body["detail"]
     assert api.get("/towns").status_code == 200
+
+
+def test_how_far_a_test_message_came_is_said_in_the_language_asked_for(database_dsn, token):
+    said = Sentence("The MQTT broker at {where} does not answer", where="broker:1883")
+    unreachable = replace(provisioning(Settings()), publish_probe=lambda *_: said)
+    headers = {"Authorization": f"Bearer {token}", **japanese.ASKED}
+    with serving(database_dsn.api, provisioning=unreachable) as api:
+        answer = api.client.post(
+            "/api/v1/sakata/devices/f1/test", json={"secret": "x"}, headers=headers
+        )
+    assert answer.headers["content-language"] == "ja"
+    assert answer.json() == {
+        "arrived": False,
+        "detail": "broker:1883 の MQTT ブローカーが応答しません",
+    }
