@@ -28,7 +28,7 @@ def line(database_dsn):
 @pytest.fixture
 def over_line(database_dsn, line):
     dsn = make_conninfo(database_dsn.jobs, port=line.port)
-    with Database(dsn, name="test-jobs", max_size=1) as database:
+    with Database(dsn, name="test-jobs", max_size=1, answer_within_s=60) as database:
         yield database
 
 

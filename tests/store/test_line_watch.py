@@ -12,6 +12,11 @@ from store.errors import DatabaseAwayError
 from tests.chaos.line import Line
 from tests.fixtures.broker import wait_until
 
+WAITS_FOR_LOCK = (
+    "select count(*) from pg_locks where not granted"
+    " and database = (select oid from pg_database where datname = current_database())"
+)
+
 
 @pytest.fixture
 def line(database_dsn):
@@ -21,9 +26,8 @@ def line(database_dsn):
 
 @pytest.fixture
 def database(database_dsn, line):
-    with Database(
-        make_conninfo(database_dsn.jobs, port=line.port), name="test", max_size=1
-    ) as database:
+    dsn = make_conninfo(database_dsn.jobs, port=line.port)
+    with Database(dsn, name="test", max_size=1, answer_within_s=60) as database:
         yield database
 
 
@@ -31,7 +35,7 @@ class Work:
     """A statement in a thread of its own."""
 
     def __init__(self, database, statement="select 1", *, meets=None):
-        self.ended = threading.Event()
+        self.met, self.ended = threading.Event(), threading.Event()
         self.error = None
         self._thread = threading.Thread(target=self._run, args=(database, statement, meets))
         self._thread.start()
@@ -42,6 +46,7 @@ class Work:
                 if meets is not None:
                     conn.execute("select 1")
                     meets()
+                self.met.set()
                 conn.execute(statement)
         except DatabaseAwayError as error:
             self.error = error
@@ -65,6 +70,7 @@ def test_a_connection_that_never_answers_again_is_ended_at_the_second_look(datab
     if when == "idle":
         line.forget()
     work = Work(database, meets=line.forget if when == "in a transaction" else None)
+    assert when == "idle" or work.met.wait(60)
     wait_for_one_that_waits(database)
     assert database.lines.look() == 0
     assert not work.ended.is_set()
@@ -78,8 +84,6 @@ def test_a_connection_that_never_answers_again_is_ended_at_the_second_look(datab
 
 
 def test_a_session_that_is_gone_at_the_server_is_ended_as_well(database, line, postgres):
-    pid = []
-
     def lose():
         line.forget()
         with psycopg.connect(postgres.dsn, autocommit=True) as admin:
@@ -87,11 +91,10 @@ def test_a_session_that_is_gone_at_the_server_is_ended_as_well(database, line, p
                 "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
                 " where usename = 'mizumori_jobs' and application_name = 'test'"
             )
-        pid.append(1)
 
     work = Work(database, meets=lose)
+    assert work.met.wait(60)
     wait_for_one_that_waits(database)
-    assert pid
     assert [database.lines.look() for _ in range(2)] == [0, 1]
     work.join()
     assert work.error is not None
@@ -102,7 +105,7 @@ def test_a_statement_that_takes_long_is_left_alone(database, database_dsn):
     with psycopg.connect(database_dsn.owner) as holder:
         holder.execute("lock table tenant in access exclusive mode")
         work = Work(database, "select count(*) from tenant")
-        wait_for_one_that_waits(database)
+        wait_until(lambda: holder.execute(WAITS_FOR_LOCK).fetchone() == (1,))
         assert [database.lines.look() for _ in range(3)] == [0, 0, 0]
         assert not work.ended.is_set()
         holder.rollback()
