@@ -142,10 +142,7 @@ def unpack(blob: bytes) -> Unpacked:
     try:
         return _unpack(_Reader(bytes(blob)))
     except (IndexError, struct.error) as error:
-        raise StateError(
-            "a stored detector state is cut short or damaged; delete the row to start that "
-            "datastream anew from its stored readings"
-        ) from error
+        raise StateError("a stored detector state is cut short or damaged") from error
 
 
 def _unpack(reader: _Reader) -> Unpacked:
