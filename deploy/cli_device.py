@@ -100,6 +100,10 @@ def add(
         typer.echo(_publish_line(settings.broker.host, settings.broker.port, user, secret, new))
     else:
         typer.echo(f"Topic      mz/v1/{user.replace('/', '/d/')}/up, payloads as {codec}")
+    if settings.broker.kind == "mosquitto":
+        typer.echo("\nNext, let it in: mizumori broker-config FOLDER (docs/broker.md)")
+        typer.echo(f"Then try it: mizumori device test {town} {code}")
+        return
     typer.echo("\nWaiting for a test message to arrive …", err=True)
     problem = prove_device(settings, user, secret)
     if problem:

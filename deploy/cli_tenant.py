@@ -37,6 +37,8 @@ def add(
     typer.echo(f"{name_en} ({code}) is there, with {rules} rules.")
     if has_account:
         typer.echo(f"Next, a device: mizumori device add {code} CODE --kind flood_level")
+    elif settings.broker.kind == "mosquitto":
+        typer.echo("Next, its account at Mosquitto: mizumori broker-config FOLDER (docs/broker.md)")
     else:
         typer.echo(
             "Its account at the broker is not there yet: it comes when `mizumori up` runs.",

@@ -18,7 +18,8 @@ def add_town(settings: Settings, town: NewTenant) -> tuple[int, bool]:
     Returns
     -------
     tuple of int and bool
-        The number of its rules, and whether the running system has made its account.
+        The number of its rules, and whether the running system has made its account. Mosquitto's
+        is made by `mizumori broker-config`, and is not waited for.
 
     Raises
     ------
@@ -29,6 +30,8 @@ def add_town(settings: Settings, town: NewTenant) -> tuple[int, bool]:
         audit.write_as(connection, at_the_terminal())
         row = town_catalog.add_tenant(connection, town)
         made = len(rules.add_defaults(connection, row.tenant_id))
+    if settings.broker.kind == "mosquitto":
+        return made, False
 
     def account(connection: Connection) -> bool | None:
         accounts = broker_accounts.list_accounts(connection)
