@@ -2,14 +2,14 @@
 
 A tunnel or a proxy that has forgotten a connection tells neither end, and TCP finds nothing wrong:
 who waits for an answer waits for ever. The server, asked over a new connection, says that it has
-nothing to do for that session: then the connection is ended here, and its user is told that the
-database is away, as of any other outage.
+nothing to do for that session: then it is ended there, with what it has locked, and here, where its
+user is told that the database is away, as of any other outage.
 """
 
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from datetime import datetime
 from typing import Any, Final
@@ -72,13 +72,20 @@ class LineWatch:
         int
             How many connections were ended.
         """
-        waiting = self._waiting()
-        idle = self._ask(waiting) if waiting else {}
-        # Between two looks the server would have begun what was on its way to it at the first.
-        lost = [conn for conn in idle if conn in self._idle and idle[conn] == self._idle[conn]]
-        self._idle = idle
-        for conn in lost:
-            _end(conn)
+        waiting, before, self._idle = self._waiting(), self._idle, {}
+        if not waiting:
+            return 0
+        with closing(self._connect()) as server:
+            now = self._idle = _ask(server, waiting)
+            # Between two looks it would have begun what was on its way to it at the first.
+            lost = [
+                (pid, conn)
+                for pid, conn in waiting.items()
+                if conn in before and conn in now and before[conn] == now[conn]
+            ]
+            for pid, conn in lost:
+                server.execute(_SQL["end"], {"pid": pid, "since": now[conn]})
+                _end(conn)
         if lost:
             log.warning("database_never_answers", connections=len(lost))
         return len(lost)
@@ -97,17 +104,19 @@ class LineWatch:
             if conn.pgconn.transaction_status == TransactionStatus.ACTIVE
         }
 
-    def _ask(self, waiting: dict[int, _Connection]) -> dict[_Connection, _Idle]:
-        """Return those of the connections for which the server does nothing, and since when."""
-        with closing(self._connect()) as conn:
-            rows = conn.execute(_SQL["sessions"], {"pids": list(waiting)}).fetchall()
-        sessions = {pid: (is_active, since) for pid, is_active, since in rows}
-        found: dict[_Connection, _Idle] = {}
-        for pid, waits in waiting.items():
-            is_active, since = sessions.get(pid, (False, None))
-            if not is_active:
-                found[waits] = since
-        return found
+
+def _ask(
+    server: psycopg.Connection[Any], waiting: Mapping[int, _Connection]
+) -> dict[_Connection, _Idle]:
+    """Return those of the connections for which the server does nothing, and since when."""
+    rows = server.execute(_SQL["sessions"], {"pids": list(waiting)}).fetchall()
+    sessions = {pid: (is_active, since) for pid, is_active, since in rows}
+    found: dict[_Connection, _Idle] = {}
+    for pid, waits in waiting.items():
+        is_active, since = sessions.get(pid, (False, None))
+        if not is_active:
+            found[waits] = since
+    return found
 
 
 def _end(conn: _Connection) -> None:

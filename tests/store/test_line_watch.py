@@ -34,17 +34,17 @@ def database(database_dsn, line):
 class Work:
     """A statement in a thread of its own."""
 
-    def __init__(self, database, statement="select 1", *, meets=None):
+    def __init__(self, database, statement="select 1", *, first="select 1", meets=None):
         self.met, self.ended = threading.Event(), threading.Event()
         self.error = None
-        self._thread = threading.Thread(target=self._run, args=(database, statement, meets))
+        self._thread = threading.Thread(target=self._run, args=(database, statement, first, meets))
         self._thread.start()
 
-    def _run(self, database, statement, meets):
+    def _run(self, database, statement, first, meets):
         try:
             with database.transaction() as conn:
                 if meets is not None:
-                    conn.execute("select 1")
+                    conn.execute(first)
                     meets()
                 self.met.set()
                 conn.execute(statement)
@@ -98,6 +98,19 @@ def test_a_session_that_is_gone_at_the_server_is_ended_as_well(database, line, p
     assert [database.lines.look() for _ in range(2)] == [0, 1]
     work.join()
     assert work.error is not None
+
+
+def test_what_a_lost_session_had_locked_is_free(database, line, database_dsn):
+    """Nobody tells the server that its client has gone: it would hold the lock for ever."""
+    work = Work(database, first="select pg_advisory_xact_lock(7)", meets=line.forget)
+    assert work.met.wait(60)
+    wait_for_one_that_waits(database)
+    with psycopg.connect(database_dsn.owner) as other:
+        lock = "select pg_try_advisory_xact_lock(7)"
+        assert other.execute(lock).fetchone() == (False,)
+        assert [database.lines.look() for _ in range(2)] == [0, 1]
+        work.join()
+        wait_until(lambda: other.execute(lock).fetchone() == (True,))
 
 
 def test_a_statement_that_takes_long_is_left_alone(database, database_dsn):
