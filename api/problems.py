@@ -23,6 +23,8 @@ from store.mistakes import MistakesError, TakenError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5  # the pool looks for a lost database about this often
+# The framework has one more reason to refuse, a body that is neither JSON nor anything.
+_UNREADABLE = Sentence("The request cannot be read: its body must be JSON in UTF-8.")
 log = structlog.get_logger("api")
 
 
@@ -129,10 +131,6 @@ def _validation(request: Request, error: Exception) -> Response:
     said = "; ".join(f"{m.field}: {m.message}" for m in mistakes)
     detail = Sentence("{said}", said=said)
     return problem_response(Kind.MISTAKE, detail, request.scope, mistakes=mistakes)
-
-
-# The framework has one more reason to refuse, a body that is neither JSON nor anything.
-_UNREADABLE = Sentence("The request cannot be read: its body must be JSON in UTF-8.")
 
 
 def _http(request: Request, error: Exception) -> Response:

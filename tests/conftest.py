@@ -19,6 +19,7 @@ settings.load_profile("suite")
 
 pytest_plugins = [
     "tests.fixtures.database",
+    "tests.fixtures.database_line",
     "tests.fixtures.broker",
     "tests.fixtures.system",
     "tests.fixtures.browser",

@@ -6,30 +6,14 @@ import threading
 
 import pytest
 from procrastinate.exceptions import ConnectorException
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from jobs import outbox
 from jobs.outbox import OutboxPublisher
 from jobs.settings import JobsSettings
 from jobs.tasks import build_app
 from jobs.town_publisher import BrokerAddress
-from store.database import Database
-from tests.chaos.line import Line
 from tests.fixtures.broker import wait_until
 from tests.jobs.test_outbox import Desk, write
-
-
-@pytest.fixture
-def line(database_dsn):
-    with contextlib.closing(Line(int(conninfo_to_dict(database_dsn.jobs)["port"]))) as line:
-        yield line
-
-
-@pytest.fixture
-def over_line(database_dsn, line):
-    dsn = make_conninfo(database_dsn.jobs, port=line.port)
-    with Database(dsn, name="test-jobs", max_size=1, answer_within_s=60) as database:
-        yield database
 
 
 def test_the_outbox_goes_on_with_what_it_had_to_send(

@@ -86,7 +86,7 @@ def looks_only_when_told(monkeypatch):
 def test_a_commit_tells_that_there_is_a_message(owner, kawabe, desk):
     for number in range(10):
         write(owner, kawabe, {"n": number})
-        wait_until(lambda: {"n": number} in desk.bodies())  # noqa: B023 - waited for here
+        wait_until(lambda sent={"n": number}: sent in desk.bodies())
 
 
 @pytest.mark.usefixtures("publisher")
