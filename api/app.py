@@ -12,6 +12,7 @@ from fastapi import APIRouter, FastAPI
 from api import problems
 from api.base_map import BaseMap
 from api.body_limit import BodyLimit
+from api.compression import Compression
 from api.guard import Guard
 from api.headers import SecurityHeaders
 from api.live import LiveFeed
@@ -121,6 +122,7 @@ def create_app(
     app.include_router(operations.router)
     app.frontend("/", directory=WEB, fallback=None)
     # The one added last is the outermost.
+    app.add_middleware(Compression)
     app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes)
     app.add_middleware(Guard, metrics=metrics, timeout_s=settings.request_timeout_s, prefix=BASE)
     app.add_middleware(SecurityHeaders, tiles_url=settings.tiles_url)
