@@ -38,13 +38,17 @@ def set_device(
     no_position: Annotated[
         bool, typer.Option("--no-position", help="Take its position away: that of its site counts.")
     ] = False,
+    datastream: Annotated[
+        list[str] | None,
+        typer.Option(help="PROPERTY:UNIT that it has from now on as well; again for more."),
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Change a device; what is not said stays."""
     from deploy.settings import load_settings
     from deploy.towns import find_town
     from deploy.writing import writing
-    from store import device_catalog
+    from store import datastream_catalog, device_catalog, quarantine
 
     if no_position and (lat is not None or lon is not None):
         raise typer.BadParameter("--no-position goes with neither --lat nor --lon")
@@ -55,9 +59,16 @@ def set_device(
         changes["state"] = state
     if no_position:
         changes |= {"lat": None, "lon": None}
+    streams = [(code, name, unit) for name, unit in parse_streams(datastream or [])]
     with writing(settings) as connection:
         changed = device_catalog.set_device(connection, tenant.tenant_id, code, changes)
-    typer.echo(f"{town}/{code} is {'changed' if changed else 'as it was'}.")
+        if streams:
+            datastream_catalog.add_datastreams(connection, tenant.tenant_id, streams)
+        waiting = quarantine.waiting(connection, tenant.tenant_id, code) if streams else 0
+    typer.echo(f"{town}/{code} is {'changed' if changed or streams else 'as it was'}.")
+    if waiting:
+        typer.echo(f"Messages of it were refused before ({waiting}). To bring them in:")
+        typer.echo(f"  mizumori quarantine replay {town} --device {code}")
 
 
 def new_secret(town: TownArgument, code: CodeArgument, config: ConfigOption = None) -> None:

@@ -46,7 +46,7 @@ def codec_params(
             raise RefusedError(
                 Sentence(
                     "{name!r} is mapped to {property!r}, but the device has no such datastream; it "
-                    "has {known}. Add it with --datastream {property}:UNIT.",
+                    "has {known}. Add it first, with its unit.",
                     name=name,
                     property=target.property,
                     known=", ".join(sorted(properties)) or "-",

@@ -181,6 +181,25 @@ def test_an_unknown_device_waits_for_approval_and_loses_nothing(town, door):
     wait_until(lambda: len(town.values(code)) == 6)
 
 
+def test_a_datastream_is_added_to_a_device_and_what_was_refused_comes_in(town):
+    wanted = {"code": "more-1", "kind": "flood_level", "name": {"ja": "一", "en": "One"}}
+    assert town.api("POST", "/devices", wanted).status_code == 201
+    town.as_gateway("more-1", {"ts": BASE_MS, "m": {"turbidity_ntu": 12.5}})
+    refused = "select reason from quarantine where device_code = 'more-1' and replayed_at is null"
+    wait_until(lambda: town.rows(refused), message=town.system.logs)
+    assert town.values("more-1") == []
+    said = town.ok("device", "set", "kawabe", "more-1", "--datastream", "turbidity_ntu:NTU")
+    assert "more-1 is changed." in said
+    assert "mizumori quarantine replay kawabe --device more-1" in said
+
+    def replayed():  # before the gateway has heard of it, it is refused once more
+        town.ok("quarantine", "replay", "kawabe", "--device", "more-1")
+        return town.values("more-1") == [12.5]
+
+    wait_until(replayed, message=town.system.logs)
+    assert "datastream.add" in town.ok("device", "history", "kawabe", "more-1")
+
+
 def test_changes_by_command_are_said_refused_and_written_down(town):
     town.ok("device", "add", "kawabe", "cli-1", "--kind", "plow")
     assert "changed" in town.ok(
@@ -199,6 +218,9 @@ def test_changes_by_command_are_said_refused_and_written_down(town):
         (("device", "set", "kawabe", "nobody", "--state", "active"), "no device 'nobody'"),
         (("device", "set", "kawabe", "cli-1", "--lat", "91", "--lon", "0"), "lat 91 is not"),
         (("device", "set", "kawabe", "cli-1", "--site", "moon"), "add the site first"),
+        (("device", "set", "kawabe", "cli-1", "--state", "retired", "--datastream", "a:b",
+          "--datastream", "a:c"), "'a' is there already"),
+        (("device", "set", "kawabe", "cli-1", "--datastream", "A:b"), "'A' is not allowed"),
         (("device", "approve", "kawabe", "cli-1"), "there is nothing to approve"),
         (("site", "set", "kawabe", "depot", "--close-at-m", "-1"), "metres, from 0 on"),
         (("site", "add", "kawabe", "depot", "--kind", "depot"), "is there already"),
@@ -211,6 +233,7 @@ def test_changes_by_command_are_said_refused_and_written_down(town):
         assert done.returncode == 1, words
         assert says in done.stderr, done.stderr
         assert "Traceback" not in done.stderr
+    assert "retired" not in town.ok("device", "show", "kawabe", "cli-1")
     history = town.ok("device", "history", "kawabe", "cli-1")
     assert "terminal:" in history
     assert '{"withdrawn": false}' in history
