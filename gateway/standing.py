@@ -65,7 +65,8 @@ class Standing:
             What was gone on from until now, if nothing about its last commit is in doubt. What is
             held under the same lease since, with the same rules, need not be read again.
         """
-        ours = np.flatnonzero(registry.ruled & (epoch > 0))
+        held = np.flatnonzero(epoch > 0)
+        ours = held[registry.ruled[held]]
         state = registry.fleet.empty_state()
         revision = np.zeros(len(registry.datastream_id), np.int64)
         if former is not None:
@@ -74,6 +75,7 @@ class Standing:
             known, there = known[carried], there[carried]
             revision[known] = former.revision[there]
             ours = np.setdiff1d(ours, known, assume_unique=True)
+            held = np.setdiff1d(held, known, assume_unique=True)
         sensors, stored, context = _stored(conn, registry, ours)
         blobs = [s.state for s in stored]
         readable = _readable(conn, registry, sensors, stored)
@@ -82,10 +84,7 @@ class Standing:
         )
         state = _begin(conn, registry, state, ours)
         revision[sensors] = [s.revision for s in stored]
-        since = registry.decided_from_ms[sensors]
-        through = np.array([s.through_ms for s in stored], np.int64)
-        rules_since = np.array([s.rules_since_ms for s in stored], np.int64)
-        _mark_decided_too_soon(conn, registry.datastream_id[sensors], rules_since, since, through)
+        _mark_decided_too_soon(conn, registry, held)
         return cls(registry, epoch, state, revision, (), np.zeros(0, np.int32)).having(
             ledger.open_alerts(conn)
         )
@@ -114,39 +113,21 @@ class Standing:
         )
 
 
-def _mark_decided_too_soon(
-    conn: Connection,
-    datastream_id: NDArray[np.int32],
-    decided_by_ms: NDArray[np.int64],
-    rules_since_ms: NDArray[np.int64],
-    through_ms: NDArray[np.int64],
-) -> None:
-    """Mark datastreams on which was decided before a change of their rules was known here.
+def _mark_decided_too_soon(conn: Connection, registry: Registry, sensors: NDArray[np.intp]) -> None:
+    """Mark datastreams of which readings came before a change of their rules was known here.
 
-    From the first change on: of two that came between, the earlier had its time too.
-
-    Parameters
-    ----------
-    decided_by_ms, rules_since_ms : int64[n]
-        Since when the rules hold that were decided by, and those that hold now.
-    through_ms : int64[n]
-        What was decided on.
+    That is of readings at or after it: decided on by the rules of before, or on none at all. Of
+    several changes the first counts: each had its time.
     """
-    changed = np.flatnonzero(decided_by_ms < rules_since_ms)
-    if not len(changed):
-        return
-    first = rules_in_force.first_changes(
+    changed = sensors[registry.decided_from_ms[sensors] > 0]
+    since = rules_in_force.undecided_changes(
         conn,
-        datastream_id[changed].tolist(),
-        [moment(int(ms)) for ms in decided_by_ms[changed]],
-        [moment(int(ms)) for ms in rules_since_ms[changed]],
+        registry.datastream_id[changed].tolist(),
+        [moment(ms) for ms in registry.decided_from_ms[changed].tolist()],
+        registry.ruled[changed].tolist(),
     )
-    since = rules_since_ms.copy()
-    for place in changed.tolist():
-        if (at := first.get(int(datastream_id[place]))) is not None:
-            since[place] = milliseconds(at)
-    late = changed[through_ms[changed] >= since[changed]]
-    unsettled.mark(conn, datastream_id[late], since[late])
+    from_ms = [milliseconds(begins) for begins in since.values()]
+    unsettled.mark(conn, np.array(list(since), np.int32), np.array(from_ms, np.int64))
 
 
 def _stored(

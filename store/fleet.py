@@ -76,7 +76,6 @@ class StoredState:
     state: bytes
     revision: int
     through_ms: int
-    rules_since_ms: int
 
 
 def load(conn: Connection, at: datetime) -> FleetRows:

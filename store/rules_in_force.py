@@ -101,16 +101,24 @@ def unchanged_since(conn: Connection, at: datetime) -> dict[int, datetime]:
     return dict(conn.execute(_SQL["unchanged_since"], {"at": at}).fetchall())
 
 
-def first_changes(
+def undecided_changes(
     conn: Connection,
     datastream_ids: Sequence[int],
-    after: Sequence[datetime],
-    through: Sequence[datetime],
+    rules_since: Sequence[datetime],
+    ruled: Sequence[bool],
 ) -> dict[int, datetime]:
-    """Tell when the rules of each datastream first changed after one time and up to another."""
+    """Tell where readings were not decided on by the rules of their time, and since which change.
+
+    Parameters
+    ----------
+    rules_since
+        Since when the rules of each datastream hold that do.
+    ruled
+        Whether it has any now.
+    """
     parameters = {
         "datastream_ids": list(datastream_ids),
-        "after": list(after),
-        "through": list(through),
+        "rules_since": list(rules_since),
+        "ruled": list(ruled),
     }
-    return dict(conn.execute(_SQL["first_changes"], parameters).fetchall())
+    return dict(conn.execute(_SQL["undecided_changes"], parameters).fetchall())

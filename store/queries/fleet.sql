@@ -23,8 +23,7 @@ from unnest(%(tenant_id)s::integer[], %(code)s::text[]) as asked (tenant_id, cod
 join device d using (tenant_id, code);
 
 -- name: states
-select datastream_id, state, revision, (extract(epoch from through_time) * 1000)::bigint,
-    (extract(epoch from rules_since) * 1000)::bigint
+select datastream_id, state, revision, (extract(epoch from through_time) * 1000)::bigint
 from detector_state where datastream_id = any(%(datastream_ids)s::integer[])
 order by datastream_id;
 

@@ -76,19 +76,27 @@ join rule r on r.tenant_id = ds.tenant_id and r.property = ds.property and r.val
     and (r.site_kinds is null or s.kind is null or s.kind = any (r.site_kinds))
 group by ds.datastream_id;
 
--- name: first_changes
--- The first version of a rule that came into force at each datastream after one time and up to
--- another. Array parameters of one length.
-select ds.datastream_id, min(r.valid_from)
-from unnest(%(datastream_ids)s::integer[], %(after)s::timestamptz[], %(through)s::timestamptz[])
-    as k (datastream_id, after, through)
+-- name: undecided_changes
+-- Where readings are stored that were not decided on by the rules of their time, and the first
+-- change that they were not decided by. `rules_since` is when the rules of each datastream that
+-- hold now began, in milliseconds as a detector state has it. Readings on which was decided count
+-- by the state; where there was no rule before, those that are stored. Array parameters of one
+-- length.
+select k.datastream_id, min(v.begins)
+from unnest(%(datastream_ids)s::integer[], %(rules_since)s::timestamptz[], %(ruled)s::boolean[])
+    as k (datastream_id, rules_since, ruled)
 join datastream ds using (datastream_id)
 join device d on d.device_id = ds.device_id
 left join site s on s.site_id = d.site_id
+left join detector_state st on st.datastream_id = k.datastream_id
+left join latest l on l.datastream_id = k.datastream_id
 join rule r on r.tenant_id = ds.tenant_id and r.property = ds.property
-    and r.valid_from > k.after and r.valid_from <= k.through
     and (r.device_id is null or r.device_id = d.device_id)
     and (r.site_id is null or r.site_id = d.site_id)
     and (r.device_kind is null or r.device_kind = d.kind)
     and (r.site_kinds is null or s.kind is null or s.kind = any (r.site_kinds))
-group by ds.datastream_id;
+cross join date_trunc('milliseconds', r.valid_from) as v (begins)
+where coalesce(st.rules_since, to_timestamp(0)) < k.rules_since
+    and v.begins > coalesce(st.rules_since, to_timestamp(0)) and v.begins <= k.rules_since
+group by k.datastream_id, k.rules_since, k.ruled, st.through_time, l.phenomenon_time
+having st.through_time >= min(v.begins) or k.ruled and l.phenomenon_time >= k.rules_since;

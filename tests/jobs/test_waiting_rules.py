@@ -2,12 +2,16 @@
 
 import time
 from datetime import timedelta
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
 
 from detectors.rules import Level, Threshold
 from store import device_catalog, rule_change, rules
 from store.rule_change import Change
 from store.times import milliseconds
-from tests.jobs.door import ledger
+from tests.jobs.door import add_rule, ledger
 
 DEPTH = Threshold((Level(0.1, 0.05),))
 
@@ -53,3 +57,87 @@ def test_gateway_and_settlement_go_over_to_a_waiting_version_at_its_instant(plac
             (begins_ms - 1, 0, 1, 1), (begins_ms, 1, 0, 2)
         ]  # fmt: skip
         assert undecided == 0
+
+
+# Water that rises over both versions' levels and falls, the change in its midst; then once more.
+COURSE = (0.0, 0.0, 0.06, 0.12, 0.2, 0.35, 0.35, 0.2, 0.12, 0.04, 0.0, 0.15, 0.15, 0.0)
+SPACING_MS = 20_000
+ON = (DEPTH.to_params(), True)
+HIGHER = ({"levels": [{"on": 0.3, "off": 0.05}]}, True)
+OFF = (DEPTH.to_params(), False)
+
+
+@pytest.fixture
+def load_at(place, monkeypatch):
+    """Has the gateway read its registry as if it were some time."""
+
+    def load(moment):
+        monkeypatch.setattr("gateway.registry.datetime", SimpleNamespace(now=lambda _: moment))
+        place.door.load()
+
+    return load
+
+
+def saved(place, device, versions):
+    """Save versions of a device's rule: (since_ms, (params, enabled))."""
+    for since_ms, (params, enabled) in versions:
+        add_rule(place.owner, place.tenant_id, device, "depth", DEPTH.kind, params, since_ms,
+                 enabled=enabled)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [(ON, HIGHER), (ON, OFF), (None, ON), (OFF, ON)],
+    ids=["another version", "switched off", "its first", "on again"],
+)
+def test_the_ledger_is_that_of_the_sorted_replay_whenever_a_version_was_heard_of(
+    place, load_at, first, then
+):
+    """Readings of clocks that run ahead are stored before the version is in force."""
+    begins = place.value("select date_trunc('second', clock_timestamp())") + timedelta(hours=1)
+    before, begins_ms = begins - timedelta(milliseconds=1), milliseconds(begins)
+    half = len(COURSE) // 2  # measured in the very millisecond
+    readings = [(begins_ms + SPACING_MS * (i - half), depth) for i, depth in enumerate(COURSE)]
+    versions = [(0, first), (begins_ms, then)] if first else [(begins_ms, then)]
+    streams = []
+    for _ in range(6):
+        device, stream = place.sensor(())
+        saved(place, device, versions)
+        streams.append(stream)
+
+    def deliver(stream, order, heard):
+        load_at(before)
+        for count, i in enumerate(order):
+            if count == heard:
+                load_at(begins)
+            place.door.take([(stream, *readings[i])])
+            if count % 4 == 3:
+                place.settlement.drain()
+        load_at(begins)
+        place.settlement.drain()
+        alerts, moves, undecided = ledger(place.owner, stream)
+        assert undecided == 0
+        return [row[1:] for row in alerts], [row[1:] for row in moves]
+
+    in_order, rng = range(len(readings)), np.random.default_rng(5)
+    expected = deliver(streams[0], in_order, half)
+    assert expected[0]
+    assert deliver(streams[1], in_order, len(readings)) == expected
+    for stream in streams[2:]:
+        order = rng.permutation(len(readings)).tolist()
+        assert deliver(stream, order, rng.integers(len(readings) + 1)) == expected
+
+
+def test_a_version_that_was_known_in_time_leaves_nothing_to_settle(place, load_at):
+    """Although versions are saved to the microsecond, and readings are of milliseconds."""
+    now = place.value("select clock_timestamp()").replace(microsecond=123_456)
+    later = now + timedelta(hours=1)
+    device, stream = place.sensor(())
+    saved(place, device, [(now.timestamp() * 1000, ON), (later.timestamp() * 1000, HIGHER)])
+    load_at(now)
+    place.door.take([(stream, milliseconds(now) + 60_000, 0.2)])
+    load_at(later)
+    assert place.value("select count(*) from unsettled") == 0
+    place.door.take([(stream, milliseconds(later) + 60_000, 0.2)])
+    place.door.load()
+    assert place.value("select count(*) from unsettled") == 0
