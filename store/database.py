@@ -56,6 +56,8 @@ class Database:
         Most connections held at a time.
     answer_within_s
         How long a transaction waits for a connection before the database counts as away.
+    lines
+        Of another one, to look after these connections too; None: one of its own.
 
     Attributes
     ----------
@@ -64,7 +66,13 @@ class Database:
     """
 
     def __init__(
-        self, dsn: str, *, name: str, max_size: int = 4, answer_within_s: float = ANSWER_WITHIN_S
+        self,
+        dsn: str,
+        *,
+        name: str,
+        max_size: int = 4,
+        answer_within_s: float = ANSWER_WITHIN_S,
+        lines: LineWatch | None = None,
     ) -> None:
         self._where = describe(dsn)
         self._name = name
@@ -81,7 +89,8 @@ class Database:
             tcp_user_timeout=25_000,
             options=SESSION,
         )
-        self.lines = LineWatch(self.connect)
+        self._own_lines = LineWatch(self._connect)
+        self.lines = lines or self._own_lines
         self._answered_s: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             self.dsn,
@@ -142,7 +151,11 @@ class Database:
         time answers sooner than several in turn. One transaction cannot be within another.
         """
         return Database(
-            self.dsn, name=self._name, max_size=1, answer_within_s=self._answer_within_s
+            self.dsn,
+            name=self._name,
+            max_size=1,
+            answer_within_s=self._answer_within_s,
+            lines=self.lines,
         )
 
     def connect(self) -> Connection:
@@ -153,12 +166,15 @@ class Database:
         DatabaseAwayError
             If the database does not answer.
         """
-        try:
-            conn = psycopg.connect(self.dsn, autocommit=True)
-        except psycopg.OperationalError as error:
-            raise self._away(error) from error
+        conn = self._connect()
         self.lines.add(conn)
         return conn
+
+    def _connect(self) -> Connection:
+        try:
+            return psycopg.connect(self.dsn, autocommit=True)
+        except psycopg.OperationalError as error:
+            raise self._away(error) from error
 
     def _check(self, conn: Connection) -> None:
         """Ask a connection whether it is still there, unless that is as good as sure."""
@@ -175,7 +191,7 @@ class Database:
 
     def close(self) -> None:
         """Close every connection; transactions under way finish first."""
-        self.lines.stop()
+        self._own_lines.stop()
         self._pool.close()
 
     def __enter__(self) -> Self:

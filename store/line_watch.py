@@ -8,9 +8,11 @@ user is told that the database is away, as of any other outage.
 
 import os
 import socket
+import struct
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from weakref import WeakSet
@@ -29,8 +31,18 @@ log = structlog.get_logger(__name__)
 LOOK_EVERY_S: Final = 30.0
 _SQL = queries.load("line_watch")
 _Connection = psycopg.BaseConnection[Any]
-# Since when the server has nothing to do for a session; None: it knows of no such session.
-_Idle = datetime | None
+# Of Linux' struct tcp_info: the bytes that the other end has confirmed, and those that came.
+_MOVED: Final = struct.Struct("=120xQQ")
+
+
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """A session for which the server does nothing; once something goes on it is another one."""
+
+    pid: int
+    since: datetime | None = None  # None: the server knows of no such session
+    copied: int | None = None  # bytes of a COPY whose next ones it waits for
+    moved: tuple[int, ...] = ()  # bytes over the line, either way
 
 
 class LineWatch:
@@ -46,7 +58,7 @@ class LineWatch:
         self._connect = connect
         self._connections: WeakSet[_Connection] = WeakSet()
         self._adding = threading.Lock()
-        self._idle: dict[_Connection, _Idle] = {}  # as the last look found those that wait
+        self._rests: dict[_Connection, _Rest] = {}  # of those that waited at the last look
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -67,24 +79,25 @@ class LineWatch:
     def look(self) -> int:
         """End what has waited since the last look, for a session with nothing to do since then.
 
+        What has forgotten one connection has forgotten others: those that nobody uses now are
+        ended as well, or whoever used one next would wait in turn.
+
         Returns
         -------
         int
             How many connections were ended.
         """
-        waiting, before, self._idle = self._waiting(), self._idle, {}
+        waiting, before, self._rests = self._all(TransactionStatus.ACTIVE), self._rests, {}
         if not waiting:
             return 0
-        with closing(self._connect()) as server:
-            now = self._idle = _ask(server, waiting)
+        with closing(self._connect()) as server, _in_time(server):
+            self._rests = _ask(server, waiting)
             # Between two looks it would have begun what was on its way to it at the first.
-            lost = [
-                (pid, conn)
-                for pid, conn in waiting.items()
-                if conn in before and conn in now and before[conn] == now[conn]
-            ]
-            for pid, conn in lost:
-                server.execute(_SQL["end"], {"pid": pid, "since": now[conn]})
+            lost = {conn: rest for conn, rest in self._rests.items() if before.get(conn) == rest}
+            if lost:
+                lost |= _ask(server, self._all(TransactionStatus.IDLE))
+            for conn, rest in lost.items():
+                server.execute(_SQL["end"], {"pid": rest.pid, "since": rest.since})
                 _end(conn)
         if lost:
             log.warning("database_never_answers", connections=len(lost))
@@ -95,31 +108,56 @@ class LineWatch:
             with suppress(DatabaseAwayError, psycopg.Error):  # others say that it is away
                 self.look()
 
-    def _waiting(self) -> dict[int, _Connection]:
+    def _all(self, status: TransactionStatus) -> dict[int, _Connection]:
         with self._adding:
             known = list(self._connections)
         return {
             conn.info.backend_pid: conn
             for conn in known
-            if conn.pgconn.transaction_status == TransactionStatus.ACTIVE
+            if conn.pgconn.transaction_status == status
         }
 
 
 def _ask(
-    server: psycopg.Connection[Any], waiting: Mapping[int, _Connection]
-) -> dict[_Connection, _Idle]:
-    """Return those of the connections for which the server does nothing, and since when."""
-    rows = server.execute(_SQL["sessions"], {"pids": list(waiting)}).fetchall()
-    sessions = {pid: (is_active, since) for pid, is_active, since in rows}
-    found: dict[_Connection, _Idle] = {}
-    for pid, waits in waiting.items():
-        is_active, since = sessions.get(pid, (False, None))
-        if not is_active:
-            found[waits] = since
+    server: psycopg.Connection[Any], connections: Mapping[int, _Connection]
+) -> dict[_Connection, _Rest]:
+    """Return those of the connections for which the server does nothing, and how they are."""
+    rows = server.execute(_SQL["sessions"], {"pids": list(connections)}).fetchall()
+    sessions = {pid: (works, since, copied) for pid, works, since, copied in rows}
+    found: dict[_Connection, _Rest] = {}
+    for pid, conn in connections.items():
+        works, since, copied = sessions.get(pid, (False, None, None))
+        if not works:
+            found[conn] = _Rest(pid, since, copied, _moved(conn))
     return found
+
+
+def _moved(conn: _Connection) -> tuple[int, ...]:
+    """Count the bytes over a connection, where somebody does."""
+    with suppress(AttributeError, OSError, psycopg.Error, struct.error), _socket(conn) as line:
+        size = _MOVED.size
+        return _MOVED.unpack(line.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, size))
+    return ()
 
 
 def _end(conn: _Connection) -> None:
     """Have whoever waits read the connection's end."""
-    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(conn.fileno())) as line:
-        line.shutdown(socket.SHUT_RDWR)
+    with suppress(OSError, psycopg.Error), _socket(conn) as line:
+        if not conn.closed:  # else the number may have been another's
+            line.shutdown(socket.SHUT_RDWR)
+
+
+def _socket(conn: _Connection) -> socket.socket:
+    return socket.socket(fileno=os.dup(conn.fileno()))
+
+
+@contextmanager
+def _in_time(server: psycopg.Connection[Any]) -> Iterator[None]:
+    """Let the asking itself not wait for ever: nobody looks after that connection."""
+    timer = threading.Timer(LOOK_EVERY_S, _end, (server,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
