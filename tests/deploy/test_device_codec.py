@@ -24,7 +24,7 @@ def test_a_mapping_is_kept_as_the_gateway_reads_it_and_shown_in_words():
     ("morse", [], "", "there are native"),
     ("tts", ["a"], "", "NAME=PROPERTY"),
     ("tts", ["a=depth_m", "a=depth_m"], "", "mapped twice"),
-    ("tts", ["a=stage_m"], "", "--datastream stage_m:UNIT"),
+    ("tts", ["a=stage_m"], "", "first, with its unit"),
     ("nmea", [], "milesight/at101", "not with 'nmea'"),
 ])  # fmt: skip
 def test_what_cannot_be_is_said_before_anything_is_stored(codec, entries, model, words):
