@@ -13,7 +13,7 @@ class ImportFileError(Exception):
 class Item:
     """A reading, where it stands, and the device it names, if it names one."""
 
-    line: int
+    place: int
     device: str | None
     reading: Reading
 
@@ -22,8 +22,9 @@ class Item:
 class Skipped:
     """Something that could not be read, and why."""
 
-    line: int
+    place: int
     reason: str
 
 
+# A place is the number of a line, or of a point where a file knows no lines.
 Found = Item | Skipped

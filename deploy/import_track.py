@@ -15,7 +15,7 @@ _POINTS = frozenset({"trkpt", "rtept", "wpt"})
 
 
 def read_gpx(data: bytes) -> Iterator[Found]:
-    """Read the points of a GPX file (1.0 or 1.1); lines count points.
+    """Read the points of a GPX file (1.0 or 1.1), counted from 1.
 
     A track that breaks off, as a logger leaves it when its battery is empty, gives the points
     before the break.
@@ -88,7 +88,7 @@ def _number(text: str) -> float | None:
 
 
 def read_nmea(data: bytes) -> Iterator[Found]:
-    """Read a logger's NMEA lines; lines count moments.
+    """Read a logger's NMEA lines, a moment once; it stands where its first line stands.
 
     Raises
     ------
@@ -98,9 +98,8 @@ def read_nmea(data: bytes) -> Iterator[Found]:
     log = nmea.parse(data.decode("ascii", errors="replace"))
     if not log.epochs:
         raise ImportFileError("The file holds no usable RMC or GGA sentence.")
-    for count, epoch in enumerate(log.epochs, 1):
+    for epoch in log.epochs:
         fix = Fix(epoch.lat, epoch.lon, epoch.speed_kmh, epoch.course_deg, epoch.hdop)
-        yield Item(count, None, Reading(round(epoch.at.timestamp() * 1000), None, None, fix))
-    for reason, lines in sorted(log.skipped.items()):
-        for _ in range(lines):
-            yield Skipped(0, reason)
+        yield Item(epoch.line, None, Reading(round(epoch.at.timestamp() * 1000), None, None, fix))
+    for line, reason in log.skipped:
+        yield Skipped(line, reason)

@@ -30,29 +30,33 @@ from store.town_catalog import Tenant
 # Readings of a message, and messages of one visit to the broker.
 MESSAGE_READINGS = 200
 VISIT_MESSAGES = 100
-_NAMED_LINES = 3
+_NAMED_PLACES = 10
 # Reasons that are told apart: a file of nothing but other nonsense in each row has as many as rows.
 _REASONS = 20
 
 
 @dataclass
 class Report:
-    """What became of a file's readings; lines are examples of what was skipped."""
+    """What became of a file's readings; places are examples of what was skipped.
 
+    `counts` is what the places number: lines or points.
+    """
+
+    counts: str = "line"
     total: int = 0
     resumed: int = 0
     sent: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
-    lines_skipped: dict[str, list[int]] = field(default_factory=dict)
+    places: dict[str, list[int]] = field(default_factory=dict)
 
-    def skip(self, line: int, reason: str) -> None:
+    def skip(self, place: int, reason: str) -> None:
         """Count one that is left out."""
         if reason not in self.skipped and len(self.skipped) >= _REASONS:
             reason = "other reasons"
         self.skipped[reason] += 1
-        examples = self.lines_skipped.setdefault(reason, [])
-        if line and len(examples) < _NAMED_LINES:
-            examples.append(line)
+        examples = self.places.setdefault(reason, [])
+        if len(examples) < _NAMED_PLACES:
+            examples.append(place)
 
     def lines(self, *, dry: bool) -> Iterator[str]:
         """Say it."""
@@ -60,11 +64,9 @@ class Report:
         verb = "could be" if dry else "were"
         yield f"{self.sent + self.resumed} of {self.total} readings {verb} imported{before}."
         for reason, count in self.skipped.most_common():
-            examples = self.lines_skipped[reason]
-            where = (
-                f" (line {', '.join(map(str, examples))}{', …' if count > len(examples) else ''})"
-            )
-            yield f"{count} skipped: {reason}{where if examples else ''}"
+            examples = ", ".join(map(str, self.places[reason]))
+            more = ", …" if count > _NAMED_PLACES else ""
+            yield f"{count} skipped: {reason} ({self.counts} {examples}{more})"
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,13 @@ class Town:
     moving: frozenset[str]
 
 
-def read_file(path: Path, zone: tzinfo | None) -> tuple[bytes, Iterator[Found]]:
+def read_file(path: Path, zone: tzinfo | None) -> tuple[bytes, str, Iterator[Found]]:
     """Open a file by what its name says it is: .csv, .tsv, .gpx, .nmea, .log or .txt; or .gz.
+
+    Returns
+    -------
+    tuple of bytes, str, and iterator
+        The file unpacked, what its places number ("line" or "point"), and what is found in it.
 
     Raises
     ------
@@ -94,11 +101,11 @@ def read_file(path: Path, zone: tzinfo | None) -> tuple[bytes, Iterator[Found]]:
         except (OSError, EOFError, zlib.error) as error:
             raise ImportFileError(f"{path.name} cannot be unpacked: {error}.") from error
     if kind in (".csv", ".tsv"):
-        return data, read_csv(data, zone)
+        return data, "line", read_csv(data, zone)
     if kind == ".gpx":
-        return data, read_gpx(data)
+        return data, "point", read_gpx(data)
     if kind in (".nmea", ".nma", ".log", ".txt"):
-        return data, read_nmea(data)
+        return data, "line", read_nmea(data)
     raise ImportFileError(f"{path.name} is neither .csv, .gpx nor .nmea: rename it to what it is.")
 
 
@@ -149,9 +156,9 @@ def import_file(
     ImportFileError, BrokerUnreachableError, OSError
         The file is unusable, the broker or the disk does not do its part.
     """
-    data, found = read_file(path, zone)
+    data, counts, found = read_file(path, zone)
     mark = _Mark(settings.embedded.data_dir, town.tenant.code, device, data)
-    report = Report()
+    report = Report(counts)
     report.resumed = 0 if dry else mark.read()
     items = _taken(found, town, device, settings.gateway, now_ms, report)
     address = MqttAddress(settings.broker.host, settings.broker.port, settings.broker.tls_ca)
@@ -185,12 +192,12 @@ def _taken(
     for one in found:
         report.total += 1
         if isinstance(one, Skipped):
-            report.skip(one.line, one.reason)
+            report.skip(one.place, one.reason)
             continue
         code = one.device or device
         problem = _problem(one, code, town, earliest_ms, latest_ms)
         if problem or code is None:
-            report.skip(one.line, problem)
+            report.skip(one.place, problem)
             continue
         yield code, one.reading
 

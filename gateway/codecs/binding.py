@@ -21,7 +21,7 @@ Decode = Callable[[bytes], list[Reading]]
 
 def _nmea(payload: bytes) -> list[Report]:
     log = nmea.decode(payload)
-    for reason, count in log.skipped.items():
+    for reason, count in log.reasons.items():
         metrics.LINES_SKIPPED.labels(reason).inc(count)
     return [epoch.report() for epoch in log.epochs]
 

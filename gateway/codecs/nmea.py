@@ -18,6 +18,7 @@ KMH_PER_KNOT = 1.852
 # The GPS epoch is 1980: the two digits of a year mean a time since then.
 _FIRST_YEAR = 80
 _HALF_DAY = timedelta(hours=12)
+_UNDATED = "no date or time"
 
 _SENTENCE = re.compile(r"\$([A-Z0-9]{5}),([^*$]*)\*([0-9A-Fa-f]{2})\s*\Z", re.ASCII)
 _TIME = re.compile(r"([0-9]{2})([0-9]{2})([0-9]{2})(?:\.([0-9]{1,6}))?\Z", re.ASCII)
@@ -28,7 +29,10 @@ _NUMBER = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?\Z", re.ASCII)
 
 @dataclass(slots=True)
 class Epoch:
-    """What the receiver says of one moment; `lat` and `lon` None: no fix."""
+    """What the receiver says of one moment; `lat` and `lon` None: no fix.
+
+    `line` is the first that says it, counted from 1.
+    """
 
     at: datetime
     lat: float | None = None
@@ -36,6 +40,7 @@ class Epoch:
     speed_kmh: float | None = None
     course_deg: float | None = None
     hdop: float | None = None
+    line: int = field(default=0, compare=False)
 
     def report(self) -> Report:
         """Return it under the names that a plow's mapping knows."""
@@ -48,10 +53,15 @@ class Epoch:
 
 @dataclass
 class Log:
-    """A logger's lines: epochs in their order, and how many lines were left out and why."""
+    """A logger's lines: epochs in their order, and which lines were left out and why."""
 
     epochs: list[Epoch] = field(default_factory=list)
-    skipped: Counter[str] = field(default_factory=Counter)
+    skipped: list[tuple[int, str]] = field(default_factory=list)
+
+    @property
+    def reasons(self) -> Counter[str]:
+        """How many lines were left out, by reason."""
+        return Counter(reason for _, reason in self.skipped)
 
 
 def decode(payload: bytes) -> Log:
@@ -64,7 +74,7 @@ def decode(payload: bytes) -> Log:
     """
     log = parse(payload.decode("ascii", errors="replace"))
     if not log.epochs:
-        found = ", ".join(f"{count} {reason}" for reason, count in sorted(log.skipped.items()))
+        found = ", ".join(f"{count} {reason}" for reason, count in sorted(log.reasons.items()))
         raise RefusedReadingError(
             Reason.BAD_PAYLOAD, f"no usable RMC or GGA sentence ({found or 'none at all'})"
         )
@@ -82,32 +92,32 @@ def parse(text: str) -> Log:
     """
     log = Log()
     newest: Epoch | None = None
-    waiting: list[list[str]] = []  # GGA of which the date is not known yet
-    for line in text.splitlines():
+    waiting: list[tuple[int, list[str]]] = []  # GGA of which the date is not known yet
+    for number, line in enumerate(text.splitlines(), 1):
         start = line.find("$")
         if start < 0:
             continue
         match = _SENTENCE.match(line[start:])
         if match is None:
-            log.skipped["malformed"] += 1
+            log.skipped.append((number, "malformed"))
         elif _checksum(f"{match[1]},{match[2]}") != int(match[3], 16):
-            log.skipped["bad checksum"] += 1
+            log.skipped.append((number, "bad checksum"))
         elif match[1].endswith("RMC"):
-            epoch = _rmc(match[2].split(","))
+            epoch = _rmc(number, match[2].split(","))
             if epoch is None:
-                log.skipped["no date or time"] += 1
+                log.skipped.append((number, _UNDATED))
                 continue
             newest = _joined(log, newest, epoch)
-            for fields in waiting:
-                newest = _gga(log, newest, fields)
+            for earlier, fields in waiting:
+                newest = _gga(log, newest, earlier, fields)
             waiting = []
         elif match[1].endswith("GGA"):
             if newest is None:
-                waiting.append(match[2].split(","))
+                waiting.append((number, match[2].split(",")))
             else:
-                newest = _gga(log, newest, match[2].split(","))
-    log.skipped["no date or time"] += len(waiting)
-    log.skipped = +log.skipped
+                newest = _gga(log, newest, number, match[2].split(","))
+    log.skipped += [(number, _UNDATED) for number, _ in waiting]
+    log.skipped.sort()
     log.epochs.sort(key=lambda epoch: epoch.at)
     return log
 
@@ -131,7 +141,7 @@ def _joined(log: Log, newest: Epoch | None, epoch: Epoch) -> Epoch:
     return epoch
 
 
-def _rmc(fields: list[str]) -> Epoch | None:
+def _rmc(line: int, fields: list[str]) -> Epoch | None:
     if len(fields) < 9:
         return None
     date = _DATE.match(fields[8])
@@ -143,7 +153,7 @@ def _rmc(fields: list[str]) -> Epoch | None:
         midnight = datetime(year + (1900 if year >= _FIRST_YEAR else 2000), month, day, tzinfo=UTC)
     except ValueError:
         return None
-    epoch = Epoch(midnight + clock)
+    epoch = Epoch(midnight + clock, line=line)
     mode = fields[11][:1] if len(fields) > 11 else ""
     if fields[1] == "A" and mode != "N":
         epoch.lat = _angle(fields[2], fields[3], "NS")
@@ -154,11 +164,11 @@ def _rmc(fields: list[str]) -> Epoch | None:
     return epoch
 
 
-def _gga(log: Log, newest: Epoch, fields: list[str]) -> Epoch:
+def _gga(log: Log, newest: Epoch, line: int, fields: list[str]) -> Epoch:
     """Take in a GGA sentence: its time of day is the one nearest to the newest date."""
     clock = _clock(fields[0])
     if clock is None or len(fields) < 8:
-        log.skipped["no date or time"] += 1
+        log.skipped.append((line, _UNDATED))
         return newest
     at = newest.at.replace(hour=0, minute=0, second=0, microsecond=0) + clock
     if at - newest.at > _HALF_DAY:
@@ -170,7 +180,7 @@ def _gga(log: Log, newest: Epoch, fields: list[str]) -> Epoch:
     if at == newest.at:
         newest.hdop = hdop
         return newest  # RMC has the place, or says that it is not to be used
-    epoch = Epoch(at, hdop=hdop)
+    epoch = Epoch(at, hdop=hdop, line=line)
     if fixed:
         epoch.lat = _angle(fields[1], fields[2], "NS")
         epoch.lon = _angle(fields[3], fields[4], "EW")

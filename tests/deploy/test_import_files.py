@@ -7,7 +7,7 @@ import pytest
 from deploy.import_csv import read as read_csv
 from deploy.import_item import ImportFileError, Item, Skipped
 from deploy.import_track import read_gpx, read_nmea
-from tests.gateway.test_nmea import RMC
+from tests.gateway.test_nmea import GGA, RMC, line
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 MS = 1_793_493_000_000  # 2026-11-01T00:30:00Z
@@ -45,14 +45,14 @@ def test_times_as_loggers_write_them():
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp932"])
 def test_times_as_excel_shows_and_writes_them(time, encoding):
     [item] = rows(f"time,水温\r\n{time},5\r\n", TOKYO, encoding)
-    assert (item.line, item.reading.ts, item.reading.m) == (2, MS, {"水温": 5})
+    assert (item.place, item.reading.ts, item.reading.m) == (2, MS, {"水温": 5})
 
 
 def test_a_damaged_byte_or_a_lone_quotation_mark_costs_its_own_row_alone():
     good, bad = b"1793493000000,0.5\r\n", b"17934930000\xff0,0.5\r\n"
     found = list(read_csv(b"time,depth_m\r\n" + bad + good + b'"' + good + good, None))
     assert [type(one) for one in found] == [Skipped, Item, Skipped, Item]
-    assert [one.line for one in found] == [2, 3, 4, 5]
+    assert [one.place for one in found] == [2, 3, 4, 5]
     huge = b"1793493000000," + b"9" * 200_000 + b"\n"
     first, last = read_csv(b"time,depth_m\n" + huge + good, None)
     assert (type(first), type(last)) == (Skipped, Item)
@@ -76,7 +76,7 @@ def test_a_bad_row_is_skipped_with_its_line_and_its_neighbours_are_read(row, wor
     first, bad, last = rows(f"time,depth_m\n{good}\n\n{row}\n{good}\n")
     assert isinstance(first, Item)
     assert isinstance(last, Item)
-    assert bad.line == 4
+    assert bad.place == 4
     assert words in bad.reason
 
 
@@ -100,9 +100,9 @@ def test_a_gpx_track():
     point, untimed, unplaced = read_gpx(GPX.encode())
     assert (point.reading.ts, point.reading.fix.lat, point.reading.fix.hdop) == (MS, 38.24, 1.2)
     assert point.reading.fix.speed_kmh == pytest.approx(36)
-    assert (untimed.reason, unplaced.reason) == (
-        "the point has no usable time", "the point has no usable place",
-    )  # fmt: skip
+    assert point.place == 1
+    assert untimed == Skipped(2, "the point has no usable time")
+    assert unplaced == Skipped(3, "the point has no usable place")
 
 
 def test_a_track_that_breaks_off_gives_the_points_before_the_break():
@@ -110,6 +110,7 @@ def test_a_track_that_breaks_off_gives_the_points_before_the_break():
     point = GPX[GPX.index("<trkpt") : end]
     *points, cut = read_gpx((GPX[:end] + point + point[:-3]).encode())
     assert [one.reading.ts for one in points] == [MS, MS]
+    assert cut.place == 3
     assert "breaks off after point 2" in cut.reason
 
 
@@ -125,8 +126,15 @@ def test_what_is_no_gpx_is_refused_in_words(data):
 
 
 def test_nmea_lines_and_those_that_are_damaged():
-    item, skipped = read_nmea((RMC + RMC.replace("3814", "3815")).encode())
-    assert item.reading.fix.lat == pytest.approx(38.24)
-    assert skipped.reason == "bad checksum"
+    later = line("GPRMC,010204,A,3814.4000,N,14020.4000,E,10.00,92.17,221126,,,A")
+    undated = line("GPGGA,x,3814.4000,N,14020.4000,E,1,07,1.1,56.1,M,37.0,M,,")
+    damaged = RMC.replace("3814", "3815")
+    text = "# a logger\n" + GGA + RMC + damaged + later + undated + "$GPRMC,01*\n"
+    first, second, *skipped = read_nmea(text.encode())
+    assert (first.place, second.place) == (2, 5)  # GGA and RMC of a moment are one
+    assert first.reading.fix.lat == pytest.approx(38.24)
+    assert skipped == [
+        Skipped(4, "bad checksum"), Skipped(6, "no date or time"), Skipped(7, "malformed"),
+    ]  # fmt: skip
     with pytest.raises(ImportFileError):
         list(read_nmea(b"nothing"))

@@ -9,6 +9,7 @@ from deploy.import_item import ImportFileError
 from deploy.settings import load_settings
 from gateway.codecs import native
 from store.town_catalog import Tenant
+from tests.gateway.test_nmea import RMC
 
 START_MS = 1_793_493_000_000
 ROWS = 45_000
@@ -89,6 +90,24 @@ def test_what_the_town_cannot_take_is_skipped_and_said(
     )
     assert list(report.lines(dry=False))[1] == f"1 skipped: {reason} (line 2)"
     assert broker.times == []
+
+
+@pytest.mark.parametrize(("name", "text", "said"), [
+    ("a.gpx", "<gpx>" + "<wpt/>" * 40 + "</gpx>",
+     "40 skipped: the point has no usable time (point 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, …)"),
+    ("a.nmea", RMC + "$GP\n" * 2, "2 skipped: malformed (line 2, 3)"),
+    ("a.csv", "time,ph\n" + f"{START_MS},high\n" * 12,
+     "12 skipped: ph 'high' is not a number (line 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, …)"),
+])  # fmt: skip
+def test_what_is_skipped_is_named_with_its_lines_or_points_some_of_them(
+    settings, town, tmp_path, name, text, said
+):
+    file = tmp_path / name
+    file.write_text(text, newline="")
+    report = importing.import_file(
+        settings, town, file, device="a", zone=None, now_ms=START_MS, dry=True
+    )
+    assert said in list(report.lines(dry=True))
 
 
 def test_a_packed_file_that_is_damaged_is_refused_in_words(tmp_path):
