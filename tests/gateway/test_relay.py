@@ -315,6 +315,7 @@ def test_data_that_had_no_birth_can_be_replayed_once_it_has_come(town, edges):
     edge.publish(f"{GROUP}/NBIRTH/gate", nbirth())
     edge.publish(f"{GROUP}/DBIRTH/gate/tank", dbirth())
     town.wait_for(COUNT, 1)
+    town.wait_for("select count(*) from sparkplug_birth", 2)  # kept once its readings are sent on
     with Database(town.dsn.jobs, name="test-replay", answer_within_s=60) as database:
         assert replay(settings, database, kawabe).replayed == 1
     town.wait_for(COUNT, 2)
