@@ -116,7 +116,7 @@ def test_a_database_that_never_answers_again_ends_the_process(town, monkeypatch,
         over_line = make_conninfo(town.dsn.gateway, port=line.port)
         town.dsn = dataclasses.replace(town.dsn, gateway=over_line)
         gateway = town.start().gateway
-        town.wait_for("select listening from town_listening", 4)
+        town.wait_for("select listening = partitions from town_listening", True)
         device = town.device()
         device.publish({"ts": NOW_MS, "m": {"depth_m": 0.01}})
         town.wait_for(COUNT, 1)
