@@ -178,7 +178,7 @@ def _gga(log: Log, newest: Epoch, line: int, fields: list[str]) -> Epoch:
     fixed = fields[5] not in ("", "0")
     hdop = _number(fields[7]) if fixed else None
     if at == newest.at:
-        newest.hdop = hdop
+        newest.hdop, newest.line = hdop, min(newest.line, line)
         return newest  # RMC has the place, or says that it is not to be used
     epoch = Epoch(at, hdop=hdop, line=line)
     if fixed:
