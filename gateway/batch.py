@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from detectors.readings import Readings
 from gateway.intake import Message
+from store.positions import Position
 
 NO_SEQUENCE = -1
 
@@ -87,24 +88,6 @@ class RowLists:
             del column[length:]
         while self.marked and self.marked[-1][0] >= length:
             self.marked.pop()
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """One GPS fix. Numbers the device left out are None."""
-
-    device_id: int
-    tenant_id: int
-    time_ms: int
-    received_ms: int
-    lat: float | None
-    lon: float | None
-    speed_kmh: float | None
-    course_deg: float | None
-    hdop: float | None
-    blade: bool | None
-    seq: int
-    marks: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from gateway import ledger as decisions
 from gateway.batch import Batch, Rows
 from gateway.leads import LeadWatch
 from gateway.links import Links
-from gateway.positions import NO_POSITIONS, held_to_speed
-from gateway.positions import columns as position_columns
+from gateway.positions import Fixes
+from gateway.positions import sift as sift_fixes
 from gateway.quarantine import Quarantine
 from gateway.recent import Recent
 from gateway.routers import Routers
@@ -34,7 +34,7 @@ from store.ledger import OpenAlert
 from store.ledger_writer import is_falling
 from store.marks import Mark
 from store.observations import Observations
-from store.positions import Positions, known_positions, write_positions
+from store.positions import NO_POSITIONS, Positions
 from store.times import milliseconds
 
 if TYPE_CHECKING:
@@ -105,14 +105,16 @@ class Committer:
                 writer,
                 standing.registry,
                 batch.rows,
+                Positions.of(batch.positions) if batch.positions else NO_POSITIONS,
                 self._recent,
                 sequence_horizon_s=self._sequence_horizon_s,
                 ask_store=not copy,
             )
             work = _Work(writer, batch, standing, sifted)
             work.decide()
-            positions = self._new_positions(writer, batch, ask_store=not copy)
-            work.write(positions, copy=copy)
+            fixes = sift_fixes(writer, sifted.fixes, self._recent_positions, ask_store=not copy)
+            positions = fixes.new
+            work.write(fixes, copy=copy)
             heard = self._links.due(batch.heard)
             writer.heard(heard)
             if batch.refused:
@@ -136,20 +138,8 @@ class Committer:
         rows = work.sifted.rows
         self._recent.remember(work.sifted.datastream_id, rows.time_ms, rows.value)
         self._recent_positions.remember(positions.device_id, positions.time_ms, positions.lat)
-        _count(work, positions, batch)
+        _count(work, fixes, batch)
         return after
-
-    def _new_positions(self, writer: BatchWriter, batch: Batch, *, ask_store: bool) -> Positions:
-        if not batch.positions:
-            return NO_POSITIONS
-        positions = position_columns(batch.positions)
-        known = self._recent_positions.look(positions.device_id, positions.time_ms, positions.lat)
-        seen = known.same | known.other
-        if ask_store:
-            there = known_positions(writer.conn, positions.device_id, positions.time_ms)
-            seen[there] = True
-        new = positions.take(~seen)
-        return held_to_speed(writer.conn, new) if len(new) else new
 
 
 class _Work:
@@ -200,7 +190,7 @@ class _Work:
         self.flag, self.evaluated = self.flag[keep], self.evaluated[keep]
         self.rate, self.decided = self.rate[keep], ~late[keep]
 
-    def write(self, positions: Positions, *, copy: bool) -> None:
+    def write(self, fixes: Fixes, *, copy: bool) -> None:
         """Write readings, ledger, detector state and what was set aside."""
         self._write_states()  # first: whoever has these rows has the datastreams' alerts
         before = self._before()  # reads what was stored before this batch
@@ -218,8 +208,7 @@ class _Work:
             self.rate,
         )
         writer.observations(observations, copy=copy)
-        if len(positions):
-            write_positions(writer.conn, positions, copy=copy)
+        fixes.write(writer, copy=copy)
         verdicts = self.outcome.verdicts
         if len(verdicts):
             of = self.registry.datastream_id[verdicts.sensor]
@@ -361,12 +350,12 @@ def _by_town(
     return found
 
 
-def _count(work: _Work, positions: Positions, batch: Batch) -> None:
+def _count(work: _Work, fixes: Fixes, batch: Batch) -> None:
     rows: Rows = work.sifted.rows
     metrics.READINGS.inc(len(rows))
-    metrics.POSITIONS.inc(len(positions))
-    metrics.DUPLICATES.inc(work.sifted.duplicates)
-    metrics.CONFLICTS.inc(len(work.sifted.conflicts))
+    metrics.POSITIONS.inc(len(fixes.new))
+    metrics.DUPLICATES.inc(work.sifted.duplicates + fixes.duplicates)
+    metrics.CONFLICTS.inc(len(work.sifted.conflicts) + fixes.conflicts)
     metrics.TRANSITIONS.inc(work.added)
     metrics.LATE.inc(int(np.count_nonzero(~work.decided)))
     for one in batch.refused:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gateway.batch import NO_SEQUENCE, Batch, Position, Refused, RowLists, Rows
+from gateway.batch import NO_SEQUENCE, Batch, Refused, RowLists, Rows
 from gateway.codecs import native
 from gateway.codecs.reading import Fix, Reading
 from gateway.errors import RefusedReadingError
@@ -14,6 +14,7 @@ from gateway.reasons import Reason
 from gateway.registry import Device, Registry
 from gateway.settings import GatewaySettings
 from store.marks import Mark
+from store.positions import Position
 from store.times import milliseconds
 
 _TAKEN_STATES = frozenset({"active", "maintenance", "out_of_season"})

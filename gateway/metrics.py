@@ -5,9 +5,12 @@ from prometheus_client import Counter, Gauge, Histogram
 MESSAGES = Counter("mizumori_gateway_messages", "Messages taken in and acknowledged.")
 READINGS = Counter("mizumori_gateway_readings", "Readings stored; positions apart.")
 POSITIONS = Counter("mizumori_gateway_positions", "Positions stored.")
-DUPLICATES = Counter("mizumori_gateway_duplicates", "Readings that were already stored.")
+DUPLICATES = Counter(
+    "mizumori_gateway_duplicates", "Readings and positions that were already stored."
+)
 CONFLICTS = Counter(
-    "mizumori_gateway_conflicts", "Readings with another value than the stored one at that time."
+    "mizumori_gateway_conflicts",
+    "Readings and positions that differ from the stored one of that time.",
 )
 LATE = Counter("mizumori_gateway_late", "Readings that were too late to be decided on live.")
 LINES_SKIPPED = Counter(

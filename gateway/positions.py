@@ -1,72 +1,98 @@
-"""Fixes of a batch as columns, with the flags of the location and the speed test."""
+"""Which fixes of a batch are new: repeated ones are dropped, others for one time set aside."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Final
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.flags import Flag, Test, aggregate
-from detectors.track import Location, Speed, distance_m, location_flags, speed_flags
-from gateway.batch import Position
-from store.database import Connection
-from store.positions import Positions, fixes_before
+from gateway.recent import Recent
+from store import position_conflicts
+from store.batch_writer import BatchWriter
+from store.positions import (
+    NO_POSITIONS,
+    Positions,
+    held_to_speed,
+    known_positions,
+    lock,
+    write_positions,
+)
 
 
-def _floats(values: Sequence[float | None]) -> NDArray[np.float64]:
-    return np.array([np.nan if value is None else value for value in values], np.float64)
+@dataclass(eq=False)
+class Fixes:
+    """The fixes of a batch that are new, and those that wait beside another one.
+
+    Attributes
+    ----------
+    new
+    clashing
+        Not the same as what is stored for their device and time.
+    renumbered
+        The same, under a higher number of the device: it counts when the winner is sought.
+    duplicates, conflicts : int
+        Those that are known already, and those that are kept beside; the latter after `write`.
+    """
+
+    new: Positions
+    clashing: Positions
+    renumbered: Positions
+    duplicates: int
+    conflicts: int = 0
+
+    def write(self, writer: BatchWriter, *, copy: bool) -> None:
+        """Write them; see `store.positions.write_positions`."""
+        if len(self.new):
+            write_positions(writer.conn, self.new, copy=copy)
+        if len(self.renumbered):
+            position_conflicts.add(writer.conn, self.renumbered)
+        if len(self.clashing):
+            self.conflicts = position_conflicts.add(writer.conn, self.clashing)
+            self.duplicates += len(self.clashing) - self.conflicts
 
 
-def columns(fixes: Sequence[Position]) -> Positions:
-    """Lay fixes out in columns; of two with one device and time the first stays."""
-    first: dict[tuple[int, int], Position] = {}
-    for fix in fixes:
-        first.setdefault((fix.device_id, fix.time_ms), fix)
-    kept = list(first.values())
-    lat, lon = _floats([fix.lat for fix in kept]), _floats([fix.lon for fix in kept])
-    return Positions(
-        device_id=np.array([fix.device_id for fix in kept], np.int32),
-        tenant_id=np.array([fix.tenant_id for fix in kept], np.int32),
-        time_ms=np.array([fix.time_ms for fix in kept], np.int64),
-        received_ms=np.array([fix.received_ms for fix in kept], np.int64),
-        lat=lat,
-        lon=lon,
-        seq=np.array([fix.seq for fix in kept], np.int64),
-        speed_kmh=_floats([fix.speed_kmh for fix in kept]),
-        course_deg=_floats([fix.course_deg for fix in kept]),
-        hdop=_floats([fix.hdop for fix in kept]),
-        blade=np.array([-1 if fix.blade is None else int(fix.blade) for fix in kept], np.int8),
-        flag=location_flags(Location(), lat, lon, np.full(len(kept), np.nan)),
-        evaluated=np.full(len(kept), Test.LOCATION, np.int16),
-        marks=np.array([fix.marks for fix in kept], np.int16),
+def sift(writer: BatchWriter, fixes: Positions, recent: Recent, *, ask_store: bool) -> Fixes:
+    """Find the new fixes, and flag them by the speed that they imply.
+
+    Parameters
+    ----------
+    writer
+        Of the batch's transaction.
+    recent
+        Devices and times that were stored a moment ago.
+    ask_store
+        Also ask the database for all others: after a COPY that met one of them.
+    """
+    if not len(fixes):
+        return Fixes(fixes, fixes, fixes, 0)
+    known = recent.look(fixes.device_id, fixes.time_ms, fixes.lat)
+    ask = np.flatnonzero(known.same | known.other | ask_store)
+    content, seq = fixes.content(), fixes.seq
+    # What each is compared with: the fix that is stored, else the first of the batch.
+    rival = _first(fixes)
+    other, number, stored = content[rival], seq[rival], np.zeros(len(fixes), np.bool_)
+    if len(ask):
+        places, there = known_positions(writer.conn, fixes.device_id[ask], fixes.time_ms[ask])
+        places = ask[places]
+        other[places], number[places], stored[places] = there.content(), there.seq, True
+    new = ~stored & (rival == np.arange(len(fixes)))
+    same = ((content == other) | (np.isnan(content) & np.isnan(other))).all(axis=1)
+    clashing, renumbered = ~new & ~same, ~new & same & (seq > number)
+    if (new | clashing | renumbered).any():
+        lock(writer.conn, np.unique(fixes.device_id).tolist())
+    return Fixes(
+        held_to_speed(writer.conn, fixes.take(new)) if new.any() else NO_POSITIONS,
+        fixes.take(clashing),
+        fixes.take(renumbered),
+        int(np.count_nonzero(~new & same)),
     )
 
 
-NO_POSITIONS: Final = columns(())
-
-
-def held_to_speed(conn: Connection, fixes: Positions) -> Positions:
-    """Flag new fixes by the speed that they imply since the fix before, in the batch or stored.
-
-    Each is compared with its neighbour in time, also with one that failed: a lone fix that is far
-    off costs itself and the next, and a first one that was far off does not condemn all others.
-    """
-    order = np.lexsort((fixes.time_ms, fixes.device_id))
+def _first(fixes: Positions) -> NDArray[np.intp]:
+    """Return by fix the place of the first of its device and time."""
+    order = np.lexsort((fixes.time_ms, fixes.device_id))  # stable: ties stay as they came
     device, time_ms = fixes.device_id[order], fixes.time_ms[order]
-    nowhere = fixes.flag[order] == Flag.FAIL
-    lat = np.where(nowhere, np.nan, fixes.lat[order])
-    lon = np.where(nowhere, np.nan, fixes.lon[order])
-    before_ms, before_lat, before_lon = np.roll(time_ms, 1), np.roll(lat, 1), np.roll(lon, 1)
-    first = np.flatnonzero(np.diff(device, prepend=-1))
-    before_lat[first] = np.nan
-    known, stored_ms, stored_lat, stored_lon = fixes_before(conn, device[first], time_ms[first])
-    known = first[known]
-    before_ms[known], before_lat[known], before_lon[known] = stored_ms, stored_lat, stored_lon
-    moved_m = distance_m(before_lat, before_lon, lat, lon)
-    flag, evaluated = fixes.flag.copy(), fixes.evaluated.copy()
-    speed = speed_flags(Speed(), time_ms - before_ms, moved_m)
-    said = speed != Flag.NOT_EVALUATED
-    flag[order[said]] = aggregate(flag[order[said]], speed[said])
-    evaluated[order[said]] |= Test.SPEED
-    return replace(fixes, flag=flag, evaluated=evaluated)
+    again = np.zeros(len(fixes), np.bool_)
+    again[1:] = (device[1:] == device[:-1]) & (time_ms[1:] == time_ms[:-1])
+    first = np.empty(len(fixes), np.intp)
+    first[order] = order[np.maximum.accumulate(np.where(again, 0, np.arange(len(fixes))))]
+    return first

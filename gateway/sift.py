@@ -12,14 +12,19 @@ from store import observations, sequences
 from store.batch_writer import BatchWriter
 from store.conflicts import ConflictRow, payload_hash
 from store.marks import Mark
+from store.positions import Positions
 from store.times import moment
 
 
 @dataclass
 class Sifted:
-    """The rows that are left, what was set aside, and how many were known already."""
+    """The rows that are left, what was set aside, and how many were known already.
+
+    Of `fixes` only those are dropped whose sequence number, for want of a time, was known.
+    """
 
     rows: Rows
+    fixes: Positions
     datastream_id: NDArray[np.int32]
     registry: Registry
     conflicts: list[ConflictRow] = field(default_factory=list)
@@ -59,6 +64,7 @@ def sift(
     writer: BatchWriter,
     registry: Registry,
     rows: Rows,
+    fixes: Positions,
     recent: Recent,
     *,
     sequence_horizon_s: float,
@@ -77,7 +83,7 @@ def sift(
     ask_store
         Also ask the database which rows it has: after a COPY that met one of them.
     """
-    sifted = Sifted(rows, registry.datastream_id[rows.sensor], registry)
+    sifted = Sifted(rows, fixes, registry.datastream_id[rows.sensor], registry)
     _claim(writer, sifted, sequence_horizon_s)
     _within(sifted)
     known = recent.look(sifted.datastream_id, sifted.rows.time_ms, sifted.rows.value)
@@ -95,28 +101,32 @@ def sift(
 
 
 def _claim(writer: BatchWriter, sifted: Sifted, horizon_s: float) -> None:
-    """Keep readings without a device time only if their sequence number is new."""
-    rows = sifted.rows
-    unclocked = (rows.marks & Mark.NO_DEVICE_TIME != 0) & (rows.seq != NO_SEQUENCE)
-    if not unclocked.any():
+    """Keep readings and fixes without a device time only if their sequence number is new."""
+    rows, fixes = sifted.rows, sifted.fixes
+    seq = np.concatenate([rows.seq, fixes.seq])
+    marks = np.concatenate([rows.marks, fixes.marks])
+    places = np.flatnonzero((marks & Mark.NO_DEVICE_TIME != 0) & (seq != NO_SEQUENCE))
+    if not len(places):
         return
-    places = np.flatnonzero(unclocked)
-    device = sifted.registry.device_id[rows.sensor[places]]
+    device = np.concatenate([sifted.registry.device_id[rows.sensor], fixes.device_id])[places]
+    at = np.concatenate([rows.time_ms, fixes.time_ms])[places].tolist()
     # A message's readings share device, number and time; another message's with the same number
     # has another time. The first of each number claims it for all of its own time.
     times: dict[tuple[int, int], int] = {}
-    pairs = list(zip(device.tolist(), rows.seq[places].tolist(), strict=True))
-    for pair, time_ms in zip(pairs, rows.time_ms[places].tolist(), strict=True):
+    pairs = list(zip(device.tolist(), seq[places].tolist(), strict=True))
+    for pair, time_ms in zip(pairs, at, strict=True):
         times.setdefault(pair, time_ms)
     keys = np.array(list(times), np.int64)
     devices, taken_ms = keys[:, 0].astype(np.int32), np.array(list(times.values()))
     claimed = sequences.claim(writer.conn, devices, keys[:, 1], taken_ms, horizon_s)
-    duplicate = np.zeros(len(rows), np.bool_)
+    duplicate = np.zeros(len(seq), np.bool_)
     duplicate[places] = [
         pair not in claimed or times[pair] != time_ms
-        for pair, time_ms in zip(pairs, rows.time_ms[places].tolist(), strict=True)
+        for pair, time_ms in zip(pairs, at, strict=True)
     ]
-    sifted.drop(duplicate, np.zeros(len(rows), np.bool_))
+    sifted.drop(duplicate[: len(rows)], np.zeros(len(rows), np.bool_))
+    sifted.duplicates += int(np.count_nonzero(duplicate[len(rows) :]))
+    sifted.fixes = fixes.take(~duplicate[len(rows) :])
 
 
 def _within(sifted: Sifted) -> None:

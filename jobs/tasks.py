@@ -21,7 +21,7 @@ from jobs.replays import Replay, Replays
 from jobs.settings import JobsSettings
 from jobs.settlement import Settlement
 from jobs.silence import SilenceWatch
-from store import conflicts, retention, rollups
+from store import conflicts, position_conflicts, retention, rollups
 from store.database import Database
 from store.errors import DatabaseAwayError
 from store.retention import Retention
@@ -79,6 +79,7 @@ def build_app(settings: JobsSettings, database: Database, replay: Replay | None 
     every("* * * * * */15", "ponds", PondReview(database).drain)
     every("* * * * * */15", "settlement", settlement.drain)
     every("* * * * *", "conflicts", lambda: settle_conflicts(database))
+    every("* * * * *", "position_conflicts", lambda: settle_position_conflicts(database))
     every("* * * * * */15", "streets", FloodReview(database).drain)
     every("7 * * * *", "quality", QualityReview(database).drain)
     # At night in Japan, when the day before is over.
@@ -126,6 +127,20 @@ def settle_conflicts(database: Database) -> int:
         readings += len(settled)
         if not settled:
             return readings
+
+
+def settle_position_conflicts(database: Database) -> int:
+    """Settle every conflict of fixes that waits, some at a time; returns how many fixes."""
+    fixes = 0
+    while True:
+        with database.transaction() as conn:
+            settled = position_conflicts.settle(conn)
+        for one in settled:
+            if one.contradicted:
+                metrics.conflicts_settled.labels(str(one.changed).lower()).inc()
+        fixes += len(settled)
+        if not settled:
+            return fixes
 
 
 def keep_up(database: Database, kept: Retention) -> None:

@@ -69,7 +69,7 @@ class Settled:
 class _Claim:
     """One value's claim; the least one wins. Ordered by what the device said alone."""
 
-    rank: float  # minus the sequence number; without one, behind all that have one
+    rank: float
     digest: bytes
     value: float
     seq: int | None
@@ -170,6 +170,10 @@ def _settle(conn: Connection, waiting: list[Conflict]) -> Iterator[Settled]:
         )
 
 
+def rank(seq: int | None) -> float:
+    """Return what decides first: minus the sequence number; without one, behind all with one."""
+    return math.inf if seq is None else -seq
+
+
 def _claim(value: float, seq: int | None, received_time: datetime) -> _Claim:
-    rank = math.inf if seq is None else -seq
-    return _Claim(rank, payload_hash(value, seq), value, seq, received_time)
+    return _Claim(rank(seq), payload_hash(value, seq), value, seq, received_time)

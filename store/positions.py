@@ -1,12 +1,14 @@
-"""Fixes of vehicles on their way into their table."""
+"""Fixes of vehicles on their way into their table, with the flags of location and speed."""
 
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.flags import Flag
+from detectors.flags import Flag, Test, aggregate
+from detectors.track import Location, Speed, distance_m, location_flags, speed_flags
 from store import latest, queries
 from store.binary import (
     BOOL,
@@ -24,6 +26,24 @@ from store.database import Connection
 from store.observations import AlreadyStoredError
 
 _SQL = queries.load("positions")
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """One GPS fix. Numbers the device left out are None, a number of its own is -1."""
+
+    device_id: int
+    tenant_id: int
+    time_ms: int
+    received_ms: int
+    lat: float | None
+    lon: float | None
+    speed_kmh: float | None
+    course_deg: float | None
+    hdop: float | None
+    blade: bool | None
+    seq: int
+    marks: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +71,35 @@ class Positions:
     def __len__(self) -> int:
         return len(self.time_ms)
 
+    @classmethod
+    def of(cls, fixes: Sequence[Position]) -> "Positions":
+        """Lay fixes out in columns, with the flags of their places alone."""
+        lat, lon = _floats([fix.lat for fix in fixes]), _floats([fix.lon for fix in fixes])
+        return cls(
+            device_id=np.array([fix.device_id for fix in fixes], np.int32),
+            tenant_id=np.array([fix.tenant_id for fix in fixes], np.int32),
+            time_ms=np.array([fix.time_ms for fix in fixes], np.int64),
+            received_ms=np.array([fix.received_ms for fix in fixes], np.int64),
+            lat=lat,
+            lon=lon,
+            seq=np.array([fix.seq for fix in fixes], np.int64),
+            speed_kmh=_floats([fix.speed_kmh for fix in fixes]),
+            course_deg=_floats([fix.course_deg for fix in fixes]),
+            hdop=_floats([fix.hdop for fix in fixes]),
+            blade=np.array([-1 if fix.blade is None else int(fix.blade) for fix in fixes], np.int8),
+            flag=location_flags(Location(), lat, lon, np.full(len(fixes), np.nan)),
+            evaluated=np.full(len(fixes), Test.LOCATION, np.int16),
+            marks=np.array([fix.marks for fix in fixes], np.int16),
+        )
+
+    def content(self) -> NDArray[np.float64]:
+        """Return float64[n, 6]: what tells a fix from another one, as the table keeps it."""
+        measures = [
+            column.astype(np.float32) for column in (self.speed_kmh, self.course_deg, self.hdop)
+        ]
+        # Adding nothing makes one zero of two.
+        return np.column_stack([self.lat, self.lon, *measures, self.blade]).astype(np.float64) + 0.0
+
     def columns(self) -> dict[str, Column]:
         """Return the columns of the table, in the statements' order."""
         return {
@@ -74,9 +123,16 @@ class Positions:
         return Positions(*(getattr(self, field.name)[index] for field in fields(self)))
 
 
+def _floats(values: Sequence[float | None]) -> NDArray[np.float64]:
+    return np.array([np.nan if value is None else value for value in values], np.float64)
+
+
+NO_POSITIONS: Final = Positions.of(())
+
+
 def known_positions(
     conn: Connection, device_id: NDArray[np.int32], time_ms: NDArray[np.int64]
-) -> NDArray[np.intp]:
+) -> tuple[NDArray[np.intp], Positions]:
     """Look which fixes are in `position` already.
 
     Parameters
@@ -86,13 +142,15 @@ def known_positions(
 
     Returns
     -------
-    intp[k]
-        Their places in the arguments.
+    intp[k], Positions
+        Their places in the arguments, and what is stored; of it `content` and `seq` count.
     """
     use_columns(conn)
     keys = {"device_id": Column(INT4, device_id), "phenomenon_time": Column(TIMESTAMPTZ, time_ms)}
     found = conn.execute(_SQL["known_positions"], keys, binary=True).fetchall()
-    return np.array([row[0] - 1 for row in found], np.intp)
+    places = np.array([row[0] - 1 for row in found], np.intp)
+    stored = [Position(0, 0, 0, 0, *row[1:]) for row in found]
+    return places, Positions.of(stored)
 
 
 def fixes_before(
@@ -109,17 +167,51 @@ def fixes_before(
     -------
     intp[k], int64[k], float64[k], float64[k]
         Their places in the arguments; time (ms), latitude and longitude (degrees) of the fix
-        before.
+        before, NaN where that is no place on Earth.
     """
     use_columns(conn)
     keys = {"device_id": Column(INT4, device_id), "phenomenon_time": Column(TIMESTAMPTZ, time_ms)}
     found = conn.execute(_SQL["fixes_before"], keys, binary=True).fetchall()
+    lat = np.array([row[2] for row in found], np.float64)
+    lon = np.array([row[3] for row in found], np.float64)
+    nowhere = location_flags(Location(), lat, lon, np.full(len(found), np.nan)) == Flag.FAIL
     return (
         np.array([row[0] - 1 for row in found], np.intp),
         np.array([row[1] for row in found], np.int64),
-        np.array([row[2] for row in found], np.float64),
-        np.array([row[3] for row in found], np.float64),
+        np.where(nowhere, np.nan, lat),
+        np.where(nowhere, np.nan, lon),
     )
+
+
+def lock(conn: Connection, device_id: Sequence[int]) -> None:
+    """Keep others from writing these devices' fixes until the transaction ends."""
+    conn.execute(_SQL["lock_latest"], {"device_id": list(device_id)})
+
+
+def held_to_speed(conn: Connection, fixes: Positions) -> Positions:
+    """Flag fixes by the speed that they imply since the fix before, one of these or stored.
+
+    Each is compared with its neighbour in time, also with one that failed: a lone fix that is far
+    off costs itself and the next, and a first one that was far off does not condemn all others.
+    """
+    order = np.lexsort((fixes.time_ms, fixes.device_id))
+    device, time_ms = fixes.device_id[order], fixes.time_ms[order]
+    nowhere = fixes.flag[order] == Flag.FAIL
+    lat = np.where(nowhere, np.nan, fixes.lat[order])
+    lon = np.where(nowhere, np.nan, fixes.lon[order])
+    before_ms, before_lat, before_lon = np.roll(time_ms, 1), np.roll(lat, 1), np.roll(lon, 1)
+    first = np.flatnonzero(np.diff(device, prepend=-1))
+    before_lat[first] = np.nan
+    known, stored_ms, stored_lat, stored_lon = fixes_before(conn, device[first], time_ms[first])
+    known = first[known]
+    before_ms[known], before_lat[known], before_lon[known] = stored_ms, stored_lat, stored_lon
+    moved_m = distance_m(before_lat, before_lon, lat, lon)
+    flag, evaluated = fixes.flag.copy(), fixes.evaluated.copy()
+    speed = speed_flags(Speed(), time_ms - before_ms, moved_m)
+    said = speed != Flag.NOT_EVALUATED
+    flag[order[said]] = aggregate(flag[order[said]], speed[said])
+    evaluated[order[said]] |= Test.SPEED
+    return replace(fixes, flag=flag, evaluated=evaluated)
 
 
 def write_positions(conn: Connection, rows: Positions, *, copy: bool) -> None:

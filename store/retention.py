@@ -40,6 +40,7 @@ def apply(conn: Connection, retention: Retention) -> dict[str, int]:
         "outbox": _prune(conn, "prune_outbox", retention.outbox_days),
         "sequences": _prune(conn, "prune_sequences", retention.sequence_days),
         "conflicts": _prune(conn, "prune_conflicts", retention.conflict_days),
+        "position_conflicts": _prune(conn, "prune_position_conflicts", retention.conflict_days),
         "routers": conn.execute(_SQL["prune_routers"]).rowcount,
         "probes": conn.execute(_SQL["prune_probes"]).rowcount,
     }

@@ -1,9 +1,17 @@
 -- Fixes. Array parameters are of one length.
 
 -- name: known_positions
-select k.i
+select k.i, p.lat, p.lon, p.speed_kmh, p.course_deg, p.hdop, p.blade, coalesce(p.seq, -1),
+    p.marks
 from unnest(%(device_id)s, %(phenomenon_time)s) with ordinality as k (device_id, phenomenon_time, i)
 join position p using (device_id, phenomenon_time);
+
+-- name: lock_latest
+-- A settlement of conflicts that is under way has to end first: what it puts in place is then seen.
+select from latest_position
+where device_id = any (%(device_id)s)
+order by device_id
+for no key update;
 
 -- The fix before each, at most a day before: from further back nothing follows for a speed.
 -- name: fixes_before

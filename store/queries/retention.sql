@@ -99,3 +99,6 @@ delete from probe_seen where seen_at < now() - interval '1 day';
 
 -- name: prune_conflicts
 delete from conflict where settled_at < now() - make_interval(days => %(days)s);
+
+-- name: prune_position_conflicts
+delete from position_conflict where settled_at < now() - make_interval(days => %(days)s);

@@ -7,7 +7,7 @@ import numpy as np
 import psycopg
 from psycopg.types.json import Jsonb
 
-from gateway.batch import Batch, Rows
+from gateway.batch import Batch, RowLists, Rows
 from gateway.commit import Committer
 from gateway.links import Links
 from gateway.quarantine import Quarantine
@@ -76,7 +76,15 @@ class Door:
             np.full(n, marks, np.int16),
             time_ms if received_ms is None else np.full(n, received_ms, np.int64),
         )
-        batch, copy = Batch([], rows, [], [], {}, []), True
+        self._commit(Batch([], rows, [], [], {}, []))
+
+    def take_fixes(self, fixes):
+        """Commit fixes in one batch, in the order given."""
+        rows = Rows.of(RowLists(), np.zeros(0, np.int64))
+        self._commit(Batch([], rows, fixes, [], {}, []))
+
+    def _commit(self, batch):
+        copy = True
         for _ in range(5):
             try:
                 self.standing = self.committer.commit(batch, self.standing, self.leases, copy=copy)

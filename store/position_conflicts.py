@@ -1,0 +1,146 @@
+"""Two fixes for one device and phenomenon time: which one stands, by the rule of `conflicts`."""
+
+import hashlib
+import struct
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from detectors.flags import Flag, Test
+from store import live, positions, queries
+from store.binary import BYTEA, INT4, Blobs, Column, use_columns
+from store.conflicts import rank
+from store.database import Connection
+from store.marks import Mark
+from store.positions import Position, Positions
+from store.times import moment
+
+_SQL = queries.load("position_conflicts")
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A device and time that were settled.
+
+    Attributes
+    ----------
+    changed
+        Whether another fix stands now.
+    contradicted
+        Whether the fixes differed; else the same came again under a higher number, which counts
+        from now on.
+    """
+
+    tenant_id: int
+    device_id: int
+    phenomenon_time: datetime
+    changed: bool
+    contradicted: bool
+
+
+def payload_hashes(fixes: Positions) -> list[bytes]:
+    """Hash what identifies each fix.
+
+    SHA-256 over latitude, longitude, speed, course, HDOP (as the table keeps them: the last three
+    rounded to float32) and blade (1 down, 0 up, -1 unknown), each as IEEE 754 of 8 bytes,
+    big-endian, NaN where there is none; and, where there is one, the sequence number (8 bytes,
+    big-endian).
+    """
+    content = fixes.content()
+    content[np.isnan(content)] = np.nan
+    return [
+        hashlib.sha256(one.tobytes() + (b"" if seq < 0 else struct.pack(">q", seq))).digest()
+        for one, seq in zip(content.astype(">f8"), fixes.seq.tolist(), strict=True)
+    ]
+
+
+def add(conn: Connection, fixes: Positions) -> int:
+    """Keep other fixes aside; one that is there already is left alone. Return how many are new."""
+    use_columns(conn)
+    columns: dict[str, Any] = {**fixes.columns(), "tenant_id": Column(INT4, fixes.tenant_id)}
+    return conn.execute(
+        _SQL["add"], {**columns, "payload_hash": Blobs(BYTEA, payload_hashes(fixes))}
+    ).rowcount
+
+
+def settle(conn: Connection, limit: int = 25) -> list[Settled]:
+    """Put the winners in place, flagged suspect and marked; the losers stay in the table.
+
+    The speeds to a winner and from it to the next fix are tested anew, and the latest position
+    follows.
+
+    Parameters
+    ----------
+    limit
+        Fixes at a time: each may unpack two batches of 1,000 rows, and TimescaleDB refuses to
+        unpack more than 100,000 in one transaction.
+
+    Returns
+    -------
+    list of Settled
+        Empty also while another process settles.
+    """
+    [[mine]] = conn.execute(_SQL["lock"]).fetchall()
+    if not mine:
+        return []
+    waiting = conn.execute(_SQL["waiting"], {"limit": limit}).fetchall()
+    if waiting:
+        positions.lock(conn, sorted({device for _, device, _ in waiting}))
+    return list(_settle(conn, waiting))
+
+
+def _settle(conn: Connection, waiting: list[tuple[int, int, datetime]]) -> Iterator[Settled]:
+    for tenant, device, time in waiting:
+        key = {"tenant_id": tenant, "device_id": device, "phenomenon_time": time}
+        found = conn.execute(_SQL["claims"], key).fetchall()
+        found.sort(key=lambda row: row[0] is not None)  # what stands comes first
+        fixes = Positions.of([Position(*row[1:]) for row in found])
+        content = fixes.content()
+        contradicted = not np.array_equal(content, content[[0] * len(found)], equal_nan=True)
+        changed = False
+        if found[0][0] is None:  # else its chunk was dropped since
+            numbers = [None if seq < 0 else seq for seq in fixes.seq.tolist()]
+            hashes = payload_hashes(fixes)
+            best = min(range(len(found)), key=lambda i: (rank(numbers[i]), hashes[i]))
+            changed = contradicted and best > 0
+            stands, winner = (Position(*found[i][1:]) for i in (0, best))
+            if changed:
+                conn.execute(_SQL["keep_loser"], _row(key, stands) | {"payload_hash": hashes[0]})
+            if contradicted:
+                _put(conn, key, replace(winner, marks=winner.marks | Mark.CONFLICT))
+            else:
+                conn.execute(_SQL["put_number"], key | {"seq": winner.seq})
+        ids = [row[0] for row in found if row[0] is not None]
+        conn.execute(_SQL["settled" if contradicted else "drop_claims"], key | {"ids": ids})
+        if changed:
+            live.notify(conn, tenant, devices=[device])
+        yield Settled(tenant, device, time, changed, contradicted)
+
+
+def _put(conn: Connection, key: dict[str, Any], winner: Position) -> None:
+    """Write the winner, and all that follows from where it is."""
+    after = [Position(*row) for row in conn.execute(_SQL["next"], key).fetchall()]
+    fixes = Positions.of([winner, *after])
+    contradicted = fixes.marks & np.int16(Mark.CONFLICT) != 0
+    suspect = contradicted & (fixes.flag != Flag.MISSING)
+    fixes.flag[suspect] = np.maximum(fixes.flag[suspect], Flag.SUSPECT)
+    fixes.evaluated[contradicted] |= Test.CONFLICT
+    fixes = positions.held_to_speed(conn, fixes)
+    flags = [
+        {"flag": flag, "evaluated": evaluated}
+        for flag, evaluated in zip(fixes.flag.tolist(), fixes.evaluated.tolist(), strict=True)
+    ]
+    conn.execute(_SQL["put_winner"], _row(key, winner) | flags[0])
+    through = key["phenomenon_time"]
+    for one, said in zip(after, flags[1:], strict=True):
+        through = moment(one.time_ms)
+        conn.execute(_SQL["put_flag"], key | said | {"phenomenon_time": through})
+    conn.execute(_SQL["drop_latest"], key | {"through": through})
+    conn.execute(_SQL["put_latest"], key)
+
+
+def _row(key: dict[str, Any], fix: Position) -> dict[str, Any]:
+    return asdict(fix) | key | {"received_time": moment(fix.received_ms)}

@@ -1,0 +1,105 @@
+-- Two fixes for one device and phenomenon time. In the statements on `position` times and ids are
+-- plain values: TimescaleDB then unpacks one segment and not the whole chunk.
+
+-- name: add
+insert into position_conflict (tenant_id, device_id, phenomenon_time, received_time, lat, lon, seq,
+                               speed_kmh, course_deg, hdop, blade, marks, payload_hash)
+select * from unnest(%(tenant_id)s, %(device_id)s, %(phenomenon_time)s, %(received_time)s, %(lat)s,
+                     %(lon)s, %(seq)s, %(speed_kmh)s, %(course_deg)s, %(hdop)s, %(blade)s,
+                     %(marks)s, %(payload_hash)s)
+on conflict do nothing;
+
+-- name: lock
+select pg_try_advisory_xact_lock(hashtext('mizumori.position_conflicts'));
+
+-- name: waiting
+select distinct tenant_id, device_id, phenomenon_time
+from position_conflict
+where settled_at is null
+order by device_id, phenomenon_time
+limit %(limit)s;
+
+-- name: claims
+-- What waits, and what stands (its conflict_id is null).
+select conflict_id, device_id, %(tenant_id)s::integer,
+    (extract(epoch from phenomenon_time) * 1000)::bigint,
+    (extract(epoch from received_time) * 1000)::bigint,
+    lat, lon, speed_kmh, course_deg, hdop, blade, coalesce(seq, -1), marks
+from position_conflict
+where device_id = %(device_id)s and phenomenon_time = %(phenomenon_time)s and settled_at is null
+union all
+select null, device_id, %(tenant_id)s::integer,
+    (extract(epoch from phenomenon_time) * 1000)::bigint,
+    (extract(epoch from received_time) * 1000)::bigint,
+    lat, lon, speed_kmh, course_deg, hdop, blade, coalesce(seq, -1), marks
+from position
+where device_id = %(device_id)s and phenomenon_time = %(phenomenon_time)s;
+
+-- name: next
+select device_id, %(tenant_id)s::integer,
+    (extract(epoch from phenomenon_time) * 1000)::bigint,
+    (extract(epoch from received_time) * 1000)::bigint,
+    lat, lon, speed_kmh, course_deg, hdop, blade, coalesce(seq, -1), marks
+from position
+where device_id = %(device_id)s and phenomenon_time > %(phenomenon_time)s
+    and phenomenon_time <= %(phenomenon_time)s + interval '1 day'
+order by phenomenon_time
+limit 1;
+
+-- name: keep_loser
+-- What stood in position is not lost when another fix takes its place.
+insert into position_conflict (tenant_id, device_id, phenomenon_time, received_time, lat, lon, seq,
+                               speed_kmh, course_deg, hdop, blade, marks, payload_hash, settled_at)
+values (%(tenant_id)s, %(device_id)s, %(phenomenon_time)s, %(received_time)s, %(lat)s, %(lon)s,
+        nullif(%(seq)s::bigint, -1), %(speed_kmh)s, %(course_deg)s, %(hdop)s, %(blade)s, %(marks)s,
+        %(payload_hash)s, now())
+on conflict (device_id, phenomenon_time, payload_hash) do nothing;
+
+-- name: put_winner
+update position
+set received_time = %(received_time)s, lat = %(lat)s, lon = %(lon)s,
+    seq = nullif(%(seq)s::bigint, -1), speed_kmh = %(speed_kmh)s, course_deg = %(course_deg)s,
+    hdop = %(hdop)s, blade = %(blade)s, flag = %(flag)s, evaluated = %(evaluated)s,
+    marks = %(marks)s
+where device_id = %(device_id)s and phenomenon_time = %(phenomenon_time)s;
+
+-- name: put_number
+update position
+set seq = nullif(%(seq)s::bigint, -1)
+where device_id = %(device_id)s and phenomenon_time = %(phenomenon_time)s;
+
+-- name: put_flag
+update position
+set flag = %(flag)s, evaluated = %(evaluated)s
+where device_id = %(device_id)s and phenomenon_time = %(phenomenon_time)s
+    and (flag, evaluated) is distinct from (%(flag)s::smallint, %(evaluated)s::smallint);
+
+-- name: drop_latest
+delete from latest_position
+where device_id = %(device_id)s and phenomenon_time between %(phenomenon_time)s and %(through)s;
+
+-- name: put_latest
+-- The newest fix that did not fail: another one may have failed now, or no longer.
+insert into latest_position as l (device_id, tenant_id, phenomenon_time, received_time, lat, lon,
+                                  speed_kmh, course_deg, blade, flag, marks)
+select device_id, %(tenant_id)s, phenomenon_time, received_time, lat, lon, speed_kmh, course_deg,
+    blade, flag, marks
+from position
+where device_id = %(device_id)s and flag not in (4, 9)
+order by phenomenon_time desc
+limit 1
+on conflict (device_id) do update
+set phenomenon_time = excluded.phenomenon_time, received_time = excluded.received_time,
+    lat = excluded.lat, lon = excluded.lon, speed_kmh = excluded.speed_kmh,
+    course_deg = excluded.course_deg, blade = excluded.blade, flag = excluded.flag,
+    marks = excluded.marks
+where excluded.phenomenon_time >= l.phenomenon_time;
+
+-- name: settled
+update position_conflict set settled_at = now()
+where device_id = %(device_id)s and phenomenon_time = %(phenomenon_time)s
+    and conflict_id = any (%(ids)s);
+
+-- name: drop_claims
+-- The same fix under a higher number: nothing contradicts.
+delete from position_conflict where conflict_id = any (%(ids)s);

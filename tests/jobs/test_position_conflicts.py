@@ -1,0 +1,273 @@
+"""Two fixes of one device and time: which one stands, whatever the order of arrival."""
+
+import itertools
+import os
+from dataclasses import replace
+from operator import attrgetter
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from prometheus_client import REGISTRY
+
+from detectors.flags import Flag, Test
+from detectors.track import distance_m
+from jobs.tasks import settle_position_conflicts
+from store.conflicts import rank
+from store.marks import Mark
+from store.position_conflicts import payload_hashes
+from store.positions import Position, Positions
+from tests.jobs.door import START_MS, Place
+
+ROWS = (
+    "select (extract(epoch from phenomenon_time) * 1000)::bigint, lat, lon, seq, speed_kmh, blade,"
+    " marks, flag, evaluated from position where device_id = %s order by 1"
+)
+LATEST = (
+    "select (extract(epoch from phenomenon_time) * 1000)::bigint, lat, flag from latest_position"
+    " where device_id = %s"
+)
+KEPT = "select lat, seq from position_conflict where device_id = %s order by lat, seq"
+
+
+@pytest.fixture(scope="module")
+def shared(module_dsn):
+    """One town for all cases: each brings its own plows."""
+    place = Place(module_dsn)
+    place.door.load()
+    yield place
+    place.close()
+
+
+def plow(place):
+    return place.value(
+        "insert into device (tenant_id, code, kind, name_ja, name_en, expected_interval_s)"
+        " select %s, 'plow-' || count(*), 'plow', '', '', 5 from device returning device_id",
+        place.tenant_id,
+    )
+
+
+def fix(seconds, lat, seq=-1, speed_kmh=None, *, blade=None):
+    at_ms = START_MS + seconds * 1000
+    return Position(0, 0, at_ms, at_ms, lat, 140.0, speed_kmh, None, None, blade, seq, 0)
+
+
+def take(place, device, *fixes):
+    own = {"device_id": device, "tenant_id": place.tenant_id}
+    place.door.take_fixes([replace(one, **own) for one in fixes])
+
+
+def settle(place):
+    return settle_position_conflicts(place.jobs)
+
+
+def counted(what):
+    return REGISTRY.get_sample_value(f"mizumori_gateway_{what}_total")
+
+
+ARRIVALS = ["at once", "one by one", "settled between", "restarted between"]
+
+
+@pytest.mark.parametrize("arrival", ARRIVALS)
+def test_the_highest_number_wins_whatever_the_order_of_arrival(shared, arrival):
+    rivals = [fix(0, 38.1, 7), fix(0, 38.2, 9), fix(0, 38.3), fix(0, 38.2, 8)]
+    orders = {plow(shared): order for order in itertools.permutations(rivals)}
+    for step in range(len(rivals)):
+        for device, order in orders.items():
+            if arrival == "at once":
+                take(shared, device, *([] if step else order))
+            else:
+                take(shared, device, order[step])
+        if arrival == "restarted between":
+            shared.door.restart()
+        if arrival == "settled between":
+            settle(shared)
+    settle(shared)
+    for device in orders:
+        [(at, lat, _, seq, _, _, marks, flag, evaluated)] = shared.rows(ROWS, device)
+        assert (at, lat, seq, marks, flag) == (START_MS, 38.2, 9, Mark.CONFLICT, 3)
+        assert evaluated == Test.LOCATION | Test.CONFLICT
+        assert {38.1, 38.3} <= {lat for lat, _ in shared.rows(KEPT, device)}  # no fix is lost
+    assert settle(shared) == 0
+
+
+def test_without_numbers_the_lowest_hash_wins(shared):
+    rivals = [fix(0, 38.1, speed_kmh=20.0), fix(0, 38.1, speed_kmh=30.0)]
+    first, second = payload_hashes(Positions.of(rivals))
+    for order in (rivals, rivals[::-1]):
+        device = plow(shared)
+        take(shared, device, *order)
+        assert shared.rows(ROWS, device)[0][4] == order[0].speed_kmh  # until it is settled
+        settle(shared)
+        assert shared.rows(ROWS, device)[0][4] == rivals[second < first].speed_kmh
+
+
+@pytest.mark.parametrize("known", ["batch", "memory", "store"])
+def test_the_same_fix_again_is_a_duplicate_and_another_one_a_conflict_once(shared, known):
+    device, before = plow(shared), [counted(one) for one in ("duplicates", "conflicts")]
+    same, other = fix(0, 38.1, 1, 20.1), fix(0, 38.2, 2)
+    if known == "batch":
+        take(shared, device, same, same, other, same, other)
+    else:
+        for one in (same, same, other, same, other):
+            take(shared, device, one)
+            if known == "store":
+                shared.door.restart()
+    assert [counted(one) for one in ("duplicates", "conflicts")] == [before[0] + 3, before[1] + 1]
+    settle(shared)
+    take(shared, device, same, other)
+    assert settle(shared) == 0
+    assert counted("conflicts") == before[1] + 1
+
+
+def test_the_same_fix_under_a_higher_number_is_no_conflict_but_the_number_counts(shared):
+    device, settled = plow(shared), REGISTRY.get_sample_value
+    before = settled("mizumori_conflicts_settled_total", {"changed": "false"})
+    take(shared, device, fix(0, 38.1, 4))
+    take(shared, device, fix(0, 38.1, 6))
+    assert settle(shared) == 1
+    [row] = shared.rows(ROWS, device)
+    assert (row[3], row[6], row[7]) == (6, 0, 1)
+    assert shared.rows(KEPT, device) == []
+    assert settled("mizumori_conflicts_settled_total", {"changed": "false"}) == before
+    take(shared, device, fix(0, 38.2, 5))
+    settle(shared)
+    assert shared.rows(ROWS, device)[0][1] == 38.1
+
+
+def test_what_was_computed_from_the_loser_follows_the_winner(shared):
+    device = plow(shared)
+    take(shared, device, fix(0, 38.9, 1), fix(5, 39.0, 2), fix(10, 38.9002, 4))
+    assert [row[7] for row in shared.rows(ROWS, device)] == [1, 4, 4]
+    assert shared.rows(LATEST, device)[0][1] == 38.9
+    take(shared, device, fix(5, 38.9001, 3))
+    settle(shared)
+    assert [row[7] for row in shared.rows(ROWS, device)] == [1, 3, 1]
+    assert shared.rows(LATEST, device)[0][1] == 38.9002
+    # And the other way: the newest fix is one to which no plow can have driven.
+    take(shared, device, fix(10, 39.5, 5))
+    settle(shared)
+    assert [row[7] for row in shared.rows(ROWS, device)] == [1, 3, 4]
+    assert shared.rows(LATEST, device)[0][1] == 38.9001
+
+
+def test_a_missing_place_that_wins_is_missing_and_nobodys_latest(shared):
+    device = plow(shared)
+    take(shared, device, fix(0, 38.9, 1))
+    take(shared, device, replace(fix(0, None, 2), lon=None))
+    settle(shared)
+    assert shared.rows(ROWS, device)[0][7] == 9
+    assert shared.rows(LATEST, device) == []
+
+
+def test_fixes_without_a_time_are_told_apart_by_their_number(shared):
+    device, before = plow(shared), counted("duplicates")
+    undated = replace(fix(0, 38.1, 7), marks=int(Mark.NO_DEVICE_TIME))
+    again = replace(undated, time_ms=START_MS + 2500, received_ms=START_MS + 2500)
+    take(shared, device, undated, again)
+    shared.door.restart()
+    take(shared, device, again)
+    take(shared, device, replace(again, seq=8))
+    assert [row[3] for row in shared.rows(ROWS, device)] == [7, 8]
+    assert counted("duplicates") == before + 2
+
+
+FIX = st.builds(
+    fix,
+    st.integers(0, 4).map(lambda n: 5 * n),
+    st.sampled_from([38.9, 38.9001, 38.901, 38.95, 95.0, None]),
+    st.sampled_from([-1, 1, 2, 3]),
+    st.sampled_from([None, 20.25]),
+    blade=st.sampled_from([None, True]),
+)
+GENERATED = settings(
+    max_examples=int(os.environ.get("POSITION_CASES", "30")),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def expected(fixes):
+    """What stands in the end, fix by fix, in plain Python."""
+    rows, before = [], None
+    by_time = attrgetter("time_ms")
+    for at_ms, own in itertools.groupby(sorted(fixes, key=by_time), by_time):
+        claims = list(own)
+        hashes = payload_hashes(Positions.of(claims))
+        best = min(
+            range(len(claims)),
+            key=lambda i: (rank(None if claims[i].seq < 0 else claims[i].seq), hashes[i]),
+        )
+        won = claims[best]
+        clash = len({(c.lat, c.speed_kmh, c.blade) for c in claims}) > 1
+        lat = np.array([np.nan if won.lat is None else won.lat])
+        flag, evaluated = 1, int(Test.LOCATION)
+        if won.lat is None or won.lat > 90:  # without a latitude it is no place
+            flag = Flag.FAIL
+        elif clash:
+            flag = Flag.SUSPECT
+        if flag != Flag.FAIL and before is not None:
+            km = distance_m(before[1], np.array([140.0]), lat, np.array([140.0]))[0] / 1000
+            kmh = km / ((at_ms - before[0]) / 3_600_000)
+            flag = max(flag, 4 if kmh > 110 else 3 if kmh > 90 else 1)
+            evaluated |= Test.SPEED
+        evaluated |= Test.CONFLICT if clash else 0
+        before = None if won.lat is None or won.lat > 90 else (at_ms, lat)
+        rows.append(
+            (at_ms, won.lat, won.seq, won.speed_kmh, won.blade, int(Mark.CONFLICT) * clash,
+             flag, evaluated)
+        )  # fmt: skip
+    return rows
+
+
+def stored(place, device):
+    return [
+        (at, None if np.isnan(lat) else lat, -1 if seq is None else seq, speed, blade, *said)
+        for at, lat, _, seq, speed, blade, *said in place.rows(ROWS, device)
+    ]
+
+
+def deliver(place, device, fixes, data):
+    """In batches of any size, with restarts and settlements in between, some of them twice."""
+    at = 0
+    while at < len(fixes):
+        size = data.draw(st.integers(1, 6), label="batch")
+        take(place, device, *fixes[at : at + size])
+        at += size
+        after = data.draw(st.sampled_from(["", "", "settle", "restart"]), label="then")
+        if after == "settle":
+            settle(place)
+        elif after == "restart":
+            place.door.restart()
+    settle(place)
+
+
+@GENERATED
+@given(data=st.data())
+def test_any_order_of_arrival_gives_equal_rows(shared, data):
+    fixes = data.draw(st.lists(FIX, min_size=1, max_size=12))
+    arrived = data.draw(st.permutations(fixes + fixes[:3]))
+    device = plow(shared)
+    deliver(shared, device, arrived, data)
+    assert [row[:6] for row in stored(shared, device)] == [row[:6] for row in expected(fixes)]
+
+
+@GENERATED
+@given(data=st.data())
+def test_flags_and_the_latest_position_follow_whichever_rival_came_first(shared, data):
+    fixes = data.draw(st.lists(FIX, min_size=1, max_size=12))
+    # The first of each time comes in its turn, the others whenever they like after it.
+    first = list({one.time_ms: one for one in fixes}.values())
+    rest = data.draw(st.permutations([one for one in fixes if one not in first]))
+    arrived = sorted(first, key=lambda one: one.time_ms)
+    for one in rest:
+        own = next(i for i, there in enumerate(arrived) if there.time_ms == one.time_ms)
+        arrived.insert(data.draw(st.integers(own + 1, len(arrived))), one)
+    device = plow(shared)
+    deliver(shared, device, arrived, data)
+    rows = expected(fixes)
+    assert stored(shared, device) == rows
+    usable = [(row[0], row[1], row[6]) for row in rows if row[6] not in (4, 9)]
+    assert shared.rows(LATEST, device) == usable[-1:]
