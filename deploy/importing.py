@@ -78,6 +78,12 @@ class Town:
     streams: dict[str, frozenset[str]]
     moving: frozenset[str]
 
+    @property
+    def taken(self) -> str:
+        """All of what it takes, in words that are the same whenever that is the same."""
+        streams = sorted((code, sorted(names)) for code, names in self.streams.items())
+        return f"{streams}{sorted(self.moving)}"
+
 
 def read_file(path: Path, zone: tzinfo | None) -> tuple[bytes, str, Iterator[Found]]:
     """Open a file by what its name says it is: .csv, .tsv, .gpx, .nmea, .log or .txt; or .gz.
@@ -143,8 +149,9 @@ def import_file(
 ) -> Report:
     """Send a file's readings through the broker; what the town cannot take is skipped.
 
-    Stopped in the middle and started again it goes on where it was; started anew on other data
-    it sends all of it, and what is stored already is recognised.
+    Stopped in the middle and started again it goes on where it was. With other data, another zone,
+    or when the town takes more than before, it sends all of it, and what is stored already is
+    recognised.
 
     Parameters
     ----------
@@ -157,7 +164,8 @@ def import_file(
         The file is unusable, the broker or the disk does not do its part.
     """
     data, counts, found = read_file(path, zone)
-    mark = _Mark(settings.embedded.data_dir, town.tenant.code, device, data)
+    asked = f"{town.tenant.code}/{device or ''}/{zone or ''}/{town.taken}/"
+    mark = _Mark(settings.embedded.data_dir, asked.encode() + data)
     report = Report(counts)
     report.resumed = 0 if dry else mark.read()
     items = _taken(found, town, device, settings.gateway, now_ms, report)
@@ -234,8 +242,8 @@ def _messages(town: Town, batch: list[tuple[str, Reading]]) -> Iterator[tuple[st
 class _Mark:
     """How far an import came: one small file, named by what is imported, until it is done."""
 
-    def __init__(self, data_dir: Path, town: str, device: str | None, data: bytes) -> None:
-        name = hashlib.sha256(f"{town}/{device or ''}/".encode() + data).hexdigest()[:32]
+    def __init__(self, data_dir: Path, imported: bytes) -> None:
+        name = hashlib.sha256(imported).hexdigest()[:32]
         self._path = data_dir / "imports" / f"{name}.json"
 
     def read(self) -> int:

@@ -1,5 +1,7 @@
 """An import that breaks off goes on where it was, and sends what it is told to, in order."""
 
+from zoneinfo import ZoneInfo
+
 import pytest
 
 from deploy import importing
@@ -32,7 +34,7 @@ class Broker:
     """Stands for the visits to the broker: takes `visits` of them, then is away."""
 
     def __init__(self, monkeypatch):
-        self.visits, self.times = 10**9, []
+        self.visits, self.times, self.devices = 10**9, [], ("a",)
         monkeypatch.setattr(importing, "publish", self.publish)
 
     def publish(self, _address, _login, messages):
@@ -40,7 +42,7 @@ class Broker:
             raise BrokerUnreachableError("away")
         self.visits -= 1
         for topic, payload in messages:
-            assert topic == "mz/v1/kawabe/d/a/up"
+            assert topic in [f"mz/v1/kawabe/d/{code}/up" for code in self.devices]
             readings = native.decode(payload)
             assert len(readings) <= 200
             self.times += [reading.ts for reading in readings]
@@ -71,6 +73,33 @@ def test_an_import_that_breaks_off_goes_on_where_it_was(settings, town, monkeypa
     ]
     assert run().resumed == 0  # done: the next time it is sent anew, and recognised
     assert list((tmp_path / "var/imports").iterdir()) == []
+
+
+def test_an_import_goes_on_only_if_the_same_is_asked_of_it(settings, town, monkeypatch, tmp_path):
+    file = tmp_path / "pond.csv"
+    rows = [f"{START_MS + n},{'ab'[n % 2]},7\n" for n in range(ROWS)]
+    file.write_text("time,device,ph\n" + "".join(rows))
+    broker = Broker(monkeypatch)
+
+    def run(town, zone):
+        return importing.import_file(
+            settings, town, file, device=None, zone=zone, now_ms=START_MS + 10**9, dry=False
+        )
+
+    def broken_off(town, zone):
+        broker.visits = 1
+        with pytest.raises(BrokerUnreachableError):
+            run(town, zone)
+        broker.visits = 10**9
+
+    broken_off(town, None)
+    assert run(town, ZoneInfo("Asia/Tokyo")).resumed == 0
+    broker.times.clear()
+    more = importing.Town(town.tenant, town.login, town.streams | {"b": {"ph"}}, town.moving)
+    monkeypatch.setattr(broker, "devices", ("a", "b"))
+    assert run(more, None).sent == ROWS
+    assert sorted(broker.times) == [START_MS + n for n in range(ROWS)]
+    assert run(town, None).resumed > 0
 
 
 @pytest.mark.parametrize(("device", "row", "reason"), [
