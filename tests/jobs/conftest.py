@@ -4,6 +4,7 @@ import pytest
 
 from store import broker_accounts
 from store.database import Database
+from tests.gateway.conftest import BROKER
 from tests.jobs.door import Place
 from tests.store.conftest import add_town
 
@@ -27,9 +28,17 @@ def quiet_town(owner):
 
 
 @pytest.fixture
-def kawabe(quiet_town, owner, nats):
-    """The town of the running NATS server, with its account."""
-    account = nats.account
+def broker(request):
+    """NATS, or Mosquitto for those tests that do not handle NATS itself."""
+    if BROKER != "nats" and "nats" in request.fixturenames:
+        pytest.skip("it kills, changes or asks NATS")
+    return request.getfixturevalue(BROKER)
+
+
+@pytest.fixture
+def kawabe(quiet_town, owner, broker):
+    """The town of the running broker, with its account."""
+    account = broker.account
     assert account.tenant_code == quiet_town.code
     with owner.transaction() as conn:
         broker_accounts.add_account(

@@ -47,17 +47,17 @@ class Desk:
 
 
 @pytest.fixture
-def desk(nats):
-    desk = Desk(nats)
+def desk(broker):
+    desk = Desk(broker)
     yield desk
     desk.close()
 
 
 @pytest.fixture
-def publisher(jobs_database, nats):
+def publisher(jobs_database, broker):
     """The outbox thread, running."""
     stop = threading.Event()
-    publisher = OutboxPublisher(jobs_database, BrokerAddress(nats.host, nats.mqtt_port), stop)
+    publisher = OutboxPublisher(jobs_database, BrokerAddress(broker.host, broker.mqtt_port), stop)
     thread = threading.Thread(target=publisher.run)
     thread.start()
     yield publisher
@@ -102,16 +102,16 @@ def test_order_per_topic_is_kept_and_everything_is_marked(owner, kawabe, desk):
 
 
 @pytest.mark.usefixtures("publisher")
-def test_alert_is_retained_and_an_empty_message_clears_it(owner, kawabe, nats):
+def test_alert_is_retained_and_an_empty_message_clears_it(owner, kawabe, broker):
     write(owner, kawabe, {"level": 2})
     wait_until(lambda: not waiting(owner, kawabe))
-    late = Desk(nats)
+    late = Desk(broker)
     wait_until(lambda: late.bodies() == [{"level": 2}])
     assert late.got[0][2]  # it is the retained one
     late.close()
     write(owner, kawabe, None)
     wait_until(lambda: not waiting(owner, kawabe))
-    later = Desk(nats)
+    later = Desk(broker)
     other = "mz/v1/kawabe/a/f2/street-depth"
     write(owner, kawabe, {"level": 1}, topic=other)  # comes after what is retained
     wait_until(lambda: later.bodies(other) == [{"level": 1}])

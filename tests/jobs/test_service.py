@@ -15,11 +15,11 @@ from tests.store.write import write_outbox, write_readings
 
 
 @pytest.fixture
-def running(jobs_database, nats):
+def running(jobs_database, broker):
     stop = threading.Event()
     thread = threading.Thread(
         target=service.run,
-        args=(JobsSettings(), jobs_database, BrokerAddress(nats.host, nats.mqtt_port), stop),
+        args=(JobsSettings(), jobs_database, BrokerAddress(broker.host, broker.mqtt_port), stop),
     )
     thread.start()
     yield thread
@@ -30,9 +30,9 @@ def running(jobs_database, nats):
 
 @pytest.mark.usefixtures("running")
 def test_rollups_silence_and_outbox_are_done_and_go_on_after_an_outage(
-    owner, kawabe, nats, postgres
+    owner, kawabe, broker, postgres
 ):
-    desk = Desk(nats)
+    desk = Desk(broker)
     with owner.transaction() as conn:
         [[stream]] = conn.execute(
             "select datastream_id from datastream where property = 'depth_m'"
