@@ -210,8 +210,8 @@ class Town:
         self.owner.close()
 
 
-# `MIZUMORI_TEST_BROKER=mosquitto` runs tests/gateway and tests/jobs against Mosquitto: all but those
-# that handle NATS itself (they name the fixture `nats`) and those about partitions.
+# `MIZUMORI_TEST_BROKER=mosquitto` runs tests/gateway and tests/jobs against Mosquitto: all but what
+# handles NATS itself (it names the fixture `nats`) and what is about partitions.
 BROKER = os.environ.get("MIZUMORI_TEST_BROKER", "nats")
 
 
