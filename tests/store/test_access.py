@@ -75,6 +75,11 @@ ROWS = [
         " payload_hash) values (%(tenant)s, %(stream)s, now(), now(), 1, '\\x00')"
     ),
     (
+        "insert into position_conflict (tenant_id, device_id, phenomenon_time, received_time, lat,"
+        " lon, marks, payload_hash) values (%(tenant)s, %(device)s, now(), now(), 38, 140, 0,"
+        " '\\x00')"
+    ),
+    (
         "insert into quarantine (tenant_id, received_time, topic, payload, reason)"
         " values (%(tenant)s, now(), 't', '', 'r')"
     ),

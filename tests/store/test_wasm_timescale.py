@@ -20,6 +20,7 @@ from store.roles import LOGIN_ROLES, ensure_roles
 from tests.fixtures.database import PASSWORD
 from tests.fixtures.ports import free_port
 from tests.store.conftest import add_town
+from tests.store.test_position_conflicts import settle_in_compressed_chunk
 from tests.store.write import write_readings
 
 ROOT = Path(__file__).parents[2]
@@ -137,6 +138,12 @@ def test_winner_of_a_conflict_is_put_into_a_compressed_chunk(database, town, str
         assert conn.execute(
             "select value, seq, flag from observation where phenomenon_time = %s", (time_,)
         ).fetchone() == (0.9, 2, 3)
+
+
+def test_another_fix_is_put_into_a_compressed_chunk(database, town):
+    with database.transaction() as conn:
+        plow = device_catalog.device(conn, town.tenant_id, "plow-1").device_id
+        settle_in_compressed_chunk(conn, town.tenant_id, [plow], fixes_each=20)
 
 
 def test_api_reads_its_town_through_the_views_alone(database, town):
