@@ -5,7 +5,8 @@ from typing import Final
 # Longer than anything takes that ends by itself: a batch on a slow disk, a wait for a settlement.
 # The other gateways then take over; see `store.gateways.LEASE_S`.
 STUCK_S: Final = 30.0
-# What stands still for so long does not come back: the process ends, to be started anew.
+# What stands still for so long does not come back: the process ends, to be started anew. Longer
+# than it takes to end connections over which the database never answers: `store.line_watch`.
 ABANDONED_S: Final = 180.0
 
 

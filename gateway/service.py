@@ -118,6 +118,7 @@ class Gateway:
         """See `run`."""
         server = self._serve_metrics()
         self._push = self._serve_push()
+        self._database.lines.start()
         watch = threading.Thread(target=self._watch, args=(stop,), name="stop", daemon=True)
         threads = [
             threading.Thread(target=work, name=name, daemon=True)
@@ -195,6 +196,7 @@ class Gateway:
                     conn.execute(f"listen {CHANNEL}".encode())
                     self._changed()  # what was said before we listened
                     while not self._ending.is_set():
+                        conn.execute("select 1")  # nothing else tells that no notice will come
                         for notice in conn.notifies(timeout=LISTEN_S, stop_after=1):
                             if notice.channel == CHANNEL:
                                 self._worker.share()
@@ -228,8 +230,8 @@ class Gateway:
     def _attend(self) -> None:
         """Attend to the worker and the sign of life, in a thread that waits for nothing.
 
-        Either may wait for a connection to the database that stays open and never answers. A
-        worker without readings asks the database for nothing: then only the other notices.
+        The last resort, whatever they hang on. Connections over which the database never answers
+        are ended long before (`store.line_watch`).
         """
         while not self._ending.wait(BEAT_S):
             self._judge()

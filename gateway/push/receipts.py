@@ -58,6 +58,7 @@ class Receipts:
                     conn.execute(f"listen {CHANNEL}".encode())
                     self._look(conn)  # what was announced before we listened
                     while not self._stop.is_set():
+                        conn.execute("select 1")  # nothing else tells that no notice will come
                         for notice in conn.notifies(timeout=LISTEN_S, stop_after=1):
                             self._seen(notice.payload)
             except (DatabaseAwayError, psycopg.Error):

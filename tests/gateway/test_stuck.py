@@ -1,17 +1,13 @@
 """A worker that stands still keeps nothing, although the process lives."""
 
-import contextlib
-import dataclasses
 import threading
 from types import SimpleNamespace
 
 import pytest
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from gateway import service
 from gateway.progress import Progress
 from gateway.service import Gateway
-from tests.chaos.line import Line
 from tests.fixtures.broker import wait_until
 from tests.gateway.conftest import NOW_MS, Running
 
@@ -105,28 +101,6 @@ def test_what_does_not_come_back_ends_the_process(monkeypatch, stands):
     worker_stands = stands == "_progress"
     assert looks == [False, False, *5 * [worker_stands]]
     assert len(ended) == 2
-
-
-@pytest.mark.parametrize("reads", [True, False], ids=["at work", "idle"])
-def test_a_database_that_never_answers_again_ends_the_process(town, monkeypatch, reads):
-    """A line that takes everything, brings nothing and stays open: TCP finds nothing wrong."""
-    monkeypatch.setattr(service, "BEAT_S", 0.2)
-    port = conninfo_to_dict(town.dsn.gateway)["port"]
-    with contextlib.closing(Line(int(port))) as line:
-        over_line = make_conninfo(town.dsn.gateway, port=line.port)
-        town.dsn = dataclasses.replace(town.dsn, gateway=over_line)
-        gateway = town.start().gateway
-        town.wait_for("select listening = partitions from town_listening", True)
-        device = town.device()
-        device.publish({"ts": NOW_MS, "m": {"depth_m": 0.01}})
-        town.wait_for(COUNT, 1)
-        abandoned = threading.Event()
-        monkeypatch.setattr(gateway, "_abandon", abandoned.set)
-        line.forget()
-        if reads:
-            device.publish({"ts": NOW_MS + 1000, "m": {"depth_m": 0.02}})
-        monkeypatch.setattr(service, "ABANDONED_S", 2.0)
-        assert abandoned.wait(60)
 
 
 def test_what_sleeps_with_the_whole_machine_is_not_stuck():
