@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from store.gateways import LEASE_S
-from tests.chaos.ground import BROKER_LINES, DISKS, LINES, Ground
+from tests.chaos.ground import DISKS, LINES, Ground
 from tests.chaos.line import Weather
 
 PARTS = ("gateway", "broker", "database", "jobs", "api", "supervisor")
@@ -24,9 +24,7 @@ KINDS = {
     "full": 1,
     "read-only": 1,
 }
-# MQTT asks its partner for a sign of life. PostgreSQL leaves that to TCP, which ours goes on
-# answering: only a line that is lost below it is noticed there within half a minute.
-WHERE = {"full": DISKS, "read-only": DISKS, "forget": BROKER_LINES}
+WHERE = {"full": DISKS, "read-only": DISKS}
 MOMENTARY = ("kill", "reset", "forget")
 LASTS_S = 2.0
 # What is cut off for longer than a gateway's lease is taken over before it comes back.

@@ -15,8 +15,7 @@ from tests.chaos.disk import Disk, missing
 from tests.chaos.line import Line
 from tests.fixtures.system import System
 
-BROKER_LINES = ("device-broker", "gateway-broker")
-LINES = (*BROKER_LINES, "gateway-database")
+LINES = ("device-broker", "gateway-broker", "gateway-database")
 DISKS = ("broker-disk", "database-disk")
 BROKER_MB, DATABASE_MB = 96, 700
 REWIRED_WITHIN_S = 60.0
