@@ -127,15 +127,15 @@ class Clock(BaseModel):
 
     state: Literal["right", "ahead", "behind_or_delayed", "drifting"] = Field(
         description="ahead: certain; behind_or_delayed: a delay on the way looks the same; "
-        "drifting: off by more every day"
+        "drifting: it gains or loses evenly, and offset_s says how far it is off"
     )
     offset_s: float | None = Field(
         description="How far it is ahead at least, by the least delayed reading of the last six to "
         "twelve hours; negative: behind, or delayed by so much; null: it never sent a time"
     )
     drift_s_per_day: float | None = Field(
-        description="How much more it is ahead every day, smoothed; null: not known yet, or it "
-        "was set lately"
+        description="How much it gains every day, negative: loses; null: not evenly, or not for a "
+        "day yet"
     )
     refused_early: int = Field(description="Messages refused: a time before gateway.earliest_time")
     refused_future: int = Field(description="Messages refused: too far in the future")

@@ -121,7 +121,7 @@ class Committer:
                 self._quarantine.write(writer.conn, batch.refused)
             if faults := clocks.faults(batch, work.sifted.rows, positions, standing.registry):
                 clock_rows.count(writer.conn, faults)
-            leads = self._leads.due(work.sifted.rows, positions, standing.registry)
+            leads = self._leads.due(batch, work.sifted.rows, positions, standing.registry)
             if len(leads):
                 clock_rows.write_leads(writer.conn, leads)
             if heard_by := self._routers.due(batch):

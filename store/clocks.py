@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import Final
 
 import numpy as np
@@ -14,10 +15,19 @@ from store.database import Connection
 _SQL = queries.load("clocks")
 # Of how much received time the largest lead is taken. Several readings of every device fall into
 # it, so that one of them came without delay; and a clock that was set right shows soon.
-WINDOW_MS: Final = 6 * 3_600_000
-# Two windows that differ by more do not show a drift: somebody set the clock, or everything of one
-# of them was late. Ten minutes a day would be the worst drift that is still taken for one.
-STEP_S: Final = 150.0
+WINDOW: Final = timedelta(hours=6)
+WINDOW_MS: Final = WINDOW // timedelta(milliseconds=1)
+# A clock drifts where the largest leads of windows without a gap between them lie on a line: a
+# clock that was set or started anew steps, and delays are never so even. Four points, because three
+# lie on one by chance: leads that scatter by 100 s do for 3 % of the time, with four for 0.1 %.
+LINE: Final = 4
+# How far the next lead may lie off the line: by what the least delayed readings of windows are
+# delayed, and by what the warmth of a day does to a quartz.
+MOST_OFF_S: Final = 5.0
+MOST_OFF_SHARE: Final = 0.1
+# A device that is behind and comes nearer by more is not shown to drift: it may be sending what it
+# has kept. The worst quartz gains less.
+CATCHING_UP_S_PER_DAY: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,7 @@ def count(conn: Connection, faults: Sequence[ClockFaults]) -> None:
 
 
 def write_leads(conn: Connection, leads: Leads) -> None:
-    """Keep the largest lead of each device's present window, and the drift between windows."""
+    """Keep the largest lead of each device's present window, and the line that they lie on."""
     if not len(leads.device_id):
         return
     use_columns(conn)
@@ -77,6 +87,9 @@ def write_leads(conn: Connection, leads: Leads) -> None:
         "tenant_id": Column(INT4, leads.tenant_id),
         "window_at": Column(TIMESTAMPTZ, np.full(len(leads.device_id), leads.window_ms)),
         "lead_s": Column(FLOAT8, leads.lead_ms / 1000.0),
-        "step_s": STEP_S,
+        "window": WINDOW,
+        "line": LINE,
+        "most_s": MOST_OFF_S,
+        "share": MOST_OFF_SHARE,
     }
     conn.execute(_SQL["write_leads"], parameters)

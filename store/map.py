@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg.rows import class_row
 
-from store import queries
+from store import clocks, queries
 from store.database import Connection
 
 
@@ -19,6 +19,7 @@ class Device:
     position, ``site_*`` for one that belongs to no site, ``clock_*`` for one whose clock was never
     wrong (`clock_ahead_s` also where the last message was refused). `clock_offset_s` is how far its
     clock is ahead at least; None for one that never sent a time of its own.
+    `clock_drift_s_per_day` is None where it does not gain or lose evenly, or not for long enough.
     """
 
     device_id: int
@@ -103,7 +104,14 @@ def devices(
     kinds: Sequence[str] | None = None,
 ) -> list[Device]:
     """List devices by code; retired ones only when asked for by code."""
-    parameters = {"code": code, "ids": _list(ids), "kinds": _list(kinds)}
+    parameters = {
+        "code": code,
+        "ids": _list(ids),
+        "kinds": _list(kinds),
+        "clock_window": clocks.WINDOW,
+        "clock_line": clocks.LINE,
+        "catching_up": clocks.CATCHING_UP_S_PER_DAY,
+    }
     with conn.cursor(row_factory=class_row(Device)) as cursor:
         return cursor.execute(queries.load("map")["devices"], parameters).fetchall()
 

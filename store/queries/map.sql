@@ -11,8 +11,14 @@ select d.device_id, d.site_id, d.code, d.kind, d.state, d.name_ja, d.name_en,
     p.lon as fix_lon, p.speed_kmh, p.course_deg, p.blade, p.flag as fix_flag, p.marks as fix_marks,
     c.too_early as clock_too_early, c.in_future as clock_in_future, c.suspect as clock_suspect,
     c.last_at as clock_last, c.last_ahead_s as clock_ahead_s,
-    greatest(w.lead_s, w.before_lead_s) as clock_offset_s,
-    w.drift_s_per_day as clock_drift_s_per_day
+    -- Of the present window and the one before: the newest on the line, or its beginning.
+    greatest(w.lead_s, w.before_lead_s + coalesce(w.drift_s_per_day, 0) / 86400
+        * extract(epoch from w.window_at - w.before_at - %(clock_window)s)) as clock_offset_s,
+    -- What was kept and comes faster than it is measured, until it has caught up, looks like a clock
+    -- that is behind and gains.
+    case when w.window_at - w.before_at >= %(clock_line)s * %(clock_window)s
+        and not (w.lead_s < 0 and w.drift_s_per_day > %(catching_up)s)
+        then w.drift_s_per_day end as clock_drift_s_per_day
 from device d
 left join site s on s.site_id = d.site_id
 left join link_state l using (device_id)

@@ -101,20 +101,26 @@ def test_a_device_shows_what_its_clock_did_wrong(api, seed):
 
 
 def test_a_device_shows_how_far_its_clock_is_ahead_and_drifts(api, seed):
-    def seen(lead_s, before_s, drift):
+    def seen(lead_s, hours, before_s, drift):
         seed.execute("delete from clock_lead")
         seed.execute(
-            "insert into clock_lead select device_id, tenant_id, now(), %s, now() - interval '6 h',"
-            " %s, %s from device where tenant_id = %s and code = 'f1'",
-            lead_s, before_s, drift, seed.town.tenant_id,
+            "insert into clock_lead select device_id, tenant_id, now(), %s,"
+            " now() - %s * interval '1 h', %s, %s from device where tenant_id = %s and code = 'f1'",
+            lead_s, hours, before_s, drift, seed.town.tenant_id,
         )  # fmt: skip
         clock = api.ok("/sakata/devices/f1")["clock"]
         return clock["state"], clock["offset_s"], clock["drift_s_per_day"]
 
-    assert seen(-3.0, -2.0, 0.5) == ("right", -2.0, 0.5)
-    assert seen(30.0, None, None) == ("ahead", 30.0, None)
-    assert seen(-600.0, -500.0, None) == ("behind_or_delayed", -500.0, None)
-    assert seen(60.0, 30.0, 120.0) == ("drifting", 60.0, 120.0)
+    assert seen(30.0, None, None, None) == ("ahead", 30.0, None)
+    assert seen(-600.0, 6, -500.0, None) == ("behind_or_delayed", -500.0, None)
+    assert seen(-3.0, 24, -2.0, 0.4) == ("right", -1.7, 0.4)
+    # Six hours ago it was 1800 s ahead by the line, and 7200 s more a day.
+    assert seen(2000.0, 24, -3600.0, 7200.0) == ("drifting", 2000.0, 7200.0)
+    assert seen(1500.0, 24, -3600.0, 7200.0) == ("drifting", 1800.0, 7200.0)
+    # Not for a day yet; and what may be a backlog on its way.
+    assert seen(2000.0, 18, -1800.0, 7200.0) == ("ahead", 2000.0, None)
+    assert seen(-600.0, 24, -8000.0, 7200.0) == ("behind_or_delayed", -600.0, None)
+    assert seen(-600.0, 24, -150.0, -480.0) == ("drifting", -510.0, -480.0)
 
 
 def test_a_retired_device_is_only_found_by_its_code(api, seed):
