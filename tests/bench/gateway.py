@@ -93,13 +93,15 @@ def memory(options: Options, sync: str) -> None:
 
 
 def size(options: Options, sync: str) -> None:
-    """Bytes of a stored reading."""
+    """Bytes of a stored reading, and how long a sensor's are read."""
+    minutes = max(60, round(options.messages / 200))
     with running(sync, options.superuser, options.gateways) as rig:
-        found = disk.measure(rig, max(60, round(options.messages / 200)))
-    print("\n**Bytes of a stored reading, its part of the index included**\n")
-    print("| table | bytes |\n|---|---|")
+        found = disk.measure(rig, minutes)
+    print("\n**A stored reading, its part of the index included, and one sensor's last day**\n")
+    print(f"{minutes} minutes are stored.\n")
+    print("| table | bytes | raw | in buckets of 10 minutes |\n|---|---|---|---|")
     for one in found:
-        print(f"| {one.how} | {one.each:.1f} |")
+        print(f"| {one.how} | {one.each:.1f} | {one.raw_ms:.1f} ms | {one.tens_ms:.1f} ms |")
 
 
 # Each with whether the broker's mode makes a difference.
