@@ -71,4 +71,4 @@ def import_file(
         typer.echo("\r\x1b[K", err=True, nl=False)
     for line in report.lines(dry=dry_run):
         typer.echo(line)
-    raise typer.Exit(0 if report.sent or report.resumed else 1)
+    raise typer.Exit(0 if report.useful else 1)

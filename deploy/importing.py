@@ -17,10 +17,10 @@ from deploy.broker.mqtt_client import Login, MqttAddress, publish
 from deploy.compose_database import owner_transaction
 from deploy.import_csv import read as read_csv
 from deploy.import_item import Found, ImportFileError, Item, Skipped
+from deploy.import_repeats import REPEATED, STORED, Known, Repeats, Taken, stored_already
 from deploy.import_track import read_gpx, read_nmea
 from deploy.settings import Settings
 from gateway.codecs import native
-from gateway.codecs.reading import Reading
 from gateway.settings import GatewaySettings
 from store import broker_accounts, datastream_catalog, device_catalog
 from store.errors import RefusedError
@@ -39,13 +39,15 @@ _REASONS = 20
 class Report:
     """What became of a file's readings; places are examples of what was skipped.
 
-    `counts` is what the places number: lines or points.
+    `counts` is what the places number: lines or points. `beside` are kept beside another value of
+    the same time, of which a rule says which one stands.
     """
 
     counts: str = "line"
     total: int = 0
     resumed: int = 0
     sent: int = 0
+    beside: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     places: dict[str, list[int]] = field(default_factory=dict)
 
@@ -54,6 +56,19 @@ class Report:
         if reason not in self.skipped and len(self.skipped) >= _REASONS:
             reason = "other reasons"
         self.skipped[reason] += 1
+        self._name(place, reason)
+
+    def set_beside(self, place: int) -> None:
+        """Count one that contradicts another one."""
+        self.beside += 1
+        self._name(place, "beside")
+
+    @property
+    def useful(self) -> bool:
+        """Whether anything of the file is stored, now or already."""
+        return bool(self.resumed or self.sent or self.beside or self.skipped[STORED])
+
+    def _name(self, place: int, reason: str) -> None:
         examples = self.places.setdefault(reason, [])
         if len(examples) < _NAMED_PLACES:
             examples.append(place)
@@ -63,10 +78,17 @@ class Report:
         before = f", {self.resumed} of them in an earlier run" if self.resumed else ""
         verb = "could be" if dry else "were"
         yield f"{self.sent + self.resumed} of {self.total} readings {verb} imported{before}."
+        if self.beside:
+            yield (
+                f"{self.beside} kept beside another value of the same time, of which one stands "
+                f"({self._where('beside', self.beside)})"
+            )
         for reason, count in self.skipped.most_common():
-            examples = ", ".join(map(str, self.places[reason]))
-            more = ", …" if count > _NAMED_PLACES else ""
-            yield f"{count} skipped: {reason} ({self.counts} {examples}{more})"
+            yield f"{count} skipped: {reason} ({self._where(reason, count)})"
+
+    def _where(self, reason: str, count: int) -> str:
+        examples = ", ".join(map(str, self.places[reason]))
+        return f"{self.counts} {examples}{', …' if count > _NAMED_PLACES else ''}"
 
 
 @dataclass(frozen=True)
@@ -167,19 +189,20 @@ def import_file(
     asked = f"{town.tenant.code}/{device or ''}/{zone or ''}/{town.taken}/"
     mark = _Mark(settings.embedded.data_dir, asked.encode() + data)
     report = Report(counts)
-    report.resumed = 0 if dry else mark.read()
+    done, report.resumed = (0, 0) if dry else mark.read()
     items = _taken(found, town, device, settings.gateway, now_ms, report)
     address = MqttAddress(settings.broker.host, settings.broker.port, settings.broker.tls_ca)
-    for _ in islice(items, report.resumed):
-        pass
-    while True:
-        batch = list(islice(items, MESSAGE_READINGS * VISIT_MESSAGES))
-        if not batch:
-            break
+    for one, said in islice(items, done):
+        if said is Known.OTHER:
+            report.set_beside(one.place)
+    while batch := list(islice(items, MESSAGE_READINGS * VISIT_MESSAGES)):
+        stored = stored_already(settings, town.tenant.tenant_id, [one for one, _ in batch])
+        news = list(_news(batch, stored, report))
         if not dry:
-            publish(address, town.login, _messages(town, batch))
-            mark.write(report.resumed + report.sent + len(batch))
-        report.sent += len(batch)
+            if news:
+                publish(address, town.login, _messages(town, news))
+            done += len(batch)
+            mark.write(done, report.resumed + report.sent)
         progress(report)
     if not dry:
         mark.remove()
@@ -193,8 +216,12 @@ def _taken(
     limits: GatewaySettings,
     now_ms: int,
     report: Report,
-) -> Iterator[tuple[str, Reading]]:
-    """Leave out what the gateway would refuse: it would go to quarantine, a message at a time."""
+) -> Iterator[tuple[Taken, Known]]:
+    """Leave out what the gateway would refuse: it would go to quarantine, a message at a time.
+
+    And what the file says twice; of the others it is told whether they contradict it.
+    """
+    repeats = Repeats()
     earliest_ms = milliseconds(limits.earliest_time)
     latest_ms = now_ms + round(limits.max_future_s * 1000)
     for one in found:
@@ -207,7 +234,24 @@ def _taken(
         if problem or code is None:
             report.skip(one.place, problem)
             continue
-        yield code, one.reading
+        taken = Taken(one.place, code, one.reading)
+        if (known := repeats.look(taken)) is Known.SAME:
+            report.skip(one.place, REPEATED)
+            continue
+        yield taken, known
+
+
+def _news(batch: list[tuple[Taken, Known]], stored: list[Known], report: Report) -> Iterator[Taken]:
+    """Leave out what is stored already."""
+    for (one, said), there in zip(batch, stored, strict=True):
+        if there is Known.SAME:
+            report.skip(one.place, STORED)
+            continue
+        if Known.OTHER in (said, there):
+            report.set_beside(one.place)
+        else:
+            report.sent += 1
+        yield one
 
 
 def _problem(item: Item, code: str | None, town: Town, earliest_ms: int, latest_ms: int) -> str:
@@ -228,15 +272,16 @@ def _problem(item: Item, code: str | None, town: Town, earliest_ms: int, latest_
     return next((words for wrong, words in checks if wrong), "")
 
 
-def _messages(town: Town, batch: list[tuple[str, Reading]]) -> Iterator[tuple[str, bytes]]:
+def _messages(town: Town, news: list[Taken]) -> Iterator[tuple[str, bytes]]:
     """Put readings into messages, each device's in their order."""
-    own: dict[str, list[Reading]] = {}
-    for code, reading in batch:
-        own.setdefault(code, []).append(reading)
-    for code, readings in own.items():
+    own: dict[str, list[Taken]] = {}
+    for one in news:
+        own.setdefault(one.code, []).append(one)
+    for code, taken in own.items():
         topic = f"mz/v1/{town.tenant.code}/d/{code}/up"
-        for start in range(0, len(readings), MESSAGE_READINGS):
-            yield topic, native.encode_own(readings[start : start + MESSAGE_READINGS])
+        for start in range(0, len(taken), MESSAGE_READINGS):
+            some = taken[start : start + MESSAGE_READINGS]
+            yield topic, native.encode_own([one.reading for one in some])
 
 
 class _Mark:
@@ -246,16 +291,18 @@ class _Mark:
         name = hashlib.sha256(imported).hexdigest()[:32]
         self._path = data_dir / "imports" / f"{name}.json"
 
-    def read(self) -> int:
+    def read(self) -> tuple[int, int]:
+        """Return how many readings are done with, and how many of them were imported."""
         try:
-            return max(0, int(json.loads(self._path.read_bytes())["readings"]))
+            said = json.loads(self._path.read_bytes())
+            return max(0, int(said["readings"])), max(0, int(said["imported"]))
         except (OSError, ValueError, KeyError, TypeError):
-            return 0
+            return 0, 0
 
-    def write(self, readings: int) -> None:
+    def write(self, readings: int, imported: int) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self._path.with_suffix(".new")
-        fresh.write_bytes(msgspec.json.encode({"readings": readings}))
+        fresh.write_bytes(msgspec.json.encode({"readings": readings, "imported": imported}))
         fresh.replace(self._path)
 
     def remove(self) -> None:

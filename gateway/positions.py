@@ -11,6 +11,7 @@ from store.batch_writer import BatchWriter
 from store.positions import (
     NO_POSITIONS,
     Positions,
+    equal_content,
     held_to_speed,
     known_positions,
     lock,
@@ -75,7 +76,7 @@ def sift(writer: BatchWriter, fixes: Positions, recent: Recent, *, ask_store: bo
         places = ask[places]
         other[places], number[places], stored[places] = there.content(), there.seq, True
     new = ~stored & (rival == np.arange(len(fixes)))
-    same = ((content == other) | (np.isnan(content) & np.isnan(other))).all(axis=1)
+    same = equal_content(content, other)
     clashing, renumbered = ~new & ~same, ~new & same & (seq > number)
     if (new | clashing | renumbered).any():
         lock(writer.conn, np.unique(fixes.device_id).tolist())

@@ -99,7 +99,7 @@ def _settle(conn: Connection, waiting: list[tuple[int, int, datetime]]) -> Itera
         found.sort(key=lambda row: row[0] is not None)  # what stands comes first
         fixes = Positions.of([Position(*row[1:]) for row in found])
         content = fixes.content()
-        contradicted = not np.array_equal(content, content[[0] * len(found)], equal_nan=True)
+        contradicted = not positions.equal_content(content, content[:1]).all()
         changed = False
         if found[0][0] is None:  # else its chunk was dropped since
             numbers = [None if seq < 0 else seq for seq in fixes.seq.tolist()]

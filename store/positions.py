@@ -130,6 +130,12 @@ def _floats(values: Sequence[float | None]) -> NDArray[np.float64]:
 NO_POSITIONS: Final = Positions.of(())
 
 
+def equal_content(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return bool[n]: which fixes are the same; both float64[n, 6] of `Positions.content`."""
+    equal: NDArray[np.bool_] = ((one == other) | (np.isnan(one) & np.isnan(other))).all(axis=1)
+    return equal
+
+
 def known_positions(
     conn: Connection, device_id: NDArray[np.int32], time_ms: NDArray[np.int64]
 ) -> tuple[NDArray[np.intp], Positions]:

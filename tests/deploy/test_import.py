@@ -107,14 +107,17 @@ def test_foreign_devices_replays_and_imports_by_the_commands_alone(system, tmp_p
     file.write_text("time,stage_m\n" + "\n".join(lines) + "\n")
     arguments = ("import", str(file), "--town", "kawabe", "--device", "canal-1")
     said = run(system, *arguments, "--dry-run")
-    assert "451 of 452 readings could be imported" in said
+    assert "450 of 452 readings could be imported" in said
+    assert "1 skipped: stored already (line 453)" in said
     assert "1 skipped: the time 'never' is not like" in said
     assert "(line 5)" in said
     count = "select count(*)::int from observation join datastream using (datastream_id) join device using (device_id) where code = 'canal-1'"  # noqa: E501 - one statement
     assert query(system, count) == [(1,)]
-    for _ in range(2):
-        assert "451 of 452 readings were imported" in run(system, *arguments)
-        wait_for(system, count, [(451,)])
+    assert "450 of 452 readings were imported" in run(system, *arguments)
+    wait_for(system, count, [(451,)])
+    again = run(system, *arguments)
+    assert "0 of 452 readings were imported" in again
+    assert "451 skipped: stored already (line 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, …)" in again
     assert query(system, "select count(*)::int from conflict") == [(0,)]
 
     track = tmp_path / "plow.gpx"
@@ -122,11 +125,23 @@ def test_foreign_devices_replays_and_imports_by_the_commands_alone(system, tmp_p
         f'<trkpt lat="38.{step}" lon="140.3"><time>{at.isoformat()}</time></trkpt>'
         for step, at in enumerate(times[:20], 10)
     )
+    # The logger wrote one point twice, and then another place for the time of one.
+    twice, moved = points.split("</trkpt>")[:2]
+    points += f"{twice}</trkpt>{moved.replace('140.3', '140.31')}</trkpt>"
     track.write_text(f"<gpx><trk><trkseg>{points}<trkpt lat='1' lon='2'/></trkseg></trk></gpx>")
     said = run(system, "import", str(track), "-t", "kawabe", "-d", "canal-1", code=1)
-    assert "20 skipped: a position, but canal-1 is no plow" in said
+    assert "22 skipped: a position, but canal-1 is no plow" in said
     run(system, *add, "plow-1", "--kind", "plow")
-    said = run(system, "import", str(track), "-t", "kawabe", "-d", "plow-1")
-    assert "20 of 21 readings were imported" in said
+    arguments = ("import", str(track), "-t", "kawabe", "-d", "plow-1")
+    beside = "1 kept beside another value of the same time, of which one stands (point "
+    said = run(system, *arguments)
+    assert "20 of 23 readings were imported" in said
+    assert f"{beside}22)" in said
+    assert "1 skipped: the same stands earlier in the file (point 21)" in said
     wait_for(system, "select count(*)::int from position", [(20,)])
+    wait_for(system, "select count(*) > 0 from position_conflict", [(True,)])
+    said = run(system, *arguments)
+    assert "0 of 23 readings were imported" in said
+    assert beside in said
+    assert "20 skipped: stored already" in said
     assert "neither .csv" in run(system, "import", str(system.config), "-t", "kawabe", code=1)
