@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from deploy.compose_database import owner_transaction
 from deploy.settings import Settings
-from deploy.waiting import wait_for
+from deploy.waiting import NobodyError, wait_for
 from deploy.writing import at_the_terminal
-from store import audit, newcomers, quarantine
+from store import audit, newcomers, programs, quarantine
 from store.database import Connection
 from store.town_catalog import Tenant
 
@@ -46,7 +46,10 @@ def approve_device(
             return None
         return quarantine.waiting(conn, town.tenant_id, code)
 
-    refused = wait_for(settings, left, REPLAYED_WITHIN_S)
+    try:
+        refused = wait_for(settings, left, REPLAYED_WITHIN_S, {programs.JOBS, programs.UP})
+    except NobodyError:
+        refused = None
     if refused is not None:
         return Approval(made, _sentence(town, code, waited, refused))
     return Approval(

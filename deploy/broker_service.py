@@ -10,6 +10,7 @@ from deploy.embedded.ports import Port
 from deploy.settings import Settings
 from deploy.supervisor.broker_keeper import BrokerKeeper
 from deploy.supervisor.broker_store import BrokerStore
+from store import programs
 
 CONFIG_FILE = "nats.conf"
 WATCH_S = 0.5
@@ -40,7 +41,7 @@ def run_broker(settings: Settings, stop: threading.Event) -> None:
         ),
         own_log=nats.log_file,
     )
-    keeper = BrokerKeeper(settings, server, _say)
+    keeper = BrokerKeeper(settings, server, _say, programs.BROKER)
     store = BrokerStore(server, nats.store_dir, _say)
     try:
         keeper.start()

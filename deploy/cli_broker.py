@@ -38,9 +38,10 @@ def write_config(
     """
     from deploy.compose_database import open_database
     from deploy.settings import load_settings
+    from store import programs
 
     settings = load_settings(config)
-    with open_database(settings, "owner", name="mizumori-broker", max_size=1) as database:
+    with open_database(settings, "owner", name=programs.BROKER, max_size=1) as database:
         if settings.broker.kind == "nats":
             _nats(settings, database, file, start=start)
         else:

@@ -41,7 +41,8 @@ def add(
         typer.echo("Next, its account at Mosquitto: mizumori broker-config FOLDER (docs/broker.md)")
     else:
         typer.echo(
-            "Its account at the broker is not there yet: it comes when `mizumori up` runs.",
+            "Its account at the broker is not there yet: it comes when `mizumori up` or "
+            "`mizumori broker` runs, and for a NATS of your own with `mizumori broker-config`.",
             err=True,
         )
 

@@ -9,7 +9,7 @@ from deploy.structured_log import configure_log
 from jobs.errors import BrokerAwayError
 from jobs.service import run
 from jobs.town_publisher import BrokerAddress
-from store import town_catalog
+from store import programs, town_catalog
 from store.database import Database
 
 
@@ -19,7 +19,7 @@ def run_jobs(settings: Settings) -> None:
     stop = stop_event()
     broker = settings.broker
     address = BrokerAddress(broker.host or "127.0.0.1", broker.port, broker.tls_ca)
-    with open_database(settings, "jobs", name="mizumori-jobs", max_size=6) as database:
+    with open_database(settings, "jobs", name=programs.JOBS, max_size=6) as database:
         run(
             settings.jobs,
             database,

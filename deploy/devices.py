@@ -3,17 +3,18 @@
 import json
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from deploy.broker.errors import BrokerUnreachableError
 from deploy.broker.mqtt_client import Login, MqttAddress, publish
 from deploy.broker.secrets import hash_secret, new_secret
-from deploy.compose_database import owner_transaction
+from deploy.compose_database import open_database, owner_transaction
 from deploy.settings import Settings
-from deploy.waiting import POLL_S, wait_for
+from deploy.waiting import POLL_S, Attendance, NobodyError, wait_for
 from deploy.writing import at_the_terminal
 from detectors.sentence import Sentence
-from store import audit, broker_accounts, device_catalog
+from store import audit, broker_accounts, device_catalog, programs
 from store.database import Connection
 from store.device_catalog import Device, NewDevice
 from store.town_catalog import Tenant
@@ -56,14 +57,21 @@ def prove_device(settings: Settings, user: str, secret: str) -> str:
         "" if the message arrived, else in words how far it came.
     """
     nonce = secrets.token_hex(16)
-    refusal = publish_probe(settings, Login(user, secret), nonce, KNOWN_WITHIN_S)
+    refusal = _publish_while_somebody_lets_in(settings, Login(user, secret), nonce)
     if refusal:
         return refusal
 
     def seen(connection: Connection) -> bool | None:
         return True if broker_accounts.probes_seen(connection, [nonce]) else None
 
-    if wait_for(settings, seen, SEEN_WITHIN_S):
+    try:
+        arrived = wait_for(settings, seen, SEEN_WITHIN_S, {programs.GATEWAY, programs.UP})
+    except NobodyError:
+        return (
+            "no gateway runs: the test message waits at the broker, as its readings will. Start "
+            "`mizumori up`, or `mizumori gateway`"
+        )
+    if arrived:
         return ""
     return (
         f"the broker took the test message, but the gateway has not seen it within "
@@ -71,10 +79,39 @@ def prove_device(settings: Settings, user: str, secret: str) -> str:
     )
 
 
+def _publish_while_somebody_lets_in(settings: Settings, login: Login, nonce: str) -> str:
+    """Publish a test message once the broker knows the device, if anybody may tell it."""
+    attendance = Attendance({programs.UP, programs.BROKER})
+    with open_database(settings, "owner", name="mizumori-cli", max_size=1) as database:
+
+        def look() -> None:
+            with database.transaction() as conn:
+                attendance.look(conn)
+
+        try:
+            return publish_probe(settings, login, nonce, KNOWN_WITHIN_S, look) or ""
+        except NobodyError as error:
+            refused = error.__context__  # the last attempt's end
+            return (
+                f"{refused}, and neither `mizumori up` nor `mizumori broker` runs, which "
+                "would let it in there. Start one of them, or run `mizumori broker-config` for a "
+                f"NATS of your own; then: mizumori device test {login.user.replace('/', ' ')}"
+            )
+
+
 def publish_probe(
-    settings: Settings, login: Login, nonce: str, known_within_s: float
+    settings: Settings,
+    login: Login,
+    nonce: str,
+    known_within_s: float,
+    look: Callable[[], None] = lambda: None,
 ) -> Sentence | None:
     """Publish a test message once the broker knows the device.
+
+    Parameters
+    ----------
+    look
+        Is called between the attempts; what it raises ends them.
 
     Returns
     -------
@@ -92,6 +129,7 @@ def publish_probe(
         except BrokerUnreachableError as error:
             if time.monotonic() > deadline:
                 return Sentence("{error} (does `mizumori up` run?)", error=error.args[0])
+            look()
             time.sleep(POLL_S)
         else:
             return None

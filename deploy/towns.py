@@ -2,9 +2,9 @@
 
 from deploy.compose_database import owner_transaction
 from deploy.settings import Settings
-from deploy.waiting import wait_for
+from deploy.waiting import NobodyError, wait_for
 from deploy.writing import at_the_terminal
-from store import audit, broker_accounts, rules, town_catalog
+from store import audit, broker_accounts, programs, rules, town_catalog
 from store.database import Connection
 from store.errors import RefusedError
 from store.town_catalog import NewTenant
@@ -37,7 +37,11 @@ def add_town(settings: Settings, town: NewTenant) -> tuple[int, bool]:
         accounts = broker_accounts.list_accounts(connection)
         return True if any(one.tenant_code == town.code for one in accounts) else None
 
-    return made, wait_for(settings, account, ACCOUNT_WITHIN_S) is not None
+    makers = {programs.UP, programs.BROKER}
+    try:
+        return made, wait_for(settings, account, ACCOUNT_WITHIN_S, makers) is not None
+    except NobodyError:
+        return made, False
 
 
 def find_town(settings: Settings, code: str) -> town_catalog.Tenant:

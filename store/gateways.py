@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from detectors.sentence import Sentence
-from store import queries
+from store import programs, queries
 from store.binary import INT2, INT4, INT8, TIMESTAMPTZ, Column, use_columns
 from store.database import Connection
 from store.errors import StoreError
@@ -229,7 +229,7 @@ def end_transactions(conn: Connection, gateway_ids: Collection[str]) -> None:
 
 def session_name(gateway_id: str) -> str:
     """Return what a gateway's sessions are called in ``pg_stat_activity``."""
-    return f"mizumori-gateway {gateway_id}"
+    return f"{programs.GATEWAY} {gateway_id}"
 
 
 def listening(conn: Connection) -> list[TownListening]:

@@ -15,7 +15,7 @@ from deploy.broker.town_accounts import TownAccounts
 from deploy.compose_database import open_database
 from deploy.embedded.nats import EmbeddedNats
 from deploy.settings import Settings
-from store import broker_accounts, config_channel
+from store import broker_accounts, config_channel, programs
 from store.errors import StoreError
 
 COALESCE_S = 0.3  # a town's hundred new devices are one reload
@@ -37,14 +37,20 @@ class BrokerKeeper:
         The broker's process.
     say
         Tells the person at the terminal.
+    name
+        Of the program that it is a part of, as `store.programs` has it.
     """
 
     def __init__(
-        self, settings: Settings, server: EmbeddedNats, say: Callable[[str], None]
+        self,
+        settings: Settings,
+        server: EmbeddedNats,
+        say: Callable[[str], None],
+        name: str = programs.UP,
     ) -> None:
         self.server = server
         self._say = say
-        self._database = open_database(settings, "owner", name="mizumori-up", max_size=2)
+        self._database = open_database(settings, "owner", name=name, max_size=2)
         self._accounts = TownAccounts(
             database=self._database,
             settings=settings.nats,
@@ -152,7 +158,7 @@ def mqtt_address(settings: Settings) -> MqttAddress:
 def gateway_listens(settings: Settings) -> bool:
     """Tell whether the gateway is connected with every session of every town."""
     with (
-        open_database(settings, "owner", name="mizumori-up", max_size=1) as database,
+        open_database(settings, "owner", name=programs.UP, max_size=1) as database,
         database.transaction() as connection,
     ):
         accounts = broker_accounts.list_accounts(connection)
