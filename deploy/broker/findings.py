@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from deploy.broker.account_admin import AccountAdmin, IntakeSession, QueueUsage
 from deploy.broker.errors import BrokerError, BrokerUnreachableError
-from deploy.broker.monitor import Monitor, ServerState
+from deploy.broker.monitor import Monitor, ServerState, Visit
 from deploy.broker.settings import NatsSettings
 from deploy.broker.town_accounts import intake_filters
 from deploy.broker.violations import Refusal, Violation, find_violations, read_log
@@ -52,11 +52,11 @@ def examine(
     """
     monitor = Monitor(settings.monitor_port)
     findings: list[Finding] = []
-    users: dict[int, str] = {}
+    visits: list[Visit] = []
     try:
         findings += _server(monitor.server(), settings)
         findings += _store(monitor.complaint(), settings)
-        users = monitor.users()
+        visits = monitor.visits()
     except BrokerUnreachableError as error:
         findings.append(Finding(Severity.ALARM, "unreachable", "", str(error)))
     counts = _count_by_town(devices)
@@ -72,7 +72,7 @@ def examine(
         findings += judge_sessions(account, sessions)
         findings += judge_queue(account, usage, counts.get(town, 0), limited=limited)
     if settings.log_file is not None:
-        violations = find_violations(read_log(settings.log_file), users)
+        violations = find_violations(read_log(settings.log_file), visits)
         findings += judge_violations(violations, now or datetime.now(UTC))
     return findings
 
@@ -213,7 +213,11 @@ _SAID = {
 def judge_violations(violations: Iterable[Violation], now: datetime) -> list[Finding]:
     """Put refusals into words; those of the last day are alarms if readings were lost."""
     findings = []
+    over = 0
     for violation in violations:
+        if violation.refusal is Refusal.LOGIN_ONCE:
+            over += 1
+            continue
         recent = now - violation.last_time < timedelta(days=1)
         lost = violation.refusal in {Refusal.PUBLISH, Refusal.TOPIC}
         text = (
@@ -226,7 +230,10 @@ def judge_violations(violations: Iterable[Violation], now: datetime) -> list[Fin
             Finding(severity, f"refused_{violation.refusal}", town if slash else "", text)
         )
     if not findings:
-        findings.append(Finding(Severity.GOOD, "refused", "", "The broker refused nothing"))
+        said = "The broker refuses nothing"
+        if over:
+            said += f"; {over} {'user' if over == 1 else 'users'} had to try again, and came in"
+        findings.append(Finding(Severity.GOOD, "refused", "", said))
     return findings
 
 

@@ -27,6 +27,16 @@ class ServerState:
 
 
 @dataclass(frozen=True, slots=True)
+class Visit:
+    """A connection, present or lately closed, of somebody who said a user name."""
+
+    number: int
+    user: str
+    began_at: datetime
+    let_in: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Monitor:
     """Asks the monitoring port of a server on this machine."""
 
@@ -61,14 +71,25 @@ class Monitor:
         page = self._get("/healthz")
         return "" if page.get("status") == "ok" else str(page.get("error") or page)
 
-    def users(self) -> dict[int, str]:
-        """Return the user of each connection, present or lately closed, by its number."""
+    def visits(self) -> list[Visit]:
+        """Return who is connected, or was lately.
+
+        Raises
+        ------
+        BrokerUnreachableError
+            Nobody answers on the monitoring port, or not as NATS does.
+        """
         page = self._get("/connz?auth=1&state=any&limit=16384")
-        return {
-            int(connection["cid"]): str(connection["authorized_user"])
+        return [
+            Visit(
+                number=int(connection["cid"]),
+                user=str(connection["authorized_user"]),
+                began_at=datetime.fromisoformat(str(connection["start"])),
+                let_in=not str(connection.get("reason", "")).startswith("Authentication"),
+            )
             for connection in page.get("connections", [])
             if connection.get("authorized_user")
-        }
+        ]
 
     def _get(self, path: str) -> dict[str, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_TIMEOUT_S)

@@ -6,11 +6,13 @@ the only place where a device that writes to a wrong topic shows.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+
+from deploy.broker.monitor import Visit
 
 # The newest part of the log is enough; it is written anew at 64 MiB.
 _READ_BYTES = 8 << 20
@@ -22,6 +24,7 @@ class Refusal(StrEnum):
     PUBLISH = "publish"
     SUBSCRIBE = "subscribe"
     LOGIN = "login"
+    LOGIN_ONCE = "login_once"
     PROTOCOL = "protocol"
     TOPIC = "topic"
 
@@ -42,7 +45,7 @@ class Violation:
 
 
 _LINE = re.compile(
-    r"\[\d+\] (?P<time>\d{4}/\d\d/\d\d \d\d:\d\d:\d\d)\S* \[ERR\] (?P<address>\S+) - "
+    r"\[\d+\] (?P<time>\d{4}/\d\d/\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?)\S* \[ERR\] (?P<address>\S+) - "
     r'mid:(?P<mid>\d+) - "(?P<client_id>[^"]*)" - (?P<message>.*)'
 )
 _START = re.compile(r"\] Starting nats-server$")
@@ -68,22 +71,27 @@ def read_log(path: Path) -> list[str]:
     return lines[1:] if start else lines
 
 
-def find_violations(lines: Iterable[str], users: Mapping[int, str]) -> list[Violation]:
+def find_violations(lines: Iterable[str], visits: Iterable[Visit]) -> list[Violation]:
     """Collect what was refused since the server's last start.
+
+    Who was not let in, and has been since, is told of as `Refusal.LOGIN_ONCE`: after a start of
+    the server all devices come before it knows them.
 
     Parameters
     ----------
     lines
         The log, oldest first.
-    users
-        User of each connection by its number, as `Monitor.users` gives it. Numbers begin again
-        with each start of the server, so older lines cannot be assigned.
+    visits
+        As `Monitor.visits` gives them. Numbers begin again with each start of the server, so older
+        lines cannot be assigned.
 
     Returns
     -------
     list of Violation
         Latest first.
     """
+    visits = list(visits)
+    users = {visit.number: visit.user for visit in visits}
     counts: Counter[tuple[Refusal, str, str]] = Counter()
     last: dict[tuple[Refusal, str, str], datetime] = {}
     for line in lines:
@@ -102,9 +110,17 @@ def find_violations(lines: Iterable[str], users: Mapping[int, str]) -> list[Viol
             who = said.get("who") or users.get(int(match["mid"])) or _nickname(match)
             key = (refusal, who, said.get("what") or "")
             counts[key] += 1
-            last[key] = datetime.strptime(match["time"], "%Y/%m/%d %H:%M:%S").replace(tzinfo=UTC)
+            at = datetime.fromisoformat(match["time"].replace("/", "-"))
+            last[key] = at.replace(tzinfo=UTC)
             break
-    violations = [Violation(*key, count, last[key]) for key, count in counts.items()]
+    in_order = sorted(visits, key=lambda visit: visit.began_at)
+    let_in = {visit.user: visit.began_at for visit in in_order if visit.let_in}  # the newest stands
+    violations = []
+    for (refusal, who, what), count in counts.items():
+        at = last[refusal, who, what]
+        over = refusal is Refusal.LOGIN and who in let_in and let_in[who] > at
+        told = Refusal.LOGIN_ONCE if over else refusal
+        violations.append(Violation(told, who, what, count, at))
     return sorted(violations, key=lambda v: (v.last_time, v.count), reverse=True)
 
 

@@ -9,7 +9,7 @@ from nats.aio.client import Client
 from nats.errors import Error
 
 from deploy.broker.findings import Severity, judge_violations
-from deploy.broker.monitor import Monitor
+from deploy.broker.monitor import Monitor, Visit
 from deploy.broker.violations import Refusal, find_violations, read_log
 from tests.broker.clients import (
     Client as MqttClient,
@@ -27,7 +27,7 @@ from tests.fixtures.broker import TOWN, NatsServer, wait_until
 
 
 def violations(server):
-    return find_violations(read_log(server.log_path), Monitor(server.monitor_port).users())
+    return find_violations(read_log(server.log_path), Monitor(server.monitor_port).visits())
 
 
 def test_a_device_publishes_its_readings_and_its_status(nats):
@@ -180,7 +180,7 @@ def test_a_gateways_client_id_is_not_told():
         '[7] 2026/11/22 01:02:39.726350 [ERR] 127.0.0.1:53903 - mid:33 - "mz-5ec2e7-0" - '
         'Publish Violation - Subject "mz.v1.t1.d.d2.status"'
     )
-    (found,) = find_violations([line], {})
+    (found,) = find_violations([line], [])
     assert found.who == "a gateway"
 
 
@@ -190,6 +190,7 @@ def test_refusals_before_the_last_start_are_not_counted():
         'Publish Violation - Subject "x"'
     )
     start = "[8] 2026/11/22 01:03:00.000000 [INF] Starting nats-server"
-    assert find_violations([line, start], {}) == []
-    assert find_violations([start, line], {33: "kawabe/pond-01"})[0].who == "kawabe/pond-01"
-    assert find_violations([start, line], {})[0].who == "client 'd' at 127.0.0.1"
+    assert find_violations([line, start], []) == []
+    visit = Visit(33, "kawabe/pond-01", datetime.now(UTC), let_in=True)
+    assert find_violations([start, line], [visit])[0].who == "kawabe/pond-01"
+    assert find_violations([start, line], [])[0].who == "client 'd' at 127.0.0.1"

@@ -5,7 +5,8 @@ import ssl
 import subprocess
 from datetime import UTC, datetime
 
-from deploy.broker.findings import judge_violations
+from deploy.broker.findings import Severity, judge_violations
+from deploy.broker.monitor import Monitor
 from deploy.broker.mqtt_client import Login, MqttAddress, publish
 from deploy.broker.violations import Refusal, find_violations, read_log
 from tests.broker.clients import connect_packet, device, drain_all, intakes, up
@@ -13,7 +14,7 @@ from tests.fixtures.broker import TOWN, NatsServer, wait_until
 
 
 def refusals(server):
-    return find_violations(read_log(server.log_path), {})
+    return find_violations(read_log(server.log_path), Monitor(server.monitor_port).visits())
 
 
 def test_an_mqtt_5_device_is_refused_in_words(nats):
@@ -35,6 +36,31 @@ def test_a_topic_with_a_space_disconnects_its_device_alone(nats):
         assert [m.payload for _, m in drain_all(opened, [b"fine"])] == [b"fine"]
     (found,) = wait_until(lambda: refusals(nats))
     assert found.refusal is Refusal.TOPIC
+
+
+def test_who_was_not_let_in_is_told_of_until_it_is(nats):
+    user, secret = nats.credentials("flood-01")
+
+    def comes(with_secret, answer):
+        with socket.create_connection((nats.host, nats.mqtt_port), timeout=60) as connection:
+            connection.sendall(connect_packet(user, with_secret, "one"))
+            assert connection.recv(4) == answer
+
+    def judged():
+        [finding] = judge_violations(refusals(nats), datetime.now(UTC))
+        return finding
+
+    comes("wrong", b"\x20\x02\x00\x05")
+    told = wait_until(lambda: [f for f in [judged()] if f.code == "refused_login"])[0]
+    assert told.severity is Severity.WARNING
+    assert f"{user} was not let in" in told.sentence
+    comes(secret, b"\x20\x02\x00\x00")
+    now = wait_until(lambda: [f for f in [judged()] if f.code == "refused"])[0]
+    assert now.severity is Severity.GOOD
+    assert now.sentence == "The broker refuses nothing; 1 user had to try again, and came in"
+    comes("wrong", b"\x20\x02\x00\x05")
+    again = wait_until(lambda: [f for f in [judged()] if f.code == "refused_login"])[0]
+    assert "(2 times, last" in again.sentence
 
 
 def test_tls_is_spoken_with_the_given_certificate(tmp_path_factory):
