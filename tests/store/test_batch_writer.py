@@ -189,6 +189,24 @@ def test_awaited_verdict_is_written_over_and_another_one_appended(
     assert count == [(5,)]
 
 
+def test_awaited_verdicts_are_found_by_key_where_nothing_has_been_analyzed(roles, town, pair):
+    """A partition without statistics passes for empty, and would be read whole each time."""
+    stored = rows(town, pair, 1000)
+    with roles.gateway.transaction() as conn:
+        BatchWriter(conn, ()).observations(stored, copy=True)
+    verdicts = Verdicts(
+        stored.datastream_id, stored.time_ms, stored.flag + 1, stored.evaluated
+    )  # fmt: skip
+    with roles.gateway.transaction() as conn:
+        writer = BatchWriter(conn, ())
+        writer.verdicts(verdicts.take(np.arange(5)), np.ones(5, np.bool_))
+        found = writer.conn.execute(
+            "select sum(n_tup_upd), sum(seq_tup_read) from pg_stat_xact_all_tables "
+            "where relname like 'observation%' or relname like '%hyper%chunk'"
+        ).fetchone()
+    assert found == (5, 0)
+
+
 def test_reading_into_a_compressed_chunk_is_stored_once(roles, town, pair, database_dsn):
     if database_dsn.engine != "timescale":
         pytest.skip("plain PostgreSQL compresses nothing")
