@@ -75,8 +75,8 @@ def delay(options: Options, sync: str) -> None:
         found = latency.measure(rig, options.rate, options.seconds)
     print(options.title(f"Delay, {options.rate:,.0f} messages/s", sync))
     print("| way | p50 | p99 | messages seen |\n|---|---|---|---|")
-    for one in found:
-        print(f"| {one.what} | {one.p50_ms:.1f} ms | {one.p99_ms:.1f} ms | {one.seen:.1%} |")
+    for way, one in found.items():
+        print(f"| {way} | {one.p50_ms:.1f} ms | {one.p99_ms:.1f} ms | {one.seen:.1%} |")
 
 
 def memory(options: Options, sync: str) -> None:
