@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.readings import Readings
-from gateway.intake import Message
+from gateway.message import Message
 from store.positions import Position
 
 NO_SEQUENCE = -1

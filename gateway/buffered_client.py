@@ -6,6 +6,7 @@ on a message for as long as the gateway needs for everything else: so messages, 
 comes in, are found in what was read by ourselves, and everything else is left to paho.
 """
 
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
@@ -73,6 +74,19 @@ class BufferedClient(Client):
 
     def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
         """Take in what has come, as much as one call to the kernel gives."""
+        status = self._read(max_packets)
+        # TLS may hold decrypted bytes that a wait for the socket does not see.
+        while status == MQTTErrorCode.MQTT_ERR_SUCCESS and _holds_more(self._sock):
+            status = self._read(max_packets)
+        return status
+
+    def loop_write(self) -> MQTTErrorCode:
+        """Write what waits, in as few calls as the socket takes it."""
+        status = super().loop_write()
+        self._flush()
+        return status
+
+    def _read(self, max_packets: int) -> MQTTErrorCode:
         try:
             data = super()._sock_recv(_READ_BYTES)
         except BlockingIOError:
@@ -87,12 +101,6 @@ class BufferedClient(Client):
             return self._take_apart()
         except _MalformedError:
             return MQTTErrorCode.MQTT_ERR_PROTOCOL
-
-    def loop_write(self) -> MQTTErrorCode:
-        """Write what waits, in as few calls as the socket takes it."""
-        status = super().loop_write()
-        self._flush()
-        return status
 
     def _take_apart(self) -> MQTTErrorCode:
         """Hand over every packet that is there as a whole, in their order."""
@@ -144,6 +152,10 @@ class BufferedClient(Client):
                 return
             del self._behind[:sent]
             self._last_msg_out = time.monotonic()
+
+
+def _holds_more(sock: object) -> bool:
+    return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
 
 
 def _published(buffer: bytes, head: int, body: int, end: int, has_properties: bool) -> Published:

@@ -9,7 +9,7 @@ from gateway.batch import NO_SEQUENCE, Batch, Refused, RowLists, Rows
 from gateway.codecs import native
 from gateway.codecs.reading import Fix, Reading
 from gateway.errors import RefusedReadingError
-from gateway.intake import Message
+from gateway.message import Message
 from gateway.reasons import Reason
 from gateway.registry import Device, Registry
 from gateway.settings import GatewaySettings

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from gateway.codecs.reading import Reading
 from gateway.decoder import Decoder
-from gateway.intake import Message
+from gateway.message import Message
 from gateway.registry import Registry
 from gateway.settings import GatewaySettings
 

@@ -2,55 +2,44 @@
 
 import contextlib
 import select
-import socket
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-import msgspec
 import structlog
 from paho.mqtt.client import Client
 from paho.mqtt.enums import MQTTErrorCode
 
 from gateway import metrics
 from gateway.buffered_client import BufferedClient, Published
+from gateway.message import Message
 from gateway.session import Session
 from gateway.session_client import client_of, connect, disconnect
+from gateway.wake import Wake
 
 log = structlog.get_logger(__name__)
 
 # A broker that is away is asked again after this long, doubling up to the second figure.
 RETRY_S = (0.25, 5.0)
 CONNECT_WITHIN_S = 5.0
+# So often its own thread keeps a connection alive, and reads it if nobody else has.
+KEEP_S = 1.0
 _generation_of = attrgetter("generation")
 
 
-class Message(msgspec.Struct, frozen=True, gc=False):
-    """A message as the broker handed it over, not yet acknowledged.
-
-    Packet ids start at 1: a message of quality of service 0 has none, which is 0 here, and needs
-    no acknowledgement. Others may have overtaken one that comes `again`.
-    """
-
-    intake: "Intake"
-    generation: int
-    mid: int
-    topic: bytes
-    payload: bytes
-    received_ms: int
-    retained: bool = False
-    again: bool = False
-
-
 class Intake:
-    """A paho client in a thread of its own, which only enqueues and acknowledges.
+    """A paho client, read by whoever waits for its messages, and kept by a thread of its own.
 
-    The thread alone touches the client. So an acknowledgement can be checked against the
+    The thread connects, subscribes and keeps the connection alive. Whoever comes for messages
+    often reads the connection itself (`read`): handed from thread to thread, each would cost two
+    turns of the interpreter's lock, more than everything else that is done with it. While he is
+    busy with many, the thread reads (`leave`), as it does where nobody ever calls `read`.
+
+    One lock guards client and connection. So an acknowledgement can be checked against the
     connection it belongs to and be sent without a reconnect in between: after a reconnect packet
     ids start again, and a late acknowledgement would make the broker forget a new message.
 
@@ -66,9 +55,9 @@ class Intake:
     queue_messages
         Most messages that wait for the worker.
     arrived
-        Called after something was enqueued, from the intake's thread; must not block.
+        Called after the intake's thread has enqueued something, from there; must not block.
     changed
-        Called when the subscription has come or gone, from the intake's thread; must not block.
+        Called when the subscription has come or gone, from whichever thread; must not block.
     expect_session
         Whether the broker should still know the session: if it does not, messages that devices
         were told are safe may be lost, and that is an alarm.
@@ -100,19 +89,18 @@ class Intake:
         self._log = log.bind(intake=session.name)
         self._lock = threading.Lock()
         self._waiting: list[Message] = []
-        self._acknowledged: deque[tuple[int, list[int]]] = deque()
         self._outstanding: set[int] = set()
         self.generation = 0
         self._paused = False
         self._overflowed = False
+        self._attended = False  # somebody else reads
+        self._lost = False
         self._stopping = False
         self._ended = False
         self._subscribed_at: datetime | None = None
         self._refusal = ""
         self._outage_since: float | None = None
-        self._wake_read, self._wake_write = socket.socketpair()
-        self._wake_read.setblocking(False)
-        self._wake_write.setblocking(False)
+        self._wake = Wake()
         self._client = self._build_client()
         self._thread = threading.Thread(
             target=self._run, name=f"intake {session.name}", daemon=True
@@ -126,9 +114,9 @@ class Intake:
             self._thread.start()
 
     def stop(self) -> None:
-        """Send the acknowledgements that are due, disconnect and keep the session."""
+        """Disconnect and keep the session."""
         self._stopping = True
-        self._wake()
+        self._wake.set()
 
     def join(self, timeout_s: float = 5.0) -> None:
         """Wait for the end that `stop` asked for."""
@@ -148,17 +136,17 @@ class Intake:
     def pause(self) -> None:
         """Disconnect, keeping the session; what waits is forgotten, the broker sends it again."""
         self._paused = True
-        self._wake()
+        self._wake.set()
 
     def resume(self) -> None:
         """Connect again after `pause`."""
         self._paused = False
-        self._wake()
+        self._wake.set()
 
     def reconnect(self) -> None:
         """Disconnect and connect again: the broker sends again what was not acknowledged."""
         self._overflowed = True
-        self._wake()
+        self._wake.set()
 
     @property
     def subscribed_since(self) -> datetime | None:
@@ -170,6 +158,30 @@ class Intake:
         """Why the broker does not let us in, in words; empty when it does."""
         return self._refusal
 
+    def read(self) -> int | None:
+        """Read what has come, without waiting, and go on doing so instead of the own thread.
+
+        Returns
+        -------
+        int or None
+            The descriptor to wait on before the next call; None while there is no connection
+            with a subscription.
+        """
+        with self._lock:
+            sock = self._client.socket()
+            if sock is None or self._subscribed_at is None or self._lost or self._leaves:
+                return None
+            if not self._attended:
+                self._attended = True
+                self._wake.set()  # it waits for the socket too
+            return sock.fileno() if self._exchange() else None
+
+    def leave(self) -> None:
+        """Let the own thread read until the next `read`."""
+        if self._attended:
+            self._attended = False
+            self._wake.set()
+
     def take(self, most: int) -> list[Message]:
         """Take up to `most` messages, oldest first."""
         with self._lock:
@@ -177,7 +189,7 @@ class Intake:
             del self._waiting[:most]
             drained = self._overflowed and not self._waiting
         if drained:
-            self._wake()
+            self._wake.set()
         return taken
 
     def acknowledge(self, messages: Iterable[Message]) -> None:
@@ -185,15 +197,19 @@ class Intake:
 
         Call it only after their readings are committed.
         """
-        for generation, own in groupby(messages, _generation_of):
-            self._acknowledged.append((generation, [m.mid for m in own if m.mid]))
-        self._wake()
+        with self._lock:
+            for generation, own in groupby(messages, _generation_of):
+                mids = [m.mid for m in own if m.mid]
+                if generation != self.generation:
+                    metrics.STALE_ACKNOWLEDGEMENTS.inc(len(mids))
+                    continue
+                self._outstanding.difference_update(mids)
+                self._client.acknowledge(mids)
+            self._exchange(read=False)
+            if self._client.want_write():
+                self._wake.set()
 
     # --- the intake's thread ------------------------------------------------------------------
-
-    def _wake(self) -> None:
-        with contextlib.suppress(OSError):  # full: it is awake already; closed: it has ended
-            self._wake_write.send(b"\0")
 
     def _build_client(self) -> BufferedClient:
         client = client_of(self.session)
@@ -209,15 +225,14 @@ class Intake:
         delay = RETRY_S[0]
         while not self._stopping:
             if self._paused or (self._overflowed and self._waiting):
-                self._idle(1.0)
+                self._wake.wait(1.0, {})
                 continue
             if not self._may_connect():
-                self._idle(RETRY_S[0])
+                self._wake.wait(RETRY_S[0], {})
                 continue
             self._overflowed = False
             started = time.monotonic()
             self._new_generation()
-            self._client.start_afresh()
             ended: Exception | None
             try:
                 connect(self._client, self.session)
@@ -230,11 +245,10 @@ class Intake:
             self._note_outage(ended)
             if time.monotonic() - started > RETRY_S[1]:
                 delay = RETRY_S[0]
-            self._idle(delay)
+            self._wake.wait(delay, {})
             delay = min(2 * delay, RETRY_S[1])
         self._new_generation()
-        self._wake_read.close()
-        self._wake_write.close()
+        self._wake.close()
         with contextlib.suppress(KeyError):  # it was never subscribed
             metrics.CONNECTED.remove(self.name)
         self._ended = True
@@ -243,79 +257,64 @@ class Intake:
     def _new_generation(self) -> None:
         with self._lock:
             self.generation += 1
+            self._attended = self._lost = False
             # The broker sends again whatever was not acknowledged on the last connection.
             self._waiting.clear()
-            self._acknowledged.clear()
             self._outstanding.clear()
+            self._client.start_afresh()
+
+    @property
+    def _leaves(self) -> bool:
+        """Whether the connection is to be ended by ourselves."""
+        return self._stopping or self._paused or self._overflowed
 
     def _converse(self) -> Exception | None:
         """Read and write until the connection ends; return why, None when we ended it."""
         client = self._client
-        poller = select.poll()
         sock = client.socket()
         if sock is None:
             return ConnectionError("the connection ended at once")
-        poller.register(self._wake_read, select.POLLIN)
         deadline = time.monotonic() + 2 * CONNECT_WITHIN_S
-        # TLS may hold decrypted bytes that poll does not see.
-        pending = getattr(sock, "pending", lambda: 0)
-        while True:
-            if self._stopping or self._paused or self._overflowed:
-                self._end()
-                return None
+        while not self._leaves:
             if self._subscribed_at is None and time.monotonic() > deadline:
                 self._end()
                 return ConnectionError(self._refusal or "no answer to CONNECT and SUBSCRIBE")
-            mask = select.POLLIN | (select.POLLOUT if client.want_write() else 0)
-            poller.register(sock, mask)
-            events = dict(poller.poll(0 if pending() else 1000))
-            if self._wake_read.fileno() in events:
-                self._drain_wakes()
-            readable = bool(events.get(sock.fileno(), 0) & ~select.POLLOUT)
-            status = self._exchange(readable=readable or bool(pending()))
-            if status != MQTTErrorCode.MQTT_ERR_SUCCESS or client.socket() is not sock:
-                return ConnectionError(self._refusal or "the broker closed the connection")
+            with self._lock:
+                kept = self._exchange() and client.loop_misc() == MQTTErrorCode.MQTT_ERR_SUCCESS
+                if not kept:
+                    return ConnectionError(self._refusal or "the broker closed the connection")
+                events = 0 if self._attended else select.POLLIN
+                events |= select.POLLOUT if client.want_write() else 0
+                waits = {sock.fileno(): events}
+            if self._waiting:
+                self._arrived()
+            self._wake.wait(KEEP_S, waits)
+        self._end()
+        return None
 
-    def _exchange(self, *, readable: bool) -> MQTTErrorCode:
-        """Read what has come, send the acknowledgements that are due, keep the link alive."""
-        client = self._client
-        status = MQTTErrorCode.MQTT_ERR_SUCCESS
-        if readable:
-            status = client.loop_read()
-        self._send_acknowledgements()
-        if status == MQTTErrorCode.MQTT_ERR_SUCCESS and client.want_write():
-            status = client.loop_write()
-        return status if status != MQTTErrorCode.MQTT_ERR_SUCCESS else client.loop_misc()
+    def _exchange(self, *, read: bool = True) -> bool:
+        """Read what has come and write what waits; return whether the connection is still there."""
+        client, status = self._client, MQTTErrorCode.MQTT_ERR_CONN_LOST
+        with contextlib.suppress(OSError):
+            if not self._lost:
+                status = client.loop_read() if read else MQTTErrorCode.MQTT_ERR_SUCCESS
+            if status == MQTTErrorCode.MQTT_ERR_SUCCESS and client.want_write():
+                status = client.loop_write()
+        if status != MQTTErrorCode.MQTT_ERR_SUCCESS or client.socket() is None:
+            self._lost = True
+            self._wake.set()
+        return not self._lost
 
     def _end(self) -> None:
         """Disconnect in order: the broker keeps a session that was opened to be kept."""
         client = self._client
-        self._send_acknowledgements()
-        disconnect(client, self.session)
         give_up = time.monotonic() + 1.0
-        while client.want_write() and client.socket() and time.monotonic() < give_up:
-            client.loop_write()
-            time.sleep(0.001)
-
-    def _idle(self, seconds: float) -> None:
-        select.select([self._wake_read], [], [], seconds)
-        self._drain_wakes()
-
-    def _drain_wakes(self) -> None:
-        try:
-            while self._wake_read.recv(4096):
-                pass
-        except BlockingIOError:
-            pass
-
-    def _send_acknowledgements(self) -> None:
-        while self._acknowledged:
-            generation, mids = self._acknowledged.popleft()
-            if generation != self.generation:
-                metrics.STALE_ACKNOWLEDGEMENTS.inc(len(mids))
-                continue
-            self._outstanding.difference_update(mids)
-            self._client.acknowledge(mids)
+        with self._lock:
+            self._lost = True  # nobody reads it any more
+            disconnect(client, self.session)
+            while client.want_write() and client.socket() and time.monotonic() < give_up:
+                client.loop_write()
+                time.sleep(0.001)
 
     # --- the client's callbacks, in the same thread -----------------------------------------------
 
@@ -359,22 +358,20 @@ class Intake:
 
     def _on_published(self, messages: Sequence[Published]) -> None:
         at_ms = time.time_ns() // 1_000_000
-        with self._lock:
-            for mid, topic, payload, retained, again in messages:
-                if mid and mid in self._outstanding:
-                    # Sent again while the first is with the worker: one acknowledgement is enough.
-                    metrics.DUPLICATES_OUTSTANDING.inc()
-                    continue
-                # What follows on one that was dropped comes again after it.
-                if self._overflowed or len(self._waiting) >= self._queue_messages:
-                    self._overflowed = True
-                    break
-                if mid:
-                    self._outstanding.add(mid)
-                self._waiting.append(
-                    Message(self, self.generation, mid, topic, payload, at_ms, retained, again)
-                )
-        self._arrived()
+        for mid, topic, payload, retained, again in messages:
+            if mid and mid in self._outstanding:
+                # Sent again while the first is with the worker: one acknowledgement is enough.
+                metrics.DUPLICATES_OUTSTANDING.inc()
+                continue
+            # What follows on one that was dropped comes again after it.
+            if self._overflowed or len(self._waiting) >= self._queue_messages:
+                self.reconnect()
+                break
+            if mid:
+                self._outstanding.add(mid)
+            self._waiting.append(
+                Message(self, self.generation, mid, topic, payload, at_ms, retained, again)
+            )
 
     def _set_subscribed(self, since: datetime | None) -> None:
         self._subscribed_at = since

@@ -10,7 +10,7 @@ import structlog
 
 from gateway.batch import Refused
 from gateway.errors import RefusedReadingError
-from gateway.intake import Message
+from gateway.message import Message
 from gateway.reasons import Reason
 from gateway.registry import Device, Registry
 from gateway.topics import parse_status

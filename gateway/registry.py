@@ -14,7 +14,7 @@ from detectors.fleet import Fleet
 from detectors.profiles import max_gap_s
 from gateway.codecs.binding import Decode, bind
 from gateway.errors import RefusedReadingError
-from gateway.intake import Message
+from gateway.message import Message
 from gateway.partition import partition_of
 from gateway.reasons import Reason
 from gateway.topics import parse_up

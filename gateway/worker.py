@@ -17,9 +17,10 @@ from gateway.batch import Batch, Refused
 from gateway.commit import Committer
 from gateway.decoder import Decoder
 from gateway.holdings import Holdings
-from gateway.intake import Intake, Message
+from gateway.inflow import Inflow
 from gateway.links import Links
 from gateway.lookups import Lookups
+from gateway.message import Message
 from gateway.newcomers import Newcomers
 from gateway.progress import Progress
 from gateway.quarantine import Quarantine
@@ -39,9 +40,6 @@ log = structlog.get_logger(__name__)
 
 # A database that is away is asked again after this long, doubling up to the second figure.
 RETRY_S = (0.2, 5.0)
-# Of an intake's window, so that the broker sends the next half while this one is committed.
-SHARE_OF_WINDOW = 0.5
-IDLE_S = 1.0
 # Deadlocks and rows that somebody else stored in between: the same work succeeds soon after.
 ATTEMPTS = 5
 
@@ -93,13 +91,12 @@ class Worker:
         self._committer = Committer(
             self._database, self._links, self._quarantine, settings.sequence_horizon_s
         )
-        self._arrived = threading.Event()
+        self._inflow = Inflow(settings.batch_readings)
         self._stale = threading.Event()
         self._share_due = threading.Event()
         self._standing: Standing | None = None
         self._lookups = Lookups()
-        self._first = 0
-        self._reader = RegistryReader(database, self._arrived.set)
+        self._reader = RegistryReader(database, self._inflow.arrived)
         self._failures = 0  # of the database, since it last stored something
         self._resumed_s = 0.0
 
@@ -107,7 +104,7 @@ class Worker:
 
     def arrived(self) -> None:
         """Wake the worker: a message waits."""
-        self._arrived.set()
+        self._inflow.arrived()
 
     @property
     def registry(self) -> Registry | None:
@@ -118,16 +115,17 @@ class Worker:
     def reload(self) -> None:
         """Let the worker read the registry anew before its next batch."""
         self._stale.set()
-        self._arrived.set()
+        self._inflow.arrived()
 
     def share(self) -> None:
         """Let the worker look after its share before its next batch."""
         self._share_due.set()
-        self._arrived.set()
+        self._inflow.arrived()
 
     def close(self) -> None:
         """End the worker's session with the database, after `run`."""
         self._database.close()
+        self._inflow.close()
 
     # --- the worker's thread ------------------------------------------------------------------
 
@@ -142,8 +140,7 @@ class Worker:
                 worked = self._round()
                 self._note_success(worked=worked)
                 if not worked:
-                    self._arrived.wait(IDLE_S)
-                    self._arrived.clear()
+                    self._inflow.wait()
             except LeaseLostError as error:
                 self._lose(error)
             except (DatabaseAwayError, psycopg.Error) as error:
@@ -180,7 +177,7 @@ class Worker:
         """Take and commit one batch; return whether there was any."""
         held = self._holdings.all()
         status = [m for holding in held if holding.status for m in holding.status.take(1000)]
-        messages = self._gather([holding.readings for holding in held])
+        messages = self._inflow.take([holding.readings for holding in held])
         try:
             if messages:
                 self._handle(messages)
@@ -195,19 +192,6 @@ class Worker:
             }:
                 intake.reconnect()
         return bool(messages or status)
-
-    def _gather(self, intakes: Sequence[Intake]) -> list[Message]:
-        """Take up to a batch, each intake its share, a different one first each time."""
-        most = self._settings.batch_readings
-        taken: list[Message] = []
-        self._first += 1
-        for i in range(len(intakes)):
-            intake = intakes[(self._first + i) % len(intakes)]
-            share = max(1, int(intake.session.window_messages * SHARE_OF_WINDOW))
-            taken += intake.take(min(share, most - len(taken)))
-            if len(taken) >= most:
-                break
-        return taken
 
     @staticmethod
     def _acknowledge(messages: Sequence[Message]) -> None:

@@ -17,7 +17,8 @@ import structlog
 from gateway import metrics
 from gateway.foreign_topic import ForeignTopic
 from gateway.holdings import Holding, Holdings
-from gateway.intake import Intake, Message
+from gateway.intake import Intake
+from gateway.message import Message
 from gateway.operator_topics import parse_topics
 from gateway.publisher import BrokerAwayError, Publisher
 from gateway.quarantine import Quarantine

@@ -9,7 +9,8 @@ import structlog
 from gateway.batch import Refused
 from gateway.codecs import sparkplug
 from gateway.foreign_topic import ForeignTopic
-from gateway.intake import Intake, Message
+from gateway.intake import Intake
+from gateway.message import Message
 from gateway.reasons import Reason
 from gateway.registry import Registry
 from gateway.remit import objection

@@ -19,8 +19,9 @@ import psycopg
 
 from gateway.commit import Committer
 from gateway.decoder import Decoder
-from gateway.intake import Intake, Message
+from gateway.intake import Intake
 from gateway.links import Links
+from gateway.message import Message
 from gateway.partition import partition_of
 from gateway.quarantine import Quarantine
 from gateway.registry import load

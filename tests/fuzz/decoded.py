@@ -6,7 +6,7 @@ import random
 
 from gateway.batch import Batch
 from gateway.decoder import Decoder
-from gateway.intake import Message
+from gateway.message import Message
 from gateway.reasons import Reason
 from gateway.registry import Registry, build
 from gateway.settings import GatewaySettings

@@ -7,7 +7,7 @@ import random
 import time
 
 from gateway.decoder import Decoder
-from gateway.intake import Message
+from gateway.message import Message
 from gateway.push.app import PushApp
 from gateway.push.delivery import Delivery
 from gateway.push.receipts import Receipts

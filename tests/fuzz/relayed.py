@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from gateway.decoder import Decoder
 from gateway.foreign_topic import ForeignTopic
-from gateway.intake import Message
+from gateway.message import Message
 from gateway.operator_topics import overlap, parse_topics
 from gateway.reasons import Reason
 from gateway.registry import build

@@ -5,7 +5,7 @@ import random
 import time
 
 from gateway.decoder import Decoder
-from gateway.intake import Message
+from gateway.message import Message
 from gateway.newcomers import Newcomers
 from gateway.quarantine import Quarantine
 from gateway.settings import GatewaySettings

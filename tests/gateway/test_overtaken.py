@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.intake import Message
+from gateway.message import Message
 from gateway.reasons import Reason
 from gateway.relay.translation import SparkplugTranslator
 from gateway.sparkplug.host import Host

@@ -10,7 +10,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from detectors.fleet import Fleet
 from gateway.decoder import Decoder
-from gateway.intake import Message
+from gateway.message import Message
 from gateway.reasons import Reason
 from gateway.registry import build
 from gateway.settings import GatewaySettings
