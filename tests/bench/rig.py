@@ -249,12 +249,12 @@ class Rig:
     def start_ms(self) -> int:
         """Return a time for the first reading of a load: each load's are later than the last's.
 
-        From yesterday on, so that they go into the month's partition as a town's do.
+        Not long ago, so that they go into the month's partition as a town's do.
         """
         with psycopg.connect(self.dsn.owner) as conn:
             newest = _one(conn, "select max(phenomenon_time) from observation")
         if newest is None:
-            return (int(time.time()) - 86_400) * 1000
+            return (int(time.time()) - 6 * 3600) * 1000
         return round(newest.timestamp()) * 1000 + 1000
 
     def close(self) -> None:
