@@ -189,3 +189,24 @@ def test_sent_messages_and_old_rows_are_pruned(roles, town):
         conn.execute("update outbox set sent_at = now() - interval '8 days' where topic = 't/0'")
         assert retention.apply(conn, KEEP)["outbox"] == 1
         assert [m.topic for m in outbox.unsent(conn, town.tenant_id)] == ["t/1"]
+
+
+def test_refused_messages_expire_and_so_do_the_counts_of_those_beyond(roles, town):
+    with roles.gateway.transaction() as conn:
+        for days in (89, 91):
+            conn.execute(
+                "insert into quarantine (tenant_id, received_time, topic, payload, reason)"
+                " values (%s, now() - make_interval(days => %s), %s, '', 'bad_payload')",
+                (town.tenant_id, days, f"t/{days}"),
+            )
+            conn.execute(
+                "insert into quarantine_overflow (tenant_id, device_code, bucket, reason, messages)"
+                " values (%s, 'f1', now() - make_interval(days => %s), 'bad_payload', %s)",
+                (town.tenant_id, days, days),
+            )
+    with roles.jobs.transaction() as conn:
+        gone = retention.apply(conn, KEEP)
+        assert (gone["quarantine"], gone["quarantine_overflow"]) == (1, 1)
+        assert [one.topic for one in quarantine.entries(conn, town.tenant_id)] == ["t/89"]
+        beyond = {one.device: one.beyond for one in quarantine.counts(conn, town.tenant_id)}
+        assert beyond == {None: 0, "f1": 89}
