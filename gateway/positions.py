@@ -78,7 +78,7 @@ def sift(writer: BatchWriter, fixes: Positions, recent: Recent, *, ask_store: bo
     new = ~stored & (rival == np.arange(len(fixes)))
     same = equal_content(content, other)
     clashing, renumbered = ~new & ~same, ~new & same & (seq > number)
-    if (new | clashing | renumbered).any():
+    if (clashing | renumbered).any():
         lock(writer.conn, np.unique(fixes.device_id).tolist())
     return Fixes(
         held_to_speed(writer.conn, fixes.take(new)) if new.any() else NO_POSITIONS,

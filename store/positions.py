@@ -164,6 +164,8 @@ def fixes_before(
 ) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the stored fix before each, of those that have one within the day before.
 
+    Until the transaction ends it is not replaced by one that contradicts it.
+
     Parameters
     ----------
     device_id : int32[n]
@@ -178,6 +180,10 @@ def fixes_before(
     use_columns(conn)
     keys = {"device_id": Column(INT4, device_id), "phenomenon_time": Column(TIMESTAMPTZ, time_ms)}
     found = conn.execute(_SQL["fixes_before"], keys, binary=True).fetchall()
+    if any(row[4] for row in found):
+        # A settlement may be under way, and would not see the fixes that follow.
+        lock(conn, device_id.tolist())
+        found = conn.execute(_SQL["fixes_before"], keys, binary=True).fetchall()
     lat = np.array([row[2] for row in found], np.float64)
     lon = np.array([row[3] for row in found], np.float64)
     nowhere = location_flags(Location(), lat, lon, np.full(len(found), np.nan)) == Flag.FAIL
@@ -190,7 +196,7 @@ def fixes_before(
 
 
 def lock(conn: Connection, device_id: Sequence[int]) -> None:
-    """Keep others from writing these devices' fixes until the transaction ends."""
+    """Keep the settlement of conflicts from these devices' fixes until the transaction ends."""
     conn.execute(_SQL["lock_latest"], {"device_id": list(device_id)})
 
 

@@ -7,15 +7,20 @@ from unnest(%(device_id)s, %(phenomenon_time)s) with ordinality as k (device_id,
 join position p using (device_id, phenomenon_time);
 
 -- name: lock_latest
--- A settlement of conflicts that is under way has to end first: what it puts in place is then seen.
 select from latest_position
 where device_id = any (%(device_id)s)
 order by device_id
 for no key update;
 
--- The fix before each, at most a day before: from further back nothing follows for a speed.
+-- The fix before each, at most a day before: from further back nothing follows for a speed; and
+-- whether another one may soon stand in its place.
 -- name: fixes_before
-select k.i, (extract(epoch from p.phenomenon_time) * 1000)::bigint, p.lat, p.lon
+select k.i, (extract(epoch from p.phenomenon_time) * 1000)::bigint, p.lat, p.lon,
+    exists (
+        select from position_conflict c
+        where c.device_id = k.device_id and c.phenomenon_time = p.phenomenon_time
+            and c.settled_at is null
+    )
 from unnest(%(device_id)s, %(phenomenon_time)s) with ordinality as k (device_id, phenomenon_time, i)
 cross join lateral (
     select b.phenomenon_time, b.lat, b.lon

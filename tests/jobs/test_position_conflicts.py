@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import threading
 from dataclasses import replace
 from operator import attrgetter
 
@@ -14,10 +15,12 @@ from prometheus_client import REGISTRY
 from detectors.flags import Flag, Test
 from detectors.track import distance_m
 from jobs.tasks import settle_position_conflicts
+from store import position_conflicts
 from store.conflicts import rank
 from store.marks import Mark
 from store.position_conflicts import payload_hashes
 from store.positions import Position, Positions
+from tests.fixtures.broker import PATIENCE_S, wait_until
 from tests.jobs.door import START_MS, Place
 
 ROWS = (
@@ -149,6 +152,20 @@ def test_what_was_computed_from_the_loser_follows_the_winner(shared):
     take(shared, device, fix(10, 39.5, 5))
     settle(shared)
     assert [row[7] for row in shared.rows(ROWS, device)] == [1, 3, 4]
+    assert shared.rows(LATEST, device)[0][1] == 38.9001
+
+
+def test_a_fix_that_comes_while_a_winner_is_put_in_place_is_held_against_the_winner(shared):
+    device = plow(shared)
+    take(shared, device, fix(0, 39.9, 1))
+    take(shared, device, fix(0, 38.9, 2))
+    gateway = threading.Thread(target=take, args=(shared, device, fix(5, 38.9001, 3)))
+    with shared.jobs.transaction() as conn:
+        assert [one.changed for one in position_conflicts.settle(conn)] == [True]
+        gateway.start()
+        wait_until(lambda: shared.value("select count(*) from pg_locks where not granted"))
+    gateway.join(PATIENCE_S)
+    assert [row[7] for row in shared.rows(ROWS, device)] == [3, 1]
     assert shared.rows(LATEST, device)[0][1] == 38.9001
 
 
