@@ -4,14 +4,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from deploy.compose_database import owner_transaction
+from deploy.device_codec import changed_codec
 from deploy.settings import Settings
 from deploy.waiting import NobodyError, wait_for
 from deploy.writing import at_the_terminal
-from store import audit, newcomers, programs, quarantine
+from store import (
+    audit,
+    datastream_catalog,
+    device_catalog,
+    newcomers,
+    programs,
+    quarantine,
+)
 from store.database import Connection
 from store.town_catalog import Tenant
 
 REPLAYED_WITHIN_S = 60.0
+
+
+@dataclass(frozen=True)
+class ReadAs:
+    """How a device's messages are read, as `deploy.device_codec` has it; None: as before."""
+
+    codec: str | None = None
+    entries: Sequence[str] | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -28,16 +45,20 @@ def approve_device(
     code: str,
     changes: Mapping[str, object],
     streams: Sequence[tuple[str, str]] | None,
+    read_as: ReadAs,
 ) -> Approval:
     """Approve a device, and wait a while for the jobs to replay what was refused of it.
 
     Raises
     ------
+    RefusedError
+        It cannot be read so, or is not in quarantine.
     StoreError
         The database refuses or does not answer.
     """
     with owner_transaction(settings) as conn:
         audit.write_as(conn, at_the_terminal())
+        changes = {**changes, **_codec(conn, town, code, changes, streams, read_as)}
         made = newcomers.approve(conn, town.tenant_id, code, changes, streams)
         waited = quarantine.waiting(conn, town.tenant_id, code)
 
@@ -57,6 +78,31 @@ def approve_device(
         f"Its {waited} refused messages come again when the jobs run: "
         f"`mizumori quarantine count {town.code}` shows it.",
     )
+
+
+def _codec(
+    conn: Connection,
+    town: Tenant,
+    code: str,
+    changes: Mapping[str, object],
+    streams: Sequence[tuple[str, str]] | None,
+    read_as: ReadAs,
+) -> dict[str, object]:
+    """Return how its messages are read, if anything is said of it."""
+    found = device_catalog.device(conn, town.tenant_id, code)
+    if found is None or read_as == ReadAs():
+        return {}
+    kind, codec = str(changes.get("kind", found.kind)), read_as.codec or found.codec
+    made = newcomers.to_make(conn, found, kind, codec, streams)
+    has = datastream_catalog.datastreams(conn, town.tenant_id, [found.device_id])
+    codec, params = changed_codec(
+        (found.codec, found.codec_params),
+        read_as.codec,
+        read_as.entries,
+        read_as.model,
+        [*(one.property for one in has), *(name for name, _ in made)],
+    )
+    return {"codec": codec, "codec_params": params}
 
 
 def _sentence(town: Tenant, code: str, waited: int, left: int) -> str:

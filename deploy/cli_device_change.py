@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from deploy.cli_device import CodeArgument, Kind, parse_streams
+from deploy.cli_device import CodeArgument, Kind, MapOption, parse_streams
 from deploy.cli_options import ConfigOption, NameEnOption, NameJaOption, TownArgument
 
 State = Literal["active", "maintenance", "out_of_season", "quarantined", "retired"]
@@ -117,6 +117,13 @@ def approve(
         list[str] | None,
         typer.Option(help="PROPERTY:UNIT; again for more. Else what it was heard to send."),
     ] = None,
+    codec: Annotated[
+        str | None, typer.Option(help="Payload format, as for `device add`. Else native.")
+    ] = None,
+    mapping: MapOption = None,
+    model: Annotated[
+        str | None, typer.Option(help="Sensor model for undecoded LoRaWAN bytes.")
+    ] = None,
     site: SiteOption = None,
     name_ja: NameJaOption = None,
     name_en: NameEnOption = None,
@@ -126,7 +133,7 @@ def approve(
     config: ConfigOption = None,
 ) -> None:
     """Let a device out of quarantine; its refused messages come again, once each."""
-    from deploy.approval import approve_device
+    from deploy.approval import ReadAs, approve_device
     from deploy.settings import load_settings
     from deploy.towns import find_town
 
@@ -136,7 +143,8 @@ def approve(
     if kind is not None:
         changes["kind"] = kind
     streams = parse_streams(datastream) if datastream else None
-    outcome = approve_device(settings, tenant, code, changes, streams)
+    read_as = ReadAs(codec, mapping or None, model)
+    outcome = approve_device(settings, tenant, code, changes, streams, read_as)
     typer.echo(f"{town}/{code} is active.")
     if outcome.made:
         made = ", ".join(f"{name} ({unit})" for name, unit in outcome.made)

@@ -11,7 +11,7 @@ from store import audit, quarantine, queries
 from store.config_channel import notify
 from store.database import Connection
 from store.datastream_catalog import USUAL_DATASTREAMS, add_datastreams, datastreams
-from store.device_catalog import USUAL_INTERVAL_S, device, set_device
+from store.device_catalog import USUAL_INTERVAL_S, Device, device, set_device
 from store.mistakes import DEVICE_KINDS, Mistake, MistakesError, NotThereError
 
 _SQL = queries.load("newcomers")
@@ -128,12 +128,7 @@ def approve(
         said = Sentence("is {state}: there is nothing to approve", state=found.state)
         raise MistakesError(what, [Mistake("state", said)])
     kind = str(changes.get("kind", found.kind))
-    has = {one.property for one in datastreams(conn, tenant_id, [found.device_id])}
-    codec = changes.get("codec", found.codec)
-    wanted = streams
-    if wanted is None:
-        wanted = () if has else _streams(what, kind, codec == "native", found.learned)
-    made = tuple((name, unit) for name, unit in wanted if name not in has)
+    made = to_make(conn, found, kind, str(changes.get("codec", found.codec)), streams)
     values: dict[str, Any] = {"state": "active", **changes}
     if kind in DEVICE_KINDS and kind != found.kind and "expected_interval_s" not in changes:
         values["expected_interval_s"] = USUAL_INTERVAL_S[kind]
@@ -142,6 +137,27 @@ def approve(
     _begin_link(conn, tenant_id, code)
     quarantine.request_replay(conn, tenant_id, code)
     return made
+
+
+def to_make(
+    conn: Connection,
+    found: Device,
+    kind: str,
+    codec: str,
+    streams: Sequence[tuple[str, str]] | None,
+) -> tuple[tuple[str, str], ...]:
+    """Say which datastreams an approval makes for a device: those wanted that it has not yet.
+
+    Raises
+    ------
+    MistakesError
+        If it sends something whose unit nobody has said.
+    """
+    has = {one.property for one in datastreams(conn, found.tenant_id, [found.device_id])}
+    if streams is None:
+        what = f"The device {found.code!r}"
+        streams = () if has else _streams(what, kind, codec == "native", found.learned)
+    return tuple((name, unit) for name, unit in streams if name not in has)
 
 
 def _streams(

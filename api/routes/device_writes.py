@@ -179,10 +179,13 @@ def approve(writer: HasWriter, code: Code, wanted: ApprovalRequest) -> DeviceIte
     """Let a device out of quarantine; its refused messages come again within seconds."""
     with writer.transaction() as conn:
         found = _known(conn, writer, code)
-        changes = _values(wanted, code) | _reading(conn, writer, found, wanted)
+        streams = _streams(wanted.datastreams)
+        made = newcomers.to_make(
+            conn, found, wanted.kind or found.kind, wanted.codec or found.codec, streams
+        )
+        changes = _values(wanted, code) | _reading(conn, writer, found, wanted, made)
         if wanted.kind is not None:
             changes["kind"] = wanted.kind
-        streams = _streams(wanted.datastreams)
         newcomers.approve(conn, writer.town.tenant_id, code, changes, streams)
         return one_device(conn, code)
 
@@ -235,9 +238,16 @@ def _values(wanted: DeviceChange, code: str) -> dict[str, Any]:
 
 
 def _reading(
-    conn: Connection, writer: Writer, found: Device, wanted: DeviceChange
+    conn: Connection,
+    writer: Writer,
+    found: Device,
+    wanted: DeviceChange,
+    made: tuple[tuple[str, str], ...] = (),
 ) -> dict[str, Any]:
-    """Return how its messages are read from now on, if the request says anything of it."""
+    """Return how its messages are read from now on, if the request says anything of it.
+
+    `made` are datastreams that the same request makes.
+    """
     said = wanted.model_fields_set & {"codec", "map", "model"}
     if not said:
         return {}
@@ -247,7 +257,7 @@ def _reading(
         wanted.codec,
         (wanted.map or ()) if "map" in said else None,
         (wanted.model or "") if "model" in said else None,
-        [one.property for one in streams],
+        [*(one.property for one in streams), *(name for name, _ in made)],
     )
     return {"codec": codec, "codec_params": params}
 

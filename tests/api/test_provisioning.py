@@ -262,8 +262,14 @@ def test_a_newcomer_is_approved_with_what_it_was_heard_to_send(api, seed, write)
     again = write("POST", "/sakata/devices/new-1/approve", {})
     assert "nothing to approve" in problem(again, 422, "mistake-in-request")["state"]
     said = {"kind": "flood_level", "datastreams": [{"property": "depth_m", "unit": "m"}]}
-    other = write("POST", "/sakata/devices/new-2/approve", said)
+    reading = {"codec": "json", "map": ["level=depth_m*0.01", "at=msg.time_s"]}
+    missing = write("POST", "/sakata/devices/new-2/approve", reading | {"kind": "plow"})
+    assert "the device has no such datastream" in missing.json()["detail"]
+    other = write("POST", "/sakata/devices/new-2/approve", said | reading)
     assert (other.json()["kind"], other.json()["expected_interval_s"]) == ("flood_level", 60)
+    codec = "select codec, codec_params->'map'->'level'->>'property' from device where code = %s"
+    with seed.database.transaction() as conn:
+        assert conn.execute(codec, ("new-2",)).fetchall() == [("json", "depth_m")]
 
 
 def test_the_quarantine_is_listed_and_counted_by_device_and_reason(api, seed):
