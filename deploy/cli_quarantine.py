@@ -83,7 +83,8 @@ def count_refused(town: TownArgument, config: ConfigOption = None) -> None:
     if not counts:
         typer.echo("Nothing is in quarantine.", err=True)
     if newcomers_waiting:
-        typer.echo(f"{newcomers_waiting} devices wait for `mizumori device approve {town} CODE`.")
+        waits = "device waits" if newcomers_waiting == 1 else "devices wait"
+        typer.echo(f"{newcomers_waiting} {waits} for `mizumori device approve {town} CODE`.")
     if per_day:
         typer.echo(f"{today} of at most {per_day} unknown devices were taken down in 24 hours.")
 

@@ -18,7 +18,10 @@ from store.positions import Position
 from store.times import milliseconds
 
 _TAKEN_STATES = frozenset({"active", "maintenance", "out_of_season"})
-_STATE_REASONS = {"quarantined": Reason.DEVICE_QUARANTINED, "retired": Reason.DEVICE_RETIRED}
+_REFUSED_STATES = {
+    "quarantined": (Reason.DEVICE_QUARANTINED, "it waits for approval: `mizumori device approve`"),
+    "retired": (Reason.DEVICE_RETIRED, "`mizumori device set --state active` takes it in again"),
+}
 _NO_TIME = int(Mark.NO_DEVICE_TIME)
 _AT_LEAST_ONCE = int(Mark.NO_DEVICE_TIME | Mark.AT_LEAST_ONCE)
 _SUSPECT = int(Mark.CLOCK_SUSPECT)
@@ -140,7 +143,7 @@ class Decoder:
     def _readings(self, message: Message, device: Device) -> list[Reading]:
         """Decode the payload of a device that may send, within the limits."""
         if device.state not in _TAKEN_STATES:
-            raise RefusedReadingError(_STATE_REASONS[device.state])
+            raise RefusedReadingError(*_REFUSED_STATES[device.state])
         if len(message.payload) > self._max_bytes:
             raise RefusedReadingError(Reason.TOO_LARGE, f"{len(message.payload)} bytes")
         readings = device.decode(message.payload)
