@@ -84,7 +84,7 @@ class Standing:
         )
         state = _begin(conn, registry, state, ours)
         revision[sensors] = [s.revision for s in stored]
-        _mark_decided_too_soon(conn, registry, held)
+        _mark_decided_too_soon(conn, registry, held, former)
         return cls(registry, epoch, state, revision, (), np.zeros(0, np.int32)).having(
             ledger.open_alerts(conn)
         )
@@ -113,17 +113,26 @@ class Standing:
         )
 
 
-def _mark_decided_too_soon(conn: Connection, registry: Registry, sensors: NDArray[np.intp]) -> None:
+def _mark_decided_too_soon(
+    conn: Connection, registry: Registry, sensors: NDArray[np.intp], former: Standing | None
+) -> None:
     """Mark datastreams of which readings came before a change of their rules was known here.
 
     That is of readings at or after it: decided on by the rules of before, or on none at all. Of
     several changes the first counts: each had its time.
     """
     changed = sensors[registry.decided_from_ms[sensors] > 0]
+    ids = registry.datastream_id[changed]
+    since_ms = registry.decided_from_ms[changed]
+    known_ms = since_ms.copy()
+    if former is not None:
+        same, there = np.intersect1d(ids, former.registry.datastream_id, return_indices=True)[1:]
+        known_ms[same] = former.registry.decided_from_ms[there]
     since = rules_in_force.undecided_changes(
         conn,
-        registry.datastream_id[changed].tolist(),
-        [moment(ms) for ms in registry.decided_from_ms[changed].tolist()],
+        ids.tolist(),
+        [moment(ms) for ms in since_ms.tolist()],
+        [moment(ms) for ms in known_ms.tolist()],
         registry.ruled[changed].tolist(),
     )
     from_ms = [milliseconds(begins) for begins in since.values()]

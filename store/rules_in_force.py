@@ -105,6 +105,7 @@ def undecided_changes(
     conn: Connection,
     datastream_ids: Sequence[int],
     rules_since: Sequence[datetime],
+    known_since: Sequence[datetime],
     ruled: Sequence[bool],
 ) -> dict[int, datetime]:
     """Tell where readings were not decided on by the rules of their time, and since which change.
@@ -113,12 +114,15 @@ def undecided_changes(
     ----------
     rules_since
         Since when the rules of each datastream hold that do.
+    known_since
+        Since when those held that were known until now.
     ruled
         Whether it has any now.
     """
     parameters = {
         "datastream_ids": list(datastream_ids),
         "rules_since": list(rules_since),
+        "known_since": list(known_since),
         "ruled": list(ruled),
     }
     return dict(conn.execute(_SQL["undecided_changes"], parameters).fetchall())

@@ -79,12 +79,13 @@ group by ds.datastream_id;
 -- name: undecided_changes
 -- Where readings are stored that were not decided on by the rules of their time, and the first
 -- change that they were not decided by. `rules_since` is when the rules of each datastream that
--- hold now began, in milliseconds as a detector state has it. Readings on which was decided count
--- by the state; where there was no rule before, those that are stored. Array parameters of one
--- length.
+-- hold now began, in milliseconds as a detector state has it, `known_since` when those did that were
+-- known until now. What was decided on is told by the state; what no rule was there for may be any
+-- reading after a change that was heard of late. Array parameters of one length.
 select k.datastream_id, min(v.begins)
-from unnest(%(datastream_ids)s::integer[], %(rules_since)s::timestamptz[], %(ruled)s::boolean[])
-    as k (datastream_id, rules_since, ruled)
+from unnest(%(datastream_ids)s::integer[], %(rules_since)s::timestamptz[],
+    %(known_since)s::timestamptz[], %(ruled)s::boolean[])
+    as k (datastream_id, rules_since, known_since, ruled)
 join datastream ds using (datastream_id)
 join device d on d.device_id = ds.device_id
 left join site s on s.site_id = d.site_id
@@ -99,4 +100,6 @@ cross join date_trunc('milliseconds', r.valid_from) as v (begins)
 where coalesce(st.rules_since, to_timestamp(0)) < k.rules_since
     and v.begins > coalesce(st.rules_since, to_timestamp(0)) and v.begins <= k.rules_since
 group by k.datastream_id, k.rules_since, k.ruled, st.through_time, l.phenomenon_time
-having st.through_time >= min(v.begins) or k.ruled and l.phenomenon_time >= k.rules_since;
+having st.through_time >= min(v.begins)
+    or l.phenomenon_time >= min(v.begins) filter (where v.begins > k.known_since)
+    or l.phenomenon_time >= k.rules_since and k.ruled;

@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from detectors.dump import unpack
+from detectors.rules import Threshold
 from firmware_sim.recording import read_recording
 from store import rules
 from tests.jobs.door import START_MS, Place, add_rule, detector_state, ledger
@@ -59,6 +60,20 @@ def arrivals(draw, series):
     return position[np.argsort(arrival, kind="stable")].tolist()
 
 
+@dataclass(frozen=True)
+class ChangeOfDepth:
+    """A version of the rule `depth`."""
+
+    since_ms: int
+    rule: Threshold
+    enabled: bool
+
+    def save(self, place, device):
+        params = self.rule.to_params()
+        add_rule(place.owner, place.tenant_id, device, "depth", self.rule.kind, params,
+                 self.since_ms, enabled=self.enabled)  # fmt: skip
+
+
 def deliver(place, device, stream, readings, changes, data, *, settle):
     """Deliver in batches; restarts, settlements and rules that are saved fall in between."""
     pending = list(changes)
@@ -73,8 +88,8 @@ def deliver(place, device, stream, readings, changes, data, *, settle):
         at += size
         # A rule is saved when its time has come, and heard of with some delay.
         newest = max(newest, *(t for t, _ in batch))
-        while pending and pending[0][-1] <= newest:
-            add_rule(place.owner, place.tenant_id, device, *pending.pop(0))
+        while pending and pending[0].since_ms <= newest:
+            pending.pop(0).save(place, device)
             if data.draw(st.booleans(), label="heard at once"):
                 place.door.load()
         place.door.take([(stream, t, v) for t, v in batch])
@@ -86,7 +101,7 @@ def deliver(place, device, stream, readings, changes, data, *, settle):
         elif event == "settle" and settle:
             place.settlement.drain()
     for change in pending:
-        add_rule(place.owner, place.tenant_id, device, *change)
+        change.save(place, device)
     place.door.load()
 
 
@@ -121,7 +136,8 @@ def compare(place, data, series, changes=(), rules=RULES):
 
     assert plain(found[1]) == plain(expected[1])
     assert plain(found[0]) == plain(expected[0])
-    assert detector_state(place.owner, mixed)[1] == detector_state(place.owner, ordered)[1]
+    if rules and all(change.enabled for change in changes):
+        assert detector_state(place.owner, mixed)[1] == detector_state(place.owner, ordered)[1]
     # What comes now is decided on alike, without another settlement.
     end = max(t for t, _ in series)
     for step, depth in enumerate((0.07, 0.07, 0.12, 0.03, 0.21, 0.21, 0.07, 0.0, 0.0), 1):
@@ -144,10 +160,10 @@ def test_the_ledger_is_that_of_a_sorted_delivery(shared, data):
 def test_rules_hold_by_phenomenon_time_whatever_arrives_when(shared, data):
     series = data.draw(water(), label="series")
     moments = sorted(data.draw(st.lists(st.sampled_from([t for t, _ in series]), min_size=1,
-                                        max_size=2, unique=True)))  # fmt: skip
-    changes = [("depth", LOW.kind, rule.to_params(), at)
-               for at, rule in zip(moments, (LOW, DEPTH), strict=False)]  # fmt: skip
-    compare(shared, data, series, changes)
+                                        max_size=3, unique=True)))  # fmt: skip
+    changes = [ChangeOfDepth(at, rule, data.draw(st.sampled_from((True, True, False))))
+               for at, rule in zip(moments, (LOW, DEPTH, LOW), strict=False)]  # fmt: skip
+    compare(shared, data, series, changes, data.draw(st.sampled_from((RULES, ()))))
 
 
 def test_a_real_flood_ends_in_the_ledger_of_its_sorted_delivery(place):
