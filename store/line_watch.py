@@ -40,9 +40,9 @@ class _Rest:
     """A session for which the server does nothing; once something goes on it is another one."""
 
     pid: int
-    since: datetime | None = None  # None: the server knows of no such session
-    copied: int | None = None  # bytes of a COPY whose next ones it waits for
-    moved: tuple[int, ...] = ()  # bytes over the line, either way
+    since: datetime | None  # None: the server knows of no such session
+    copied: int | None  # bytes of a COPY whose next ones it waits for
+    moved: tuple[int, ...]  # bytes over the line, either way
 
 
 class LineWatch:
