@@ -28,7 +28,9 @@ class JobsSettings(BaseModel):
         description="Days in which a repeated message without a device time is recognised.",
     )
     keep_conflict_days: int = Field(
-        default=365, ge=1, description="Days that values which lost a conflict are kept."
+        default=365,
+        ge=1,
+        description="Days that values and positions are kept that lost a conflict.",
     )
     gateway_outage_after_s: float = Field(
         default=60.0,
