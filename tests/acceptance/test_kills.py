@@ -13,7 +13,7 @@ from tests.chaos.publisher import Ledger
 from tests.chaos.rounds import run
 
 IN_TURN = [
-    *(Fault("kill", part, 1.0) for part in ("gateway", "broker", "database", "supervisor")),
+    *(Fault("kill", part, 1.0) for part in ("gateway", "broker", "database", "jobs", "supervisor")),
     Fault("freeze", "gateway", 1.0),
     Fault("swallow", "gateway-database", 1.0),
     Fault("swallow", "gateway-broker", 0.5),
