@@ -92,6 +92,11 @@ def _publish_while_somebody_lets_in(settings: Settings, login: Login, nonce: str
             return publish_probe(settings, login, nonce, KNOWN_WITHIN_S, look) or ""
         except NobodyError as error:
             refused = error.__context__  # the last attempt's end
+            if settings.broker.kind == "mosquitto":
+                return (
+                    f"{refused}: does Mosquitto run, and has it read what `mizumori broker-config` "
+                    "wrote, with the device's secret? docs/broker.md"
+                )
             return (
                 f"{refused}, and neither `mizumori up` nor `mizumori broker` runs, which "
                 "would let it in there. Start one of them, or run `mizumori broker-config` for a "

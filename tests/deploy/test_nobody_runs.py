@@ -5,9 +5,10 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from deploy import waiting
+from deploy import devices, waiting
 from deploy.compose_database import role_dsn
 from deploy.settings import Settings
+from gateway.settings import BrokerSettings
 from store import programs
 from store.settings import DatabaseSettings
 from tests.fixtures.database import PASSWORD
@@ -35,6 +36,15 @@ def test_a_town_and_a_device_are_added_and_nobody_is_waited_for(mizumori, tmp_pa
     assert "The device is added, but No MQTT broker answers at" in said
     assert "neither `mizumori up` nor `mizumori broker` runs" in said
     assert "mizumori device test kawabe f1" in said
+
+
+def test_what_lets_a_device_in_at_mosquitto_is_said(settings, monkeypatch):
+    monkeypatch.setattr(waiting, "ABSENT_FOR_S", 0.0)
+    monkeypatch.setattr(devices, "HEARD_AFTER_S", 0.0)
+    broker = BrokerSettings(kind="mosquitto", host="127.0.0.1", port=free_port())
+    said = devices.prove_device(settings.model_copy(update={"broker": broker}), "kawabe/f1", "x")
+    assert said.startswith("No MQTT broker answers at")
+    assert "has it read what `mizumori broker-config` wrote" in said
 
 
 def test_nobody_is_waited_for_unless_one_of_them_runs(settings, monkeypatch):
