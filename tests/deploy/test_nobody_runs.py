@@ -8,9 +8,11 @@ import pytest
 from deploy import devices, waiting
 from deploy.compose_database import role_dsn
 from deploy.settings import Settings
+from deploy.towns import add_town
 from gateway.settings import BrokerSettings
 from store import programs
 from store.settings import DatabaseSettings
+from store.town_catalog import NewTenant
 from tests.fixtures.database import PASSWORD
 from tests.fixtures.ports import free_port
 
@@ -28,27 +30,43 @@ def running(settings, name):
         yield
 
 
-def test_a_town_and_a_device_are_added_and_nobody_is_waited_for(mizumori, tmp_path):
-    (tmp_path / "mizumori.toml").write_text(f'[broker]\nhost = "127.0.0.1"\nport = {free_port()}\n')
-    said = mizumori("tenant", "add", "kawabe", "--name-ja", "川辺町", "--name-en", "Kawabe")
-    assert "Kawabe (kawabe) is there" in said
-    said = mizumori("device", "add", "kawabe", "f1", "--kind", "flood_level", code=1)
-    assert "The device is added, but No MQTT broker answers at" in said
-    assert "neither `mizumori up` nor `mizumori broker` runs" in said
-    assert "mizumori device test kawabe f1" in said
-
-
-def test_what_lets_a_device_in_at_mosquitto_is_said(settings, monkeypatch):
+@pytest.fixture
+def impatient(monkeypatch):
     monkeypatch.setattr(waiting, "ABSENT_FOR_S", 0.0)
     monkeypatch.setattr(devices, "HEARD_AFTER_S", 0.0)
-    broker = BrokerSettings(kind="mosquitto", host="127.0.0.1", port=free_port())
-    said = devices.prove_device(settings.model_copy(update={"broker": broker}), "kawabe/f1", "x")
+
+
+@pytest.fixture
+def at_a_broker(settings):
+    """Settings of a broker that does not run."""
+
+    def of(kind):
+        broker = BrokerSettings(kind=kind, host="127.0.0.1", port=free_port())
+        return settings.model_copy(update={"broker": broker})
+
+    return of
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_town_and_a_device_are_added_and_nobody_is_waited_for(at_a_broker):
+    made = add_town(at_a_broker("nats"), NewTenant("kawabe", "川辺町", "Kawabe"))
+    assert made[0] > 0
+    assert made[1] is False
+    said = devices.prove_device(at_a_broker("nats"), "kawabe/f1", "x")
+    assert said.startswith("No MQTT broker answers at")
+    assert "neither `mizumori up` nor `mizumori broker` runs" in said
+    assert said.endswith("mizumori device test kawabe f1")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_lets_a_device_in_at_mosquitto_is_said(at_a_broker):
+    said = devices.prove_device(at_a_broker("mosquitto"), "kawabe/f1", "x")
     assert said.startswith("No MQTT broker answers at")
     assert "has it read what `mizumori broker-config` wrote" in said
 
 
-def test_nobody_is_waited_for_unless_one_of_them_runs(settings, monkeypatch):
-    monkeypatch.setattr(waiting, "ABSENT_FOR_S", 0.0)
+@pytest.mark.usefixtures("impatient")
+def test_nobody_is_waited_for_unless_one_of_them_runs(settings):
     with pytest.raises(waiting.NobodyError):
         waiting.wait_for(settings, lambda _: None, 60, {programs.UP, programs.BROKER})
     with running(settings, programs.JOBS), pytest.raises(waiting.NobodyError):
