@@ -100,13 +100,13 @@ def _settle(conn: Connection, waiting: list[tuple[int, int, datetime]]) -> Itera
         fixes = Positions.of([Position(*row[1:]) for row in found])
         content = fixes.content()
         contradicted = not positions.equal_content(content, content[:1]).all()
-        changed = False
-        if found[0][0] is None:  # else its chunk was dropped since
+        stored, changed = found[0][0] is None, False  # not stored: its chunk was dropped since
+        if stored:
             numbers = [None if seq < 0 else seq for seq in fixes.seq.tolist()]
             hashes = payload_hashes(fixes)
             best = min(range(len(found)), key=lambda i: (rank(numbers[i]), hashes[i]))
-            changed = contradicted and best > 0
             stands, winner = (Position(*found[i][1:]) for i in (0, best))
+            changed = not positions.equal_content(content[:1], content[[best]]).all()
             if changed:
                 conn.execute(_SQL["keep_loser"], _row(key, stands) | {"payload_hash": hashes[0]})
             if contradicted:
@@ -114,7 +114,8 @@ def _settle(conn: Connection, waiting: list[tuple[int, int, datetime]]) -> Itera
             else:
                 conn.execute(_SQL["put_number"], key | {"seq": winner.seq})
         ids = [row[0] for row in found if row[0] is not None]
-        conn.execute(_SQL["settled" if contradicted else "drop_claims"], key | {"ids": ids})
+        done = "drop_claims" if stored and not contradicted else "settled"
+        conn.execute(_SQL[done], key | {"ids": ids})
         if changed:
             live.notify(conn, tenant, devices=[device])
         yield Settled(tenant, device, time, changed, contradicted)

@@ -69,7 +69,7 @@ def counted(what):
     return REGISTRY.get_sample_value(f"mizumori_gateway_{what}_total")
 
 
-ARRIVALS = ["at once", "one by one", "settled between", "restarted between"]
+ARRIVALS = ["at once", "one by one", "settled between", "forgotten between"]
 
 
 @pytest.mark.parametrize("arrival", ARRIVALS)
@@ -82,8 +82,8 @@ def test_the_highest_number_wins_whatever_the_order_of_arrival(shared, arrival):
                 take(shared, device, *([] if step else order))
             else:
                 take(shared, device, order[step])
-        if arrival == "restarted between":
-            shared.door.restart()
+        if arrival == "forgotten between":
+            shared.door.committer.forget()
         if arrival == "settled between":
             settle(shared)
     settle(shared)
@@ -116,7 +116,7 @@ def test_the_same_fix_again_is_a_duplicate_and_another_one_a_conflict_once(share
         for one in (same, same, other, same, other):
             take(shared, device, one)
             if known == "store":
-                shared.door.restart()
+                shared.door.committer.forget()
     assert [counted(one) for one in ("duplicates", "conflicts")] == [before[0] + 3, before[1] + 1]
     settle(shared)
     take(shared, device, same, other)
@@ -134,9 +134,23 @@ def test_the_same_fix_under_a_higher_number_is_no_conflict_but_the_number_counts
     assert (row[3], row[6], row[7]) == (6, 0, 1)
     assert shared.rows(KEPT, device) == []
     assert settled("mizumori_conflicts_settled_total", {"changed": "false"}) == before
-    take(shared, device, fix(0, 38.2, 5))
-    settle(shared)
-    assert shared.rows(ROWS, device)[0][1] == 38.1
+    take(shared, device, fix(0, 38.2, 7))
+    take(shared, device, fix(0, 38.1, 8))
+    with shared.jobs.transaction() as conn:
+        assert [one.changed for one in position_conflicts.settle(conn)] == [False]
+    assert shared.rows(ROWS, device)[0][1:4:2] == (38.1, 8)
+    assert shared.rows(KEPT, device) == [(38.1, 8), (38.2, 7)]
+
+
+def test_what_waits_beside_a_fix_that_is_not_kept_any_more_is_kept_and_settled(shared):
+    device = plow(shared)
+    take(shared, device, fix(0, 38.1), fix(0, 38.2))
+    shared.value("with gone as (delete from position where device_id = %s returning 1)"
+                 " select count(*) from gone", device)  # fmt: skip
+    assert settle(shared) == 1
+    assert shared.rows(ROWS, device) == []
+    assert shared.rows(KEPT, device) == [(38.2, None)]
+    assert settle(shared) == 0
 
 
 def test_what_was_computed_from_the_loser_follows_the_winner(shared):
@@ -183,7 +197,7 @@ def test_fixes_without_a_time_are_told_apart_by_their_number(shared):
     undated = replace(fix(0, 38.1, 7), marks=int(Mark.NO_DEVICE_TIME))
     again = replace(undated, time_ms=START_MS + 2500, received_ms=START_MS + 2500)
     take(shared, device, undated, again)
-    shared.door.restart()
+    shared.door.committer.forget()
     take(shared, device, again)
     take(shared, device, replace(again, seq=8))
     assert [row[3] for row in shared.rows(ROWS, device)] == [7, 8]
@@ -199,7 +213,7 @@ FIX = st.builds(
     blade=st.sampled_from([None, True]),
 )
 GENERATED = settings(
-    max_examples=int(os.environ.get("POSITION_CASES", "30")),
+    max_examples=int(os.environ.get("POSITION_CASES", "25")),
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
@@ -247,17 +261,17 @@ def stored(place, device):
 
 
 def deliver(place, device, fixes, data):
-    """In batches of any size, with restarts and settlements in between, some of them twice."""
+    """In batches of any size, forgotten and settled in between, some of them twice."""
     at = 0
     while at < len(fixes):
         size = data.draw(st.integers(1, 6), label="batch")
         take(place, device, *fixes[at : at + size])
         at += size
-        after = data.draw(st.sampled_from(["", "", "settle", "restart"]), label="then")
+        after = data.draw(st.sampled_from(["", "", "settle", "forget"]), label="then")
         if after == "settle":
             settle(place)
-        elif after == "restart":
-            place.door.restart()
+        elif after == "forget":
+            place.door.committer.forget()
     settle(place)
 
 
