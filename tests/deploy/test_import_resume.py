@@ -67,7 +67,9 @@ def test_an_import_that_breaks_off_goes_on_where_it_was(settings, town, monkeypa
     first = len(broker.times)
     assert 0 < first < ROWS
     broker.visits = 10**9
-    report = run()
+    so_far = []
+    report = run(progress=lambda each: so_far.append(each.resumed + each.sent))
+    assert first < so_far[0] < so_far[-1] == ROWS, "how far it is is told on the way"
     assert broker.times == [START_MS + n for n in range(ROWS)]
     assert (report.resumed, report.sent, report.total) == (first, ROWS - first, ROWS + 1)
     assert f"{ROWS} of {ROWS + 1} readings were imported, {first} of them in an earlier run." in [
