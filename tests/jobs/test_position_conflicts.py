@@ -56,9 +56,12 @@ def fix(seconds, lat, seq=-1, speed_kmh=None, *, blade=None):
     return Position(0, 0, at_ms, at_ms, lat, 140.0, speed_kmh, None, None, blade, seq, 0)
 
 
+def own(place, device, one):
+    return replace(one, device_id=device, tenant_id=place.tenant_id)
+
+
 def take(place, device, *fixes):
-    own = {"device_id": device, "tenant_id": place.tenant_id}
-    place.door.take_fixes([replace(one, **own) for one in fixes])
+    place.door.take_fixes([own(place, device, one) for one in fixes])
 
 
 def settle(place):
@@ -76,12 +79,11 @@ ARRIVALS = ["at once", "one by one", "settled between", "forgotten between"]
 def test_the_highest_number_wins_whatever_the_order_of_arrival(shared, arrival):
     rivals = [fix(0, 38.1, 7), fix(0, 38.2, 9), fix(0, 38.3), fix(0, 38.2, 8)]
     orders = {plow(shared): order for order in itertools.permutations(rivals)}
-    for step in range(len(rivals)):
-        for device, order in orders.items():
-            if arrival == "at once":
-                take(shared, device, *([] if step else order))
-            else:
-                take(shared, device, order[step])
+    every = range(len(rivals))
+    for turn in [every] if arrival == "at once" else [[step] for step in every]:
+        shared.door.take_fixes(
+            [own(shared, device, order[i]) for device, order in orders.items() for i in turn]
+        )
         if arrival == "forgotten between":
             shared.door.committer.forget()
         if arrival == "settled between":
@@ -213,7 +215,7 @@ FIX = st.builds(
     blade=st.sampled_from([None, True]),
 )
 GENERATED = settings(
-    max_examples=int(os.environ.get("POSITION_CASES", "25")),
+    max_examples=int(os.environ.get("POSITION_CASES", "20")),
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
@@ -224,8 +226,8 @@ def expected(fixes):
     """What stands in the end, fix by fix, in plain Python."""
     rows, before = [], None
     by_time = attrgetter("time_ms")
-    for at_ms, own in itertools.groupby(sorted(fixes, key=by_time), by_time):
-        claims = list(own)
+    for at_ms, rivals in itertools.groupby(sorted(fixes, key=by_time), by_time):
+        claims = list(rivals)
         hashes = payload_hashes(Positions.of(claims))
         best = min(
             range(len(claims)),
@@ -261,7 +263,7 @@ def stored(place, device):
 
 
 def deliver(place, device, fixes, data):
-    """In batches of any size, forgotten and settled in between, some of them twice."""
+    """Deliver in batches of any size; in between they are forgotten, or settled."""
     at = 0
     while at < len(fixes):
         size = data.draw(st.integers(1, 6), label="batch")
@@ -294,8 +296,8 @@ def test_flags_and_the_latest_position_follow_whichever_rival_came_first(shared,
     rest = data.draw(st.permutations([one for one in fixes if one not in first]))
     arrived = sorted(first, key=lambda one: one.time_ms)
     for one in rest:
-        own = next(i for i, there in enumerate(arrived) if there.time_ms == one.time_ms)
-        arrived.insert(data.draw(st.integers(own + 1, len(arrived))), one)
+        turn = next(i for i, there in enumerate(arrived) if there.time_ms == one.time_ms)
+        arrived.insert(data.draw(st.integers(turn + 1, len(arrived))), one)
     device = plow(shared)
     deliver(shared, device, arrived, data)
     rows = expected(fixes)
