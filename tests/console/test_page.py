@@ -192,6 +192,16 @@ def test_an_alert_that_late_readings_corrected_says_so(town, visit):
     expect(caption).to_contain_text("に訂正")
 
 
+def test_a_clock_that_drifts_says_which_way(town, visit):
+    town.execute(
+        "insert into clock_lead (device_id, tenant_id, window_at, lead_s, before_at,"
+        " before_lead_s, drift_s_per_day) select device_id, tenant_id, now(), -700,"
+        " now() - interval '24 hours', 740, -1440 from device where code = 'deep'"
+    )
+    link = visit("/#/kawabe/flood/deep").page.locator("#panel")
+    expect(link).to_contain_text("1日に−1,440秒ずつずれています（現在 −340秒、＋は進み）")
+
+
 def test_a_pick_opens_the_panel_with_chart_values_course_and_rules(town, visit):
     page = visit("/#/kawabe/flood").page
     row(page, "deep").click()

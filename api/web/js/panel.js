@@ -9,7 +9,7 @@ import { ruleSentences } from "./ruletext.js";
 import { flagOf, hasRate, standingOf } from "./standing.js";
 import { lookOf, svgLook } from "./symbols.js";
 import { Trial } from "./trial.js";
-import { inLanguage, knows, say, writeAge, writeSpan, writeTime } from "./words.js";
+import { inLanguage, knows, say, writeAge, writeNumber, writeSigned, writeSpan, writeTime } from "./words.js";
 
 const SHOWN_ALERTS_MS = 7 * 86_400_000;
 
@@ -196,7 +196,11 @@ export class Panel {
     if (bound) parts.push(say("rule.silence", { duration: writeSpan(bound) }));
     const { clock } = device;
     if (clock && clock.state !== "right") {
-      parts.push(say(`panel.clock.${clock.state}`, { offset: Math.round(Math.abs(clock.offset_s)), drift: Math.round(clock.drift_s_per_day ?? 0) }));
+      parts.push(say(`panel.clock.${clock.state}`, {
+        offset: writeNumber(Math.abs(clock.offset_s)),
+        ahead: writeSigned(clock.offset_s),
+        drift: writeSigned(clock.drift_s_per_day ?? 0),
+      }));
     }
     if (clock?.last) {
       const last = writeTime(Date.parse(clock.last), now);

@@ -77,6 +77,12 @@ export function writeNumber(value, digits = 0) {
   return format.format(Number(value.toFixed(digits)) === 0 ? 0 : value).replace("-", "−");
 }
 
+/** A whole number that says which way it goes: +30, −5. */
+export function writeSigned(value) {
+  const digits = writeNumber(value);
+  return Math.round(value) > 0 ? `+${digits}` : digits;
+}
+
 /** The order of two names: "Pond 9" comes before "Pond 10". */
 export function compareNames(one, other) {
   return formatOf("names", () => new Intl.Collator(language, { numeric: true })).compare(one, other);
