@@ -8,7 +8,7 @@ import pytest
 
 from api.devices import Clock
 from gateway.decoder import Decoder
-from gateway.intake import Message
+from gateway.message import Message
 from gateway.settings import GatewaySettings
 from store import map as town_map
 from store.clocks import WINDOW_MS
