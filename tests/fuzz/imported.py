@@ -24,6 +24,7 @@ from tests.gateway.test_nmea import line as sentence
 
 CALM = 5  # good rows at each end of a file
 SPOILED = 10
+PLOW = "dev-1"  # it stands in the database, where an import looks what is stored already
 JST = timezone(timedelta(hours=9))
 SHEET = (
     "機器,種別,名称,地点,地点種別,緯度,経度,送信間隔,測定項目\n"
@@ -45,8 +46,8 @@ class Imported:
         self.town = Town(
             tenant,
             Login("nobody", "no broker"),
-            {"calm": frozenset(PROPERTIES), "plow": frozenset()},
-            frozenset(["plow"]),
+            {"calm": frozenset(PROPERTIES), PLOW: frozenset()},
+            frozenset([PLOW]),
         )
         parts = conninfo_to_dict(ground.dsn.owner)
         where = f"postgresql://{parts['host']}:{parts['port']}/{parts['dbname']}"
@@ -66,7 +67,7 @@ class Imported:
         path.write_bytes(data)
         try:
             report = import_file(
-                self.settings, self.town, path, device="plow" if suffix != ".csv" else "calm",
+                self.settings, self.town, path, device=PLOW if suffix != ".csv" else "calm",
                 zone=JST, now_ms=NOW_MS + 10**8, dry=True,
             )  # fmt: skip
         except ImportFileError:
