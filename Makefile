@@ -4,6 +4,7 @@ ROUNDS ?= 20
 SEED ?= 1
 GATEWAYS ?= 1
 KINDS ?=
+CASES ?= 1000000
 # Test files run side by side, more of them than cores: some wait for a broker, a database, a page.
 WORKERS ?= 4
 # The first Python that is new enough; else python3, and preflight says what to do.
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 UP := up $(if $(filter 0,$(DEMO)),,--demo)
 .DEFAULT_GOAL := help
 
-.PHONY: help run test lint types format chaos lock bench bench-gateway evaluate clean
+.PHONY: help run test lint types format chaos fuzz lock bench bench-gateway evaluate clean
 
 help: ## list these
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -68,6 +69,9 @@ evaluate: $(VENV)/.dev ## score the detection core on recordings in DATA; writes
 
 format: $(VENV)/.dev ## let ruff format and mend
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+fuzz: $(VENV)/.dev ## spoiled messages, pushes and files; CASES=n SEED=s
+	@$(BIN)/python -m tests.fuzz --cases $(CASES) --seed $(SEED)
 
 lock: $(VENV)/.dev ## renew the lock files (no addresses in them)
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --group build pyproject.toml -o requirements.lock
