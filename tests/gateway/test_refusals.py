@@ -201,12 +201,12 @@ def test_a_message_on_a_partition_that_is_not_its_devices_is_quarantined(town):
     town.wait_for(COUNT, 1)
 
 
-def test_an_unknown_device_is_quarantined_and_one_that_was_just_added_is_not(town, nats):
+def test_an_unknown_device_is_quarantined_and_one_that_was_just_added_is_not(town):
     town.start()
-    account = nats.account
+    broker, account = town.broker, town.broker.account
     client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="anybody")
     client.username_pw_set(account.gateway_user, account.gateway_password)
-    client.connect(nats.host, nats.mqtt_port)
+    client.connect(broker.host, broker.mqtt_port)
     client.loop_start()
     body = json.dumps(GOOD)
     client.publish("mz/v1/kawabe/d/flood-77/up", body, qos=1).wait_for_publish(60)
