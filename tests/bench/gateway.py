@@ -88,6 +88,7 @@ def memory(options: Options, sync: str) -> None:
     print("| when | MB |\n|---|---|")
     print(f"| warm | {found.first_mb:.0f} |\n| before the database went | {found.before_mb:.0f} |")
     print(f"| most while it was away ({found.away_s:.0f} s) | {found.away_mb:.0f} |")
+    print(f"| a while after it came back | {found.back_mb:.0f} |")
     print(f"| at the end | {found.last_mb:.0f} |\n| most ever | {found.most_mb:.0f} |")
     print(f"\nReadings acknowledged to devices and not stored: {found.missing}.")
 

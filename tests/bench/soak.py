@@ -27,6 +27,7 @@ class Soak:
     first_mb: float
     before_mb: float
     away_mb: float
+    back_mb: float
     last_mb: float
     most_mb: float
     missing: int
@@ -61,6 +62,7 @@ def soak(rig: Rig, minutes: float, rate: float) -> Soak:
         float(np.median(first[len(first) // 10 : len(first) // 4 + 1])),
         first[-1],
         max(away),
+        last[len(last) // 4],  # the backlog is stored
         last[-1],
         max(first + away + last),
         missing,

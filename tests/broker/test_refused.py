@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import subprocess
 from datetime import UTC, datetime
 
 from deploy.broker.findings import Severity, judge_violations
@@ -11,6 +10,7 @@ from deploy.broker.mqtt_client import Login, MqttAddress, publish
 from deploy.broker.violations import Refusal, find_violations, read_log
 from tests.broker.clients import connect_packet, device, drain_all, intakes, up
 from tests.fixtures.broker import TOWN, NatsServer, wait_until
+from tests.fixtures.certificate import self_signed
 
 
 def refusals(server):
@@ -65,13 +65,7 @@ def test_who_was_not_let_in_is_told_of_until_it_is(nats):
 
 def test_tls_is_spoken_with_the_given_certificate(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tls")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1"
-    subprocess.run(
-        [*command.split(), "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert],
-        check=True,
-        capture_output=True,
-    )
+    cert, key = self_signed(folder)
     server = NatsServer(folder, tls_cert=cert, tls_key=key, tls_ca=cert)
     server.add_town(TOWN, ["flood-01"])
     server.start()
