@@ -111,7 +111,7 @@ class Committer:
                 ask_store=not copy,
             )
             work = _Work(writer, batch, standing, sifted)
-            work.decide()
+            work.decide(ask_store=copy)  # else all that is stored was dropped
             fixes = sift_fixes(writer, sifted.fixes, self._recent_positions, ask_store=not copy)
             positions = fixes.new
             work.write(fixes, copy=copy)
@@ -135,9 +135,10 @@ class Committer:
         self._links.committed(heard)
         self._leads.committed(leads)
         self._routers.committed(heard_by)
-        rows = work.sifted.rows
-        self._recent.remember(work.sifted.datastream_id, rows.time_ms, rows.value)
-        self._recent_positions.remember(positions.device_id, positions.time_ms, positions.lat)
+        work.sifted.remember(self._recent)
+        self._recent_positions.remember(
+            positions.device_id, positions.time_ms, positions.lat, positions.seq
+        )
         _count(work, fixes, batch)
         return after
 
@@ -165,7 +166,7 @@ class _Work:
         self.alerts: dict[int, set[int]] = {}
         self.added = 0
 
-    def decide(self) -> None:
+    def decide(self, *, ask_store: bool) -> None:
         """Step the detectors; drop what they know already."""
         rows = self.sifted.rows
         # Rules are applied by phenomenon time: what is older than they are is for the replay.
@@ -186,7 +187,7 @@ class _Work:
         late |= ~decided
         rows.marks[late] |= np.int16(Mark.LATE)
         keep = ~(duplicate | conflict)
-        self.sifted.drop(duplicate, conflict)
+        self.sifted.drop_repeated(self.writer, duplicate, conflict, ask_store=ask_store)
         self.flag, self.evaluated = self.flag[keep], self.evaluated[keep]
         self.rate, self.decided = self.rate[keep], ~late[keep]
 
@@ -220,8 +221,8 @@ class _Work:
             self.added = decided.added
         self._raise_peaks()
         self._mark_unsettled()
-        if self.sifted.conflicts:
-            conflicts.add(writer.conn, self.sifted.conflicts)
+        if aside := self.sifted.conflicts + self.sifted.renumbered:
+            conflicts.add(writer.conn, aside)
 
     def notify(self, positions: Positions) -> None:
         """Tell the live feed when all this commits."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# 2^20 readings are a minute at 17,000 a second, in 20 MiB: longer than any redelivery after a
+# 2^20 readings are a minute at 17,000 a second, in 28 MiB: longer than any redelivery after a
 # lost acknowledgement takes.
 SLOTS = 1 << 20
 _FREE = -1
@@ -13,10 +13,14 @@ _FREE = -1
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """What is known of each row: stored with the same value, or with another; both bool[n]."""
+    """What is known of each row: stored with the same value, or with another; both bool[n].
+
+    `seq` (int64[n]) is the device's number of what is known, and means nothing of the others.
+    """
 
     same: NDArray[np.bool_]
     other: NDArray[np.bool_]
+    seq: NDArray[np.int64]
 
 
 class Recent:
@@ -33,6 +37,7 @@ class Recent:
         self._key = np.full(slots, _FREE, np.int32)
         self._time_ms = np.zeros(slots, np.int64)
         self._value = np.zeros(slots, np.int64)
+        self._seq = np.zeros(slots, np.int64)
 
     def look(
         self, key: NDArray[np.int32], time_ms: NDArray[np.int64], value: NDArray[np.float64]
@@ -41,10 +46,14 @@ class Recent:
         slot = self._slot(key, time_ms)
         known = (self._key[slot] == key) & (self._time_ms[slot] == time_ms)
         equal = self._value[slot] == _bits(value)
-        return Verdict(known & equal, known & ~equal)
+        return Verdict(known & equal, known & ~equal, self._seq[slot])
 
     def remember(
-        self, key: NDArray[np.int32], time_ms: NDArray[np.int64], value: NDArray[np.float64]
+        self,
+        key: NDArray[np.int32],
+        time_ms: NDArray[np.int64],
+        value: NDArray[np.float64],
+        seq: NDArray[np.int64],
     ) -> None:
         """Take in rows that were committed; of two in one place the last stays."""
         slot = self._slot(key, time_ms)
@@ -52,6 +61,7 @@ class Recent:
         self._key[slot] = key
         self._time_ms[slot] = time_ms
         self._value[slot] = _bits(value)
+        self._seq[slot] = seq
 
     def forget(self) -> None:
         """Forget everything: after a commit whose outcome is not known."""

@@ -1,6 +1,7 @@
 """Which rows of a batch are new: duplicates are dropped, other values for one time set aside."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from store.batch_writer import BatchWriter
 from store.conflicts import ConflictRow, payload_hash
 from store.marks import Mark
 from store.positions import Positions
-from store.times import moment
+from store.times import milliseconds, moment
 
 
 @dataclass
@@ -21,6 +22,8 @@ class Sifted:
     """The rows that are left, what was set aside, and how many were known already.
 
     Of `fixes` only those are dropped whose sequence number, for want of a time, was known.
+    `renumbered` is what is known already, but came again under a higher number of the device:
+    it counts when the winner of a conflict is sought.
     """
 
     rows: Rows
@@ -28,35 +31,88 @@ class Sifted:
     datastream_id: NDArray[np.int32]
     registry: Registry
     conflicts: list[ConflictRow] = field(default_factory=list)
+    renumbered: list[ConflictRow] = field(default_factory=list)
     duplicates: int = 0
 
-    def drop(self, duplicate: NDArray[np.bool_], conflict: NDArray[np.bool_]) -> None:
-        """Drop duplicates and set conflicts aside."""
+    def drop(
+        self,
+        duplicate: NDArray[np.bool_],
+        conflict: NDArray[np.bool_],
+        number: NDArray[np.int64] | None = None,
+    ) -> None:
+        """Drop duplicates, and set aside conflicts and duplicates above the `number` of each."""
         if not (duplicate.any() or conflict.any()):
             return
-        self.duplicates += int(np.count_nonzero(duplicate & ~conflict))
-        self._set_aside(np.flatnonzero(conflict))
+        same = duplicate & ~conflict
+        self.duplicates += int(np.count_nonzero(same))
+        self.conflicts += self._aside(conflict)
+        if number is not None:
+            self.renumbered += self._aside(same & (self.rows.seq > number))
         self._keep(~(duplicate | conflict))
+
+    def drop_repeated(
+        self,
+        writer: BatchWriter,
+        duplicate: NDArray[np.bool_],
+        conflict: NDArray[np.bool_],
+        *,
+        ask_store: bool,
+    ) -> None:
+        """Drop what the detectors know already; they do not know the numbers."""
+        asked = duplicate & (self.rows.seq != NO_SEQUENCE)
+        if not (ask_store and asked.any()):
+            self.drop(duplicate, conflict)
+            return
+        _, other, number = self.compare(writer, np.flatnonzero(asked))
+        self.drop(duplicate, conflict | other, number)
+
+    def compare(
+        self, writer: BatchWriter, places: NDArray[np.intp]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int64]]:
+        """Look what the database has of some rows: the same, another value, and its number."""
+        rows = self.rows
+        found, value, seq = observations.known_values(
+            writer.conn, self.datastream_id[places], rows.time_ms[places]
+        )
+        found = places[found]
+        same, other = np.zeros((2, len(rows)), np.bool_)
+        number = rows.seq.copy()
+        equal = _equal(rows.value[found], value)
+        same[found], other[found], number[found] = equal, ~equal, seq
+        return same, other, number
+
+    def remember(self, recent: Recent) -> None:
+        """Take in what is committed now."""
+        rows = self.rows
+        recent.remember(self.datastream_id, rows.time_ms, rows.value, rows.seq)
+        if not self.renumbered:
+            return
+        # Of two numbers of one reading the higher stays.
+        again = sorted(self.renumbered, key=lambda one: one.seq or 0)
+        recent.remember(
+            np.array([one.datastream_id for one in again], np.int32),
+            np.array([milliseconds(one.phenomenon_time) for one in again], np.int64),
+            np.array([one.value for one in again], np.float64),
+            np.array([one.seq for one in again], np.int64),
+        )
 
     def _keep(self, mask: NDArray[np.bool_]) -> None:
         self.rows = self.rows.take(mask)
         self.datastream_id = self.datastream_id[mask]
 
-    def _set_aside(self, places: NDArray[np.intp]) -> None:
+    def _aside(self, mask: NDArray[np.bool_]) -> Iterator[ConflictRow]:
         rows = self.rows
-        for i in places.tolist():
+        for i in np.flatnonzero(mask).tolist():
             value, seq = float(rows.value[i]), int(rows.seq[i])
             number = None if seq == NO_SEQUENCE else seq
-            self.conflicts.append(
-                ConflictRow(
-                    int(self.registry.tenant_id[rows.sensor[i]]),
-                    int(self.datastream_id[i]),
-                    moment(int(rows.time_ms[i])),
-                    moment(int(rows.received_ms[i])),
-                    value,
-                    number,
-                    payload_hash(value, number),
-                )
+            yield ConflictRow(
+                int(self.registry.tenant_id[rows.sensor[i]]),
+                int(self.datastream_id[i]),
+                moment(int(rows.time_ms[i])),
+                moment(int(rows.received_ms[i])),
+                value,
+                number,
+                payload_hash(value, number),
             )
 
 
@@ -87,16 +143,9 @@ def sift(
     _claim(writer, sifted, sequence_horizon_s)
     _within(sifted)
     known = recent.look(sifted.datastream_id, sifted.rows.time_ms, sifted.rows.value)
-    sifted.drop(known.same, known.other)
+    sifted.drop(known.same, known.other, known.seq)
     if ask_store and len(sifted.rows):
-        places, stored = observations.known_values(
-            writer.conn, sifted.datastream_id, sifted.rows.time_ms
-        )
-        same, other = np.zeros((2, len(sifted.rows)), np.bool_)
-        equal = _equal(sifted.rows.value[places], stored)
-        same[places[equal]] = True
-        other[places[~equal]] = True
-        sifted.drop(same, other)
+        sifted.drop(*sifted.compare(writer, np.arange(len(sifted.rows))))
     return sifted
 
 
@@ -130,7 +179,10 @@ def _claim(writer: BatchWriter, sifted: Sifted, horizon_s: float) -> None:
 
 
 def _within(sifted: Sifted) -> None:
-    """Compare the rows of the batch with each other: the first that came is the one accepted."""
+    """Compare the rows of the batch with each other: the first that came is the one accepted.
+
+    Where the same came again under a higher number, the first has that number.
+    """
     rows = sifted.rows
     if len(rows) < 2:
         return
@@ -145,6 +197,9 @@ def _within(sifted: Sifted) -> None:
     same, other = np.zeros((2, len(rows)), np.bool_)
     same[order] = again & equal
     other[order] = again & ~equal
+    number = rows.seq.copy()
+    np.maximum.at(number, order[first], np.where(equal, number[order], NO_SEQUENCE))
+    sifted.rows = replace(rows, seq=number)
     sifted.drop(same, other)
 
 

@@ -123,7 +123,8 @@ def settle_conflicts(database: Database) -> int:
         with database.transaction() as conn:
             settled = conflicts.settle(conn)
         for one in settled:
-            metrics.conflicts_settled.labels(str(one.changed).lower()).inc()
+            if one.contradicted:
+                metrics.conflicts_settled.labels(str(one.changed).lower()).inc()
         readings += len(settled)
         if not settled:
             return readings

@@ -57,12 +57,22 @@ class Conflict:
 
 @dataclass(frozen=True)
 class Settled:
-    """A conflict that was settled; `changed` if another value stands now."""
+    """A reading that was settled.
+
+    Attributes
+    ----------
+    changed
+        Whether another value stands now.
+    contradicted
+        Whether the values differed; else the same came again under a higher number, which counts
+        from now on.
+    """
 
     tenant_id: int
     datastream_id: int
     phenomenon_time: datetime
     changed: bool
+    contradicted: bool
 
 
 @dataclass(frozen=True, order=True)
@@ -75,6 +85,10 @@ class _Claim:
     seq: int | None
     received_time: datetime
 
+    def says(self, other: "_Claim") -> bool:
+        """Whether it is the same value, under whichever number."""
+        return self.value == other.value or (math.isnan(self.value) and math.isnan(other.value))
+
 
 def payload_hash(value: float, seq: int | None) -> bytes:
     """Hash what identifies one value of a reading.
@@ -82,7 +96,7 @@ def payload_hash(value: float, seq: int | None) -> bytes:
     SHA-256 over the value (IEEE 754, 8 bytes, big-endian; any NaN alike) and, where there is one,
     the sequence number (8 bytes, big-endian): computable from a stored reading too.
     """
-    number = struct.pack(">d", math.nan if math.isnan(value) else value)
+    number = struct.pack(">d", math.nan if math.isnan(value) else value + 0.0)  # one zero
     return hashlib.sha256(number + (b"" if seq is None else struct.pack(">q", seq))).digest()
 
 
@@ -100,6 +114,8 @@ def unsettled(conn: Connection, limit: int = 50) -> list[Conflict]:
 
 def settle(conn: Connection, limit: int = 50) -> list[Settled]:
     """Put the winners in place, flagged suspect and marked; the losers stay in `conflict`.
+
+    Of a value that came under several numbers the highest stays.
 
     Parameters
     ----------
@@ -131,6 +147,8 @@ def _settle(conn: Connection, waiting: list[Conflict]) -> Iterator[Settled]:
             stored = _claim(first.stored_value, first.stored_seq, first.stored_received_time)
             claims.append(stored)
         winner = min(claims)
+        contradicted = not all(claim.says(winner) for claim in claims)
+        changed = stored is not None and not stored.says(winner)
         row = {
             "tenant_id": first.tenant_id,
             "datastream_id": first.datastream_id,
@@ -143,9 +161,10 @@ def _settle(conn: Connection, waiting: list[Conflict]) -> Iterator[Settled]:
             "evaluated": int(Test.CONFLICT),
             "conflict": int(Mark.CONFLICT),
             "ids": [c.conflict_id for c in rivals],
+            "stands": None if stored is None else winner.value,
         }
-        if stored is not None:
-            if stored.digest != winner.digest:
+        if stored is not None and contradicted:
+            if changed:
                 loser = {
                     "stored_value": stored.value,
                     "stored_seq": stored.seq,
@@ -155,18 +174,18 @@ def _settle(conn: Connection, waiting: list[Conflict]) -> Iterator[Settled]:
                 conn.execute(_SQL["keep_loser"], {**row, **loser})
             for name in ("put_winner", "put_latest", "mark_hour"):
                 conn.execute(_SQL[name], row)
-            if stored.digest != winner.digest:
+            if changed:
                 mark_unsettled(
                     conn,
                     np.array([first.datastream_id], np.int32),
                     np.array([milliseconds(first.phenomenon_time)], np.int64),
                 )
-        conn.execute(_SQL["settled"], row)
+        elif stored is not None and stored.seq != winner.seq:
+            conn.execute(_SQL["put_number"], row)
+        for name in ("settled", "drop_repeated"):
+            conn.execute(_SQL[name], row)
         yield Settled(
-            first.tenant_id,
-            first.datastream_id,
-            first.phenomenon_time,
-            changed=stored is not None and stored.digest != winner.digest,
+            first.tenant_id, first.datastream_id, first.phenomenon_time, changed, contradicted
         )
 
 

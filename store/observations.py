@@ -70,7 +70,7 @@ class Observations:
 
 def known_values(
     conn: Connection, datastream_id: NDArray[np.int32], time_ms: NDArray[np.int64]
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.int64]]:
     """Look which rows are in `observation` already.
 
     Parameters
@@ -80,8 +80,8 @@ def known_values(
 
     Returns
     -------
-    intp[k], float64[k]
-        Their places in the arguments, and the stored values.
+    intp[k], float64[k], int64[k]
+        Their places in the arguments, the stored values, and the device's numbers (-1: none).
     """
     use_columns(conn)
     keys = {
@@ -90,7 +90,8 @@ def known_values(
     }
     found = conn.execute(_SQL["known_values"], keys, binary=True).fetchall()
     places = np.array([row[0] - 1 for row in found], np.intp)
-    return places, np.array([row[1] for row in found], np.float64)
+    values = np.array([row[1] for row in found], np.float64)
+    return places, values, np.array([row[2] for row in found], np.int64)
 
 
 def copy(conn: Connection, rows: Observations) -> None:

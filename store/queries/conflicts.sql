@@ -28,6 +28,11 @@ set value = %(value)s, seq = %(seq)s, received_time = %(received_time)s,
     flag = %(flag)s, evaluated = %(evaluated)s, marks = marks | %(conflict)s
 where datastream_id = %(datastream_id)s and phenomenon_time = %(phenomenon_time)s;
 
+-- name: put_number
+update observation
+set seq = %(seq)s
+where datastream_id = %(datastream_id)s and phenomenon_time = %(phenomenon_time)s;
+
 -- name: put_latest
 update latest
 set value = %(value)s, received_time = %(received_time)s, flag = %(flag)s,
@@ -43,6 +48,17 @@ on conflict (datastream_id, bucket) do update set marked_at = now();
 update conflict set settled_at = now()
 where datastream_id = %(datastream_id)s and phenomenon_time = %(phenomenon_time)s
     and conflict_id = any (%(ids)s);
+
+-- name: drop_repeated
+-- What stands, and what is there under a higher number too.
+delete from conflict c
+where c.datastream_id = %(datastream_id)s and c.phenomenon_time = %(phenomenon_time)s
+    and c.settled_at is not null
+    and (c.value = %(stands)s::double precision or exists (
+        select from conflict b
+        where b.datastream_id = c.datastream_id and b.phenomenon_time = c.phenomenon_time
+            and b.value = c.value and coalesce(b.seq, -1) > coalesce(c.seq, -1)
+    ));
 
 -- name: add
 insert into conflict (tenant_id, datastream_id, phenomenon_time, received_time, value, seq,

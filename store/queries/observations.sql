@@ -1,7 +1,7 @@
 -- Readings. Array parameters are of one length.
 
 -- name: known_values
-select k.i, o.value
+select k.i, o.value, coalesce(o.seq, -1)
 from unnest(%(datastream_id)s, %(phenomenon_time)s) with ordinality as k (datastream_id, phenomenon_time, i)
 join observation o using (datastream_id, phenomenon_time);
 

@@ -10,7 +10,8 @@ PLACE = Fix(38.9, 140.3, 20.0, None, 1.2, None)
 
 @pytest.mark.parametrize(("first", "second", "known"), [
     (Reading(1, m={"ph": 7.0}), Reading(1, m={"ph": 7.0}), Known.SAME),
-    (Reading(1, m={"ph": 7.0}), Reading(1, seq=4, m={"ph": 7.0}), Known.SAME),
+    (Reading(1, m={"ph": 7.0}), Reading(1, seq=4, m={"ph": 7.0}), Known.NOT),
+    (Reading(1, seq=4, m={"ph": 7.0}), Reading(1, seq=4, m={"ph": 7.0}), Known.SAME),
     (Reading(1, m={"ph": None}), Reading(1, m={"ph": None}), Known.SAME),
     (Reading(1, m={"ph": -0.0}), Reading(1, m={"ph": 0.0}), Known.SAME),
     (Reading(1, m={"ph": 7.0}), Reading(1, m={"ph": 7.1}), Known.OTHER),

@@ -61,7 +61,7 @@ class Door:
             epoch = np.ones(len(registry.datastream_id), np.int64)
             self.standing = Standing.load(conn, registry, epoch, self.standing)
 
-    def take(self, readings, *, marks=0, received_ms=None):
+    def take(self, readings, *, marks=0, received_ms=None, seq=-1):
         """Commit (datastream, time_ms, value) in one batch, in the order given."""
         registry = self.standing.registry
         place = {int(d): i for i, d in enumerate(registry.datastream_id)}
@@ -72,7 +72,7 @@ class Door:
             np.array([place[d] for d in streams], np.int32),
             time_ms,
             np.array(values, np.float64),
-            np.full(n, -1, np.int64),
+            np.full(n, seq, np.int64),
             np.full(n, marks, np.int16),
             time_ms if received_ms is None else np.full(n, received_ms, np.int64),
         )

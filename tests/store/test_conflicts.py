@@ -116,5 +116,12 @@ def test_works_in_compressed_chunks(roles, town, streams, database_dsn):
     with roles.owner.transaction() as conn:
         conn.execute("select compress_chunk(c) from show_chunks('observation') c")
     arrive(roles, town, stream, 0.9, 2)
-    settle(roles)
+    again = TIME + timedelta(seconds=10)
+    before = standing(roles, stream, again)
+    arrive(roles, town, stream, 0.1, 7, time=again)  # the same under a higher number
+    assert [(one.changed, one.contradicted) for one in settle(roles)] == [
+        (True, True),
+        (False, False),
+    ]
     assert standing(roles, stream)[:3] == (0.9, 2, 3)
+    assert standing(roles, stream, again) == (0.1, 7, *before[2:])
