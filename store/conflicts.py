@@ -9,7 +9,7 @@ import itertools
 import math
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 import numpy as np
@@ -102,8 +102,11 @@ def payload_hash(value: float, seq: int | None) -> bytes:
 
 def add(conn: Connection, rows: Iterable[ConflictRow]) -> None:
     """Keep other values aside; one that is there already is left alone."""
-    with conn.cursor() as cursor:
-        cursor.executemany(_SQL["add"], [asdict(row) for row in rows])
+    listed = list(rows)
+    conn.execute(
+        _SQL["add"],
+        {of.name: [getattr(row, of.name) for row in listed] for of in fields(ConflictRow)},
+    )
 
 
 def unsettled(conn: Connection, limit: int = 50) -> list[Conflict]:

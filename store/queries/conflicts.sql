@@ -63,6 +63,7 @@ where c.datastream_id = %(datastream_id)s and c.phenomenon_time = %(phenomenon_t
 -- name: add
 insert into conflict (tenant_id, datastream_id, phenomenon_time, received_time, value, seq,
                       payload_hash)
-values (%(tenant_id)s, %(datastream_id)s, %(phenomenon_time)s, %(received_time)s, %(value)s,
-        %(seq)s, %(payload_hash)s)
+select * from unnest(%(tenant_id)s::integer[], %(datastream_id)s::integer[],
+                     %(phenomenon_time)s::timestamptz[], %(received_time)s::timestamptz[],
+                     %(value)s::float8[], %(seq)s::bigint[], %(payload_hash)s::bytea[])
 on conflict do nothing;
