@@ -44,6 +44,16 @@ def rows(system, sql, *parameters):
         return conn.execute(sql, parameters).fetchall()
 
 
+def contradictions(system):
+    """Count other values beside what is stored; the same ones under higher numbers are none."""
+    [[count]] = rows(
+        system,
+        "select count(*) from conflict c join observation o using (datastream_id, phenomenon_time)"
+        " where c.value is distinct from o.value",
+    )
+    return count
+
+
 def shuffled(path, folder, seed):
     """Write a recording as it arrives where each reading is late by up to six hours, some twice."""
     with gzip.open(path, "rt", encoding="utf-8", newline="") as lines:
