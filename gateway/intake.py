@@ -205,9 +205,9 @@ class Intake:
                     continue
                 self._outstanding.difference_update(mids)
                 self._client.acknowledge(mids)
-            self._exchange(read=False)
-            if self._client.want_write():
-                self._wake.set()
+                self._exchange(read=False)  # only then: another connection may be in the making
+                if self._client.want_write():
+                    self._wake.set()
 
     # --- the intake's thread ------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import pytest
 
 from deploy.broker import mqtt_client
 from deploy.broker.mqtt_client import Login
+from gateway import session_client
 from gateway.intake import Intake
 from gateway.partition import partition_of
 from gateway.settings import BrokerSettings, GatewaySettings
@@ -111,6 +112,22 @@ def test_the_reader_is_told_that_the_connection_is_gone_and_reads_the_next_one(n
         publish(nats, 1, 1)
         wait_until(lambda: intake.read() and intake.waiting)
         assert [message.payload for message in intake.take(10)] == [b"1"]
+
+
+def test_an_acknowledgement_that_comes_too_late_leaves_the_next_connection_alone(nats, monkeypatch):
+    with reading(nats) as intake:
+        publish(nats, 0, 1)
+        wait_until(lambda: intake.waiting)
+        old, before = intake.take(1), intake.generation
+
+        def connect(client, session):
+            intake.acknowledge(old)
+            session_client.connect(client, session)
+
+        monkeypatch.setattr("gateway.intake.connect", connect)
+        intake.reconnect()
+        wait_until(lambda: intake.generation > before and intake.subscribed_since)
+        assert intake.generation == before + 1
 
 
 def test_a_wait_ends_when_somebody_says_so_also_before_it_began():
