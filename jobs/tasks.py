@@ -4,7 +4,7 @@ The tasks bear to run twice at once: what they work on is locked in the database
 queue would outlive a killed process.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 from procrastinate import App, PsycopgConnector
@@ -22,7 +22,7 @@ from jobs.settings import JobsSettings
 from jobs.settlement import Settlement
 from jobs.silence import SilenceWatch
 from store import conflicts, position_conflicts, retention, rollups
-from store.database import Database
+from store.database import Connection, Database
 from store.errors import DatabaseAwayError
 from store.retention import Retention
 from store.worker_schema import SEARCH_PATH
@@ -118,30 +118,28 @@ def roll_up(database: Database) -> int:
 
 def settle_conflicts(database: Database) -> int:
     """Settle every conflict that waits, some at a time; returns how many readings."""
-    readings = 0
-    while True:
-        with database.transaction() as conn:
-            settled = conflicts.settle(conn)
-        for one in settled:
-            if one.contradicted:
-                metrics.conflicts_settled.labels(str(one.changed).lower()).inc()
-        readings += len(settled)
-        if not settled:
-            return readings
+    return _settle_all(database, conflicts.settle)
 
 
 def settle_position_conflicts(database: Database) -> int:
     """Settle every conflict of fixes that waits, some at a time; returns how many fixes."""
-    fixes = 0
+    return _settle_all(database, position_conflicts.settle)
+
+
+def _settle_all(
+    database: Database,
+    settle: Callable[[Connection], Sequence[conflicts.Settled | position_conflicts.Settled]],
+) -> int:
+    count = 0
     while True:
         with database.transaction() as conn:
-            settled = position_conflicts.settle(conn)
+            settled = settle(conn)
         for one in settled:
             if one.contradicted:
                 metrics.conflicts_settled.labels(str(one.changed).lower()).inc()
-        fixes += len(settled)
+        count += len(settled)
         if not settled:
-            return fixes
+            return count
 
 
 def keep_up(database: Database, kept: Retention) -> None:
