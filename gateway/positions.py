@@ -13,8 +13,8 @@ from store.positions import (
     Positions,
     equal_content,
     held_to_speed,
+    keep_settlement_out,
     known_positions,
-    lock,
     write_positions,
 )
 
@@ -79,7 +79,7 @@ def sift(writer: BatchWriter, fixes: Positions, recent: Recent, *, ask_store: bo
     same = equal_content(content, other)
     clashing, renumbered = ~new & ~same, ~new & same & (seq > number)
     if (clashing | renumbered).any():
-        lock(writer.conn, np.unique(fixes.device_id).tolist())
+        keep_settlement_out(writer.conn)
     return Fixes(
         held_to_speed(writer.conn, fixes.take(new)) if new.any() else NO_POSITIONS,
         fixes.take(clashing),

@@ -81,15 +81,10 @@ def settle(conn: Connection, limit: int = 25) -> list[Settled]:
     Returns
     -------
     list of Settled
-        Empty also while another process settles.
+        Empty if nothing waits.
     """
-    [[mine]] = conn.execute(_SQL["lock"]).fetchall()
-    if not mine:
-        return []
-    waiting = conn.execute(_SQL["waiting"], {"limit": limit}).fetchall()
-    if waiting:
-        positions.lock(conn, sorted({device for _, device, _ in waiting}))
-    return list(_settle(conn, waiting))
+    conn.execute(_SQL["lock"])
+    return list(_settle(conn, conn.execute(_SQL["waiting"], {"limit": limit}).fetchall()))
 
 
 def _settle(conn: Connection, waiting: list[tuple[int, int, datetime]]) -> Iterator[Settled]:

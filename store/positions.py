@@ -182,7 +182,7 @@ def fixes_before(
     found = conn.execute(_SQL["fixes_before"], keys, binary=True).fetchall()
     if any(row[4] for row in found):
         # A settlement may be under way, and would not see the fixes that follow.
-        lock(conn, device_id.tolist())
+        keep_settlement_out(conn)
         found = conn.execute(_SQL["fixes_before"], keys, binary=True).fetchall()
     lat = np.array([row[2] for row in found], np.float64)
     lon = np.array([row[3] for row in found], np.float64)
@@ -195,9 +195,9 @@ def fixes_before(
     )
 
 
-def lock(conn: Connection, device_id: Sequence[int]) -> None:
-    """Keep the settlement of conflicts from these devices' fixes until the transaction ends."""
-    conn.execute(_SQL["lock_latest"], {"device_id": list(device_id)})
+def keep_settlement_out(conn: Connection) -> None:
+    """Wait for a settlement of conflicts under way; no other begins until the transaction ends."""
+    conn.execute(_SQL["keep_settlement_out"])
 
 
 def held_to_speed(conn: Connection, fixes: Positions) -> Positions:

@@ -9,8 +9,9 @@ select * from unnest(%(tenant_id)s, %(device_id)s, %(phenomenon_time)s, %(receiv
                      %(marks)s, %(payload_hash)s)
 on conflict do nothing;
 
+-- Waits for other settlements, and for gateways that wait for none to begin.
 -- name: lock
-select pg_try_advisory_xact_lock(hashtext('mizumori.position_conflicts'));
+select pg_advisory_xact_lock(hashtext('mizumori.position_conflicts'));
 
 -- name: waiting
 select distinct tenant_id, device_id, phenomenon_time

@@ -6,11 +6,9 @@ select k.i, p.lat, p.lon, p.speed_kmh, p.course_deg, p.hdop, p.blade, coalesce(p
 from unnest(%(device_id)s, %(phenomenon_time)s) with ordinality as k (device_id, phenomenon_time, i)
 join position p using (device_id, phenomenon_time);
 
--- name: lock_latest
-select from latest_position
-where device_id = any (%(device_id)s)
-order by device_id
-for no key update;
+-- Of no rows: a device all of whose fixes failed has none but them.
+-- name: keep_settlement_out
+select pg_advisory_xact_lock_shared(hashtext('mizumori.position_conflicts'));
 
 -- The fix before each, at most a day before: from further back nothing follows for a speed; and
 -- whether another one may soon stand in its place.
