@@ -4,6 +4,7 @@ ROUNDS ?= 20
 SEED ?= 1
 GATEWAYS ?= 1
 KINDS ?=
+FLOODS ?= 0
 CASES ?= 1000000
 # Test files run side by side, more of them than cores: some wait for a broker, a database, a page.
 WORKERS ?= 4
@@ -53,9 +54,9 @@ lint: $(VENV)/.dev ## ruff and the import arrows
 types: $(VENV)/.dev ## mypy --strict
 	@$(BIN)/mypy
 
-chaos: $(VENV)/.dev ## random faults, then the audit; ROUNDS=n SEED=s GATEWAYS=n KINDS=kill,freeze,…
+chaos: $(VENV)/.dev ## random faults, then the audit; ROUNDS=n SEED=s GATEWAYS=n KINDS=kill,freeze,… FLOODS=1
 	@$(BIN)/python -m tests.chaos --rounds $(ROUNDS) --seed $(SEED) --gateways $(GATEWAYS) \
-		$(if $(KINDS),--kinds $(KINDS))
+		$(if $(KINDS),--kinds $(KINDS)) $(if $(filter-out 0,$(FLOODS)),--floods)
 
 bench: $(VENV)/.dev ## speed of the detection core against others
 	@$(BIN)/python -m tests.bench.core

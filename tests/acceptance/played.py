@@ -11,16 +11,12 @@ from pathlib import Path
 import numpy as np
 import psycopg
 
-from detectors.fleet import Fleet
-from detectors.profile import Profile
-from detectors.profiles import default_rules, max_gap_s
-from detectors.readings import Readings
+from tests.chaos.alert_ledger import of_core
 
 DATA = Path(__file__).parents[1] / "data"
 FLOODS = DATA / "nyc_street_floods_2023-09-29.csv.gz"
 PLOWS = DATA / "chicago_plows_2015-12-02.csv.gz"
 POND = DATA / "pond_clock_steps_2020-01.csv.gz"
-INTERVAL_S = 60.0  # as in the list of the recording's devices
 
 
 def replayed(system, path, town, *, times, speed):
@@ -124,45 +120,7 @@ def ms(moment):
 
 def ledger_offline(recording, shift_ms):
     """What the core alone makes of a recording of floods: transitions by device and rule."""
-    rules = [
-        (rule.code, rule.rule)
-        for rule in default_rules("flood_level", "street")
-        if rule.observed_property == "depth_m"
-    ]
-    profile = Profile.of(rules, max_gap_s=max_gap_s(INTERVAL_S))
-    fleet = Fleet.compile([profile], np.zeros(len(recording.devices), np.int32))
-    number = {device: n for n, device in enumerate(recording.devices)}
-    outcome = fleet.step(
-        fleet.empty_state(),
-        Readings.of(
-            np.array([number[row.device] for row in recording.rows], np.int32),
-            np.array([row.sample.time_ms + shift_ms for row in recording.rows], np.int64),
-            np.array([row.sample.values["depth_m"] for row in recording.rows]),
-        ),
+    return of_core(
+        (row.device, row.sample.time_ms + shift_ms, row.sample.values["depth_m"])
+        for row in recording.rows
     )
-    found = outcome.transitions
-    return sorted(
-        (
-            recording.devices[found.sensor[n]],
-            profile.rules[found.rule[n]].key,
-            int(found.time_ms[n]),
-            int(found.from_level[n]),
-            int(found.to_level[n]),
-            float(found.value[n]),
-        )
-        for n in range(len(found))
-    )
-
-
-def episodes(transitions):
-    """Alerts from transitions: device, rule, onset, clear or None, highest level."""
-    made = []
-    for device, rule, time_ms, _before, level, _value in transitions:
-        open_one = made[-1] if made and made[-1][:2] == [device, rule] else None
-        if open_one is None or open_one[3] is not None:
-            made.append([device, rule, time_ms, None, level])
-        elif level == 0:
-            open_one[3] = time_ms
-        else:
-            open_one[4] = max(open_one[4], level)
-    return sorted(map(tuple, made), key=lambda alert: alert[:3])

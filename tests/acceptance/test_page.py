@@ -22,13 +22,13 @@ from tests.acceptance.played import (
     FLOODS,
     PLOWS,
     POND,
-    episodes,
     ledger_offline,
     ms,
     replayed,
     rows,
     stored,
 )
+from tests.chaos.alert_ledger import episodes
 from tests.fixtures.broker import wait_until
 from tests.fixtures.browser import WIDE
 from tests.fixtures.system import MIZUMORI, run_mosquitto_pub

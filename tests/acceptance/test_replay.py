@@ -12,7 +12,6 @@ from tests.acceptance.played import (
     PLOWS,
     POND,
     contradictions,
-    episodes,
     ledger,
     ledger_offline,
     ms,
@@ -21,6 +20,7 @@ from tests.acceptance.played import (
     shuffled,
     stored,
 )
+from tests.chaos.alert_ledger import audit_alerts
 from tests.fixtures.broker import wait_until
 
 
@@ -46,33 +46,9 @@ def test_the_alerts_of_a_replayed_storm_are_those_of_the_core_alone(system):
 
     expected = ledger_offline(recorded, shift_ms)
     assert len(expected) > 100, "the storm of 2023-09-29 was a big one"
-    transitions = [
-        (device, rule, ms(time), before, after, value)
-        for device, rule, time, before, after, value in rows(
-            system,
-            "select d.code, a.rule_code, x.phenomenon_time, x.from_level, x.to_level, x.value"
-            " from alert_transition x join alert a using (alert_id)"
-            " join datastream using (datastream_id) join device d using (device_id)"
-            " join tenant t on t.tenant_id = d.tenant_id"
-            " where t.code = %s and x.withdrawn_revision is null",
-            town,
-        )
-    ]
-    assert sorted(transitions) == expected
-
-    alerts = [
-        (device, rule, ms(onset), None if clear is None else ms(clear), peak)
-        for device, rule, onset, clear, peak in rows(
-            system,
-            "select d.code, a.rule_code, a.onset_time, a.clear_time, a.peak_level"
-            " from alert a join datastream using (datastream_id) join device d using (device_id)"
-            " join tenant t on t.tenant_id = d.tenant_id"
-            " where t.code = %s and not a.withdrawn and a.merged_into is null",
-            town,
-        )
-    ]
-    assert sorted(alerts, key=lambda alert: alert[:3]) == episodes(expected)
-    assert {device for device, *_ in alerts} <= set(recorded.devices)
+    found = audit_alerts(system.dsn(), town, expected)
+    assert found.sound, found.differences
+    assert {alert.device for alert in found.stored_episodes} <= set(recorded.devices)
     [[training]] = rows(system, "select bool_and(training) from alert")
     assert training, "a replay is an exercise"
 

@@ -1,4 +1,4 @@
-"""`make chaos ROUNDS=n SEED=s GATEWAYS=n KINDS=…`: random faults, then the audit."""
+"""`make chaos ROUNDS=n SEED=s GATEWAYS=n KINDS=… FLOODS=1`: random faults, then the audit."""
 
 import argparse
 import sys
@@ -14,13 +14,16 @@ PER_S = 150.0
 
 
 def main() -> int:
-    """Run the rounds; 0 if nothing was lost, doubled, changed or invented."""
+    """Run the rounds; 0 if nothing was lost, doubled, changed or invented, nor an alert wrong."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rounds", type=int, default=20)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--gateways", type=int, default=1)
     options.add_argument("--kinds", default=",".join(KINDS), help="comma-separated")
     options.add_argument("--round-s", type=float, default=4.0)
+    options.add_argument(
+        "--floods", action="store_true", help="some streets flood; compare the alerts too"
+    )
     said = options.parse_args()
     kinds = said.kinds.split(",")
     if unknown := set(kinds) - KINDS.keys():
@@ -36,6 +39,7 @@ def main() -> int:
             messages = round(said.round_s * PER_S)
             found = run(
                 ground, faults, seed=said.seed, messages=messages, per_s=PER_S,
+                floods=said.floods,
                 say=lambda line: print(line, flush=True),
             )  # fmt: skip
         except BaseException:
@@ -47,6 +51,8 @@ def main() -> int:
     for what in ("lost", "doubled", "changed", "invented"):
         for code, at_ms in getattr(found, what)[:20]:
             print(f"  {what}: {code} at {at_ms}")
+    for difference in found.alerts.differences[:20] if found.alerts else ():
+        print(f"  {difference}")
     return 0 if found.sound else 1
 
 

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import psycopg
 
+from tests.chaos.alert_ledger import AlertAudit
 from tests.chaos.publisher import Ledger
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What the comparison found. A sound system has nothing in the last four."""
+    """What the comparison found. A sound system has nothing in the last four lists."""
 
     sent: int
     acknowledged: int
@@ -18,17 +19,19 @@ class Audit:
     doubled: list[tuple[str, int]]
     changed: list[tuple[str, int]]
     invented: list[tuple[str, int]]
+    alerts: AlertAudit | None = None
 
     @property
     def sound(self) -> bool:
-        """Whether nothing was lost, doubled, changed or invented."""
-        return not (self.lost or self.doubled or self.changed or self.invented)
+        """Whether nothing was lost, doubled, changed or invented, and the alerts are right."""
+        wrong = self.lost or self.doubled or self.changed or self.invented
+        return not wrong and (self.alerts is None or self.alerts.sound)
 
     def __str__(self) -> str:
         return (
             f"sent {self.sent}, acknowledged {self.acknowledged}, stored {self.stored}: "
             f"lost {len(self.lost)}, doubled {len(self.doubled)}, changed {len(self.changed)}, "
-            f"invented {len(self.invented)}"
+            f"invented {len(self.invented)}" + ("" if self.alerts is None else f"; {self.alerts}")
         )
 
 

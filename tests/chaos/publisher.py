@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
+from tests.chaos.water import Calm, Floods
+
 Reading = tuple[str, int, float]  # device code, phenomenon time in ms, value
 
 
@@ -35,10 +37,18 @@ class Publisher:
         The broker.
     seed
         Decides values, repetitions and order.
+    flood
+        How many messages there will be in all if some streets are to flood; 0: none does.
     """
 
     def __init__(
-        self, tenant: str, secrets: dict[str, str], host: str, port: int, seed: int
+        self,
+        tenant: str,
+        secrets: dict[str, str],
+        host: str,
+        port: int,
+        seed: int,
+        flood: int = 0,
     ) -> None:
         self.ledger = Ledger()
         self._tenant = tenant
@@ -47,7 +57,8 @@ class Publisher:
         # Filled by paho's threads, emptied by ours: a lock here would meet paho's own.
         self._answers: deque[tuple[str, int]] = deque()
         self._clients = {code: self._client(code, secret) for code, secret in secrets.items()}
-        self._clock = itertools.count(int(time.time() * 1000) - 3_600_000, 37)
+        self._water = Floods(self._random, flood) if flood else Calm(self._random)
+        self._clock = itertools.count(self._water.begin_ms, self._water.step_ms)
         for client in self._clients.values():
             client.connect_async(host, port, keepalive=10)
             client.loop_start()
@@ -69,17 +80,19 @@ class Publisher:
         """Send `count` messages, about `per_s` a second, over all devices in turn."""
         codes = list(self._clients)
         pace = 1 / per_s
+        held_for = self._water.held_for
         due = time.monotonic()
         held: list[Reading] = []
         for number in range(count):
-            code = codes[number % len(codes)]
-            reading = (code, next(self._clock), round(self._random.uniform(0, 0.04), 3))
+            device = number % len(codes)
+            at_ms = next(self._clock)
+            reading = (codes[device], at_ms, self._water.depth_m(device, at_ms))
             chance = self._random.random()
             if chance < 0.05:  # comes later than its successors
                 held.append(reading)
             else:
                 self._publish([reading] * (2 if chance > 0.97 else 1))
-            if held and (self._random.random() < 0.1 or number == count - 1):
+            if held and (self._random.random() * held_for < 1 or number == count - 1):
                 while held:
                     self._publish([held.pop()])
             due += pace

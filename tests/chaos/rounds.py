@@ -1,13 +1,16 @@
-"""Rounds of faults against a whole running system, and the audit at their end."""
+"""Rounds of faults against a whole running system, and the audits at their end."""
 
 import re
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 import psycopg
 
+from tests.chaos.alert_ledger import AlertAudit, audit_alerts, of_core
 from tests.chaos.audit import Audit, audit, stored_rows
 from tests.chaos.faults import Fault, suffer
 from tests.chaos.ground import Ground
@@ -16,6 +19,8 @@ from tests.fixtures.system import System
 
 TOWN = "chaos"
 SETTLED_WITHIN_S = 180.0
+
+Found = TypeVar("Found")
 
 
 def enrol(system: System, devices: int) -> dict[str, str]:
@@ -39,6 +44,7 @@ def run(
     devices: int = 4,
     messages: int = 600,
     per_s: float = 150.0,
+    floods: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Audit:
     """Send under faults, let everything settle, and hold the ledgers against each other.
@@ -51,8 +57,13 @@ def run(
         One a round.
     messages, per_s
         Of each round.
+    floods
+        Whether some streets flood; then the alerts are held against those of the core alone.
     """
-    publisher = Publisher(TOWN, enrol(ground, devices), "127.0.0.1", ground.device_port, seed)
+    flood = len(faults) * messages if floods else 0
+    publisher = Publisher(
+        TOWN, enrol(ground, devices), "127.0.0.1", ground.device_port, seed, flood
+    )
     happened = Counter[str]()
     try:
         for number, fault in enumerate(faults, 1):
@@ -69,22 +80,44 @@ def run(
         say(", ".join(f"{count} x {kind}" for kind, count in sorted(happened.items())))
         unacknowledged = publisher.drain(SETTLED_WITHIN_S)
         assert unacknowledged == 0, f"{unacknowledged} messages are not acknowledged"
-        return settled(ground, publisher)
+        found = settled(ground, publisher)
+        return replace(found, alerts=settled_alerts(ground, publisher)) if floods else found
     finally:
         publisher.close()
 
 
 def settled(system: System, publisher: Publisher) -> Audit:
     """Wait until every acknowledged reading is stored, and compare."""
+    return _patiently(
+        lambda: audit(publisher.ledger, stored_rows(system.dsn(), TOWN)),
+        lambda found: not found.lost,
+    )
+
+
+def settled_alerts(system: System, publisher: Publisher) -> AlertAudit:
+    """Wait until what came late is decided on, where all is stored, and compare the alerts."""
+    unsettled = _patiently(lambda: _unsettled(system.dsn()), lambda count: count == 0)
+    expected = of_core((*key, value) for key, value in publisher.ledger.sent.items())
+    return audit_alerts(system.dsn(), TOWN, expected, unsettled)
+
+
+def _unsettled(dsn: str) -> int:
+    with psycopg.connect(dsn) as connection:
+        [[count]] = connection.execute("select count(*) from unsettled").fetchall()
+    return count
+
+
+def _patiently(look: Callable[[], Found], enough: Callable[[Found], bool]) -> Found:
+    """Look at the database, which may be away, until it is enough or has taken too long."""
     deadline = time.monotonic() + SETTLED_WITHIN_S
     while True:
         late = time.monotonic() > deadline
         try:
-            found = audit(publisher.ledger, stored_rows(system.dsn(), TOWN))
+            found = look()
         except psycopg.OperationalError:
             if late:
                 raise
         else:
-            if not found.lost or late:
+            if enough(found) or late:
                 return found
         time.sleep(0.5)
