@@ -6,17 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.recent import Recent
-from store import position_conflicts
+from store import position_conflicts, speeds
 from store.batch_writer import BatchWriter
 from store.positions import (
     NO_POSITIONS,
     Positions,
     equal_content,
-    held_to_speed,
-    keep_settlement_out,
     known_positions,
     write_positions,
 )
+from store.speeds import Follower
 
 
 @dataclass(eq=False)
@@ -30,6 +29,8 @@ class Fixes:
         Not the same as what is stored for their device and time.
     renumbered
         The same, under a higher number of the device: it counts when the winner is sought.
+    followers
+        Stored ones whose flags are others since a new one is sorted in before them.
     duplicates, conflicts : int
         Those that are known already, and those that are kept beside; the latter after `write`.
     """
@@ -37,6 +38,7 @@ class Fixes:
     new: Positions
     clashing: Positions
     renumbered: Positions
+    followers: list[Follower]
     duplicates: int
     conflicts: int = 0
 
@@ -44,6 +46,7 @@ class Fixes:
         """Write them; see `store.positions.write_positions`."""
         if len(self.new):
             write_positions(writer.conn, self.new, copy=copy)
+            speeds.put(writer.conn, self.followers)
         if len(self.renumbered):
             position_conflicts.add(writer.conn, self.renumbered)
         if len(self.clashing):
@@ -64,7 +67,7 @@ def sift(writer: BatchWriter, fixes: Positions, recent: Recent, *, ask_store: bo
         Also ask the database for all others: after a COPY that met one of them.
     """
     if not len(fixes):
-        return Fixes(fixes, fixes, fixes, 0)
+        return Fixes(fixes, fixes, fixes, [], 0)
     known = recent.look(fixes.device_id, fixes.time_ms, fixes.lat)
     ask = np.flatnonzero(known.same | known.other | ask_store)
     content, seq = fixes.content(), fixes.seq
@@ -79,11 +82,15 @@ def sift(writer: BatchWriter, fixes: Positions, recent: Recent, *, ask_store: bo
     same = equal_content(content, other)
     clashing, renumbered = ~new & ~same, ~new & same & (seq > number)
     if (clashing | renumbered).any():
-        keep_settlement_out(writer.conn)
+        speeds.keep_settlement_out(writer.conn)
+    flagged, followers = (
+        speeds.hold(writer.conn, fixes.take(new)) if new.any() else (NO_POSITIONS, [])
+    )
     return Fixes(
-        held_to_speed(writer.conn, fixes.take(new)) if new.any() else NO_POSITIONS,
+        flagged,
         fixes.take(clashing),
         fixes.take(renumbered),
+        followers,
         int(np.count_nonzero(~new & same)),
     )
 

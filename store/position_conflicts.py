@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from detectors.flags import Flag, Test
-from store import live, positions, queries
+from store import live, positions, queries, speeds
 from store.binary import BYTEA, INT4, Blobs, Column, use_columns
 from store.conflicts import rank
 from store.database import Connection
@@ -118,24 +117,12 @@ def _settle(conn: Connection, waiting: list[tuple[int, int, datetime]]) -> Itera
 
 def _put(conn: Connection, key: dict[str, Any], winner: Position) -> None:
     """Write the winner, and all that follows from where it is."""
-    after = [Position(*row) for row in conn.execute(_SQL["next"], key).fetchall()]
-    fixes = Positions.of([winner, *after])
-    contradicted = fixes.marks & np.int16(Mark.CONFLICT) != 0
-    suspect = contradicted & (fixes.flag != Flag.MISSING)
-    fixes.flag[suspect] = np.maximum(fixes.flag[suspect], Flag.SUSPECT)
-    fixes.evaluated[contradicted] |= Test.CONFLICT
-    fixes = positions.held_to_speed(conn, fixes)
-    flags = [
-        {"flag": flag, "evaluated": evaluated}
-        for flag, evaluated in zip(fixes.flag.tolist(), fixes.evaluated.tolist(), strict=True)
-    ]
-    conn.execute(_SQL["put_winner"], _row(key, winner) | flags[0])
-    through = key["phenomenon_time"]
-    for one, said in zip(after, flags[1:], strict=True):
-        through = moment(one.time_ms)
-        conn.execute(_SQL["put_flag"], key | said | {"phenomenon_time": through})
-    conn.execute(_SQL["drop_latest"], key | {"through": through})
-    conn.execute(_SQL["put_latest"], key)
+    fixes, followers = speeds.hold(conn, Positions.of([winner]))
+    said = {"flag": int(fixes.flag[0]), "evaluated": int(fixes.evaluated[0])}
+    conn.execute(_SQL["put_winner"], _row(key, winner) | said)
+    speeds.put(conn, followers)
+    conn.execute(_SQL["drop_latest"], key)
+    speeds.put_latest(conn, key)
 
 
 def _row(key: dict[str, Any], fix: Position) -> dict[str, Any]:

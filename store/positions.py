@@ -1,14 +1,14 @@
-"""Fixes of vehicles on their way into their table, with the flags of location and speed."""
+"""Fixes of vehicles on their way into their table, with the flags of their places."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.flags import Flag, Test, aggregate
-from detectors.track import Location, Speed, distance_m, location_flags, speed_flags
+from detectors.flags import Flag, Test
+from detectors.track import Location, location_flags
 from store import latest, queries
 from store.binary import (
     BOOL,
@@ -23,6 +23,7 @@ from store.binary import (
     use_columns,
 )
 from store.database import Connection
+from store.marks import Mark
 from store.observations import AlreadyStoredError
 
 _SQL = queries.load("positions")
@@ -73,8 +74,10 @@ class Positions:
 
     @classmethod
     def of(cls, fixes: Sequence[Position]) -> "Positions":
-        """Lay fixes out in columns, with the flags of their places alone."""
+        """Lay fixes out in columns, with the flags of their places; see `place_flags`."""
         lat, lon = _floats([fix.lat for fix in fixes]), _floats([fix.lon for fix in fixes])
+        marks = np.array([fix.marks for fix in fixes], np.int16)
+        flag, evaluated = place_flags(lat, lon, marks)
         return cls(
             device_id=np.array([fix.device_id for fix in fixes], np.int32),
             tenant_id=np.array([fix.tenant_id for fix in fixes], np.int32),
@@ -87,9 +90,9 @@ class Positions:
             course_deg=_floats([fix.course_deg for fix in fixes]),
             hdop=_floats([fix.hdop for fix in fixes]),
             blade=np.array([-1 if fix.blade is None else int(fix.blade) for fix in fixes], np.int8),
-            flag=location_flags(Location(), lat, lon, np.full(len(fixes), np.nan)),
-            evaluated=np.full(len(fixes), Test.LOCATION, np.int16),
-            marks=np.array([fix.marks for fix in fixes], np.int16),
+            flag=flag,
+            evaluated=evaluated,
+            marks=marks,
         )
 
     def content(self) -> NDArray[np.float64]:
@@ -127,6 +130,31 @@ def _floats(values: Sequence[float | None]) -> NDArray[np.float64]:
     return np.array([np.nan if value is None else value for value in values], np.float64)
 
 
+def place_flags(
+    lat: NDArray[np.float64], lon: NDArray[np.float64], marks: NDArray[np.int16]
+) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
+    """Flag fixes by their places alone; what was contradicted is suspect at least.
+
+    Parameters
+    ----------
+    lat, lon : float64[n]
+        Degrees; NaN: missing.
+    marks : int16[n]
+
+    Returns
+    -------
+    uint8[n], int16[n]
+        Flags, and the tests that were evaluated.
+    """
+    flag = location_flags(Location(), lat, lon, np.full(len(lat), np.nan))
+    evaluated = np.full(len(lat), Test.LOCATION, np.int16)
+    contradicted = marks & np.int16(Mark.CONFLICT) != 0
+    suspect = contradicted & (flag != Flag.MISSING)
+    flag[suspect] = np.maximum(flag[suspect], Flag.SUSPECT)
+    evaluated[contradicted] |= Test.CONFLICT
+    return flag, evaluated
+
+
 NO_POSITIONS: Final = Positions.of(())
 
 
@@ -157,73 +185,6 @@ def known_positions(
     places = np.array([row[0] - 1 for row in found], np.intp)
     stored = [Position(0, 0, 0, 0, *row[1:]) for row in found]
     return places, Positions.of(stored)
-
-
-def fixes_before(
-    conn: Connection, device_id: NDArray[np.int32], time_ms: NDArray[np.int64]
-) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return the stored fix before each, of those that have one within the day before.
-
-    Until the transaction ends it is not replaced by one that contradicts it.
-
-    Parameters
-    ----------
-    device_id : int32[n]
-    time_ms : int64[n]
-
-    Returns
-    -------
-    intp[k], int64[k], float64[k], float64[k]
-        Their places in the arguments; time (ms), latitude and longitude (degrees) of the fix
-        before, NaN where that is no place on Earth.
-    """
-    use_columns(conn)
-    keys = {"device_id": Column(INT4, device_id), "phenomenon_time": Column(TIMESTAMPTZ, time_ms)}
-    found = conn.execute(_SQL["fixes_before"], keys, binary=True).fetchall()
-    if any(row[4] for row in found):
-        # A settlement may be under way, and would not see the fixes that follow.
-        keep_settlement_out(conn)
-        found = conn.execute(_SQL["fixes_before"], keys, binary=True).fetchall()
-    lat = np.array([row[2] for row in found], np.float64)
-    lon = np.array([row[3] for row in found], np.float64)
-    nowhere = location_flags(Location(), lat, lon, np.full(len(found), np.nan)) == Flag.FAIL
-    return (
-        np.array([row[0] - 1 for row in found], np.intp),
-        np.array([row[1] for row in found], np.int64),
-        np.where(nowhere, np.nan, lat),
-        np.where(nowhere, np.nan, lon),
-    )
-
-
-def keep_settlement_out(conn: Connection) -> None:
-    """Wait for a settlement of conflicts under way; no other begins until the transaction ends."""
-    conn.execute(_SQL["keep_settlement_out"])
-
-
-def held_to_speed(conn: Connection, fixes: Positions) -> Positions:
-    """Flag fixes by the speed that they imply since the fix before, one of these or stored.
-
-    Each is compared with its neighbour in time, also with one that failed: a lone fix that is far
-    off costs itself and the next, and a first one that was far off does not condemn all others.
-    """
-    order = np.lexsort((fixes.time_ms, fixes.device_id))
-    device, time_ms = fixes.device_id[order], fixes.time_ms[order]
-    nowhere = fixes.flag[order] == Flag.FAIL
-    lat = np.where(nowhere, np.nan, fixes.lat[order])
-    lon = np.where(nowhere, np.nan, fixes.lon[order])
-    before_ms, before_lat, before_lon = np.roll(time_ms, 1), np.roll(lat, 1), np.roll(lon, 1)
-    first = np.flatnonzero(np.diff(device, prepend=-1))
-    before_lat[first] = np.nan
-    known, stored_ms, stored_lat, stored_lon = fixes_before(conn, device[first], time_ms[first])
-    known = first[known]
-    before_ms[known], before_lat[known], before_lon[known] = stored_ms, stored_lat, stored_lon
-    moved_m = distance_m(before_lat, before_lon, lat, lon)
-    flag, evaluated = fixes.flag.copy(), fixes.evaluated.copy()
-    speed = speed_flags(Speed(), time_ms - before_ms, moved_m)
-    said = speed != Flag.NOT_EVALUATED
-    flag[order[said]] = aggregate(flag[order[said]], speed[said])
-    evaluated[order[said]] |= Test.SPEED
-    return replace(fixes, flag=flag, evaluated=evaluated)
 
 
 def write_positions(conn: Connection, rows: Positions, *, copy: bool) -> None:

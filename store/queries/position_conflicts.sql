@@ -36,17 +36,6 @@ select null, device_id, %(tenant_id)s::integer,
 from position
 where device_id = %(device_id)s and phenomenon_time = %(phenomenon_time)s;
 
--- name: next
-select device_id, %(tenant_id)s::integer,
-    (extract(epoch from phenomenon_time) * 1000)::bigint,
-    (extract(epoch from received_time) * 1000)::bigint,
-    lat, lon, speed_kmh, course_deg, hdop, blade, coalesce(seq, -1), marks
-from position
-where device_id = %(device_id)s and phenomenon_time > %(phenomenon_time)s
-    and phenomenon_time <= %(phenomenon_time)s + interval '1 day'
-order by phenomenon_time
-limit 1;
-
 -- name: keep_loser
 -- What stood in position is not lost when another fix takes its place.
 insert into position_conflict (tenant_id, device_id, phenomenon_time, received_time, lat, lon, seq,
@@ -69,32 +58,9 @@ update position
 set seq = nullif(%(seq)s::bigint, -1)
 where device_id = %(device_id)s and phenomenon_time = %(phenomenon_time)s;
 
--- name: put_flag
-update position
-set flag = %(flag)s, evaluated = %(evaluated)s
-where device_id = %(device_id)s and phenomenon_time = %(phenomenon_time)s
-    and (flag, evaluated) is distinct from (%(flag)s::smallint, %(evaluated)s::smallint);
-
 -- name: drop_latest
 delete from latest_position
-where device_id = %(device_id)s and phenomenon_time between %(phenomenon_time)s and %(through)s;
-
--- name: put_latest
--- The newest fix that did not fail: another one may have failed now, or no longer.
-insert into latest_position as l (device_id, tenant_id, phenomenon_time, received_time, lat, lon,
-                                  speed_kmh, course_deg, blade, flag, marks)
-select device_id, %(tenant_id)s, phenomenon_time, received_time, lat, lon, speed_kmh, course_deg,
-    blade, flag, marks
-from position
-where device_id = %(device_id)s and flag not in (4, 9)
-order by phenomenon_time desc
-limit 1
-on conflict (device_id) do update
-set phenomenon_time = excluded.phenomenon_time, received_time = excluded.received_time,
-    lat = excluded.lat, lon = excluded.lon, speed_kmh = excluded.speed_kmh,
-    course_deg = excluded.course_deg, blade = excluded.blade, flag = excluded.flag,
-    marks = excluded.marks
-where excluded.phenomenon_time >= l.phenomenon_time;
+where device_id = %(device_id)s and phenomenon_time = %(phenomenon_time)s;
 
 -- name: settled
 update position_conflict set settled_at = now()

@@ -6,29 +6,6 @@ select k.i, p.lat, p.lon, p.speed_kmh, p.course_deg, p.hdop, p.blade, coalesce(p
 from unnest(%(device_id)s, %(phenomenon_time)s) with ordinality as k (device_id, phenomenon_time, i)
 join position p using (device_id, phenomenon_time);
 
--- Of no rows: a device all of whose fixes failed has none but them.
--- name: keep_settlement_out
-select pg_advisory_xact_lock_shared(hashtext('mizumori.position_conflicts'));
-
--- The fix before each, at most a day before: from further back nothing follows for a speed; and
--- whether another one may soon stand in its place.
--- name: fixes_before
-select k.i, (extract(epoch from p.phenomenon_time) * 1000)::bigint, p.lat, p.lon,
-    exists (
-        select from position_conflict c
-        where c.device_id = k.device_id and c.phenomenon_time = p.phenomenon_time
-            and c.settled_at is null
-    )
-from unnest(%(device_id)s, %(phenomenon_time)s) with ordinality as k (device_id, phenomenon_time, i)
-cross join lateral (
-    select b.phenomenon_time, b.lat, b.lon
-    from position b
-    where b.device_id = k.device_id and b.phenomenon_time < k.phenomenon_time
-        and b.phenomenon_time >= k.phenomenon_time - interval '1 day'
-    order by b.phenomenon_time desc
-    limit 1
-) p;
-
 -- name: copy_positions
 copy position (phenomenon_time, received_time, lat, lon, seq, device_id, speed_kmh, course_deg,
                hdop, blade, flag, evaluated, marks)
