@@ -8,7 +8,7 @@ from gateway.batch import Batch, Rows
 from gateway.reasons import Reason
 from gateway.registry import Registry
 from store.clocks import ClockFaults
-from store.marks import Mark
+from store.marks import Mark, borne
 from store.positions import Positions
 
 
@@ -35,8 +35,7 @@ def faults(batch: Batch, rows: Rows, positions: Positions, registry: Registry) -
         What is stored of the batch: a repeated message counts once.
     """
     found: dict[int, _Count] = {}
-    marks = np.concatenate([rows.marks, positions.marks])
-    if not batch.refused and not np.bitwise_or.reduce(marks) & Mark.CLOCK_SUSPECT:
+    if not batch.refused and not borne(Mark.CLOCK_SUSPECT, rows.marks, positions.marks):
         return []
     for one in batch.refused:
         if one.reason not in (Reason.TIME_TOO_EARLY, Reason.TIME_IN_FUTURE):

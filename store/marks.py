@@ -2,6 +2,9 @@
 
 import enum
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 class Mark(enum.IntFlag):
     """Bit mask in the column ``marks`` (smallint)."""
@@ -20,3 +23,15 @@ class Mark(enum.IntFlag):
     """Another value came for the same phenomenon time; the winner stands here."""
     SETTLED = 64
     """LATE, and decided on since, in its place, by the settlement."""
+
+
+def borne(mark: Mark, *columns: NDArray[np.int16]) -> bool:
+    """Tell whether any row bears a mark, given the marks of some rows and of others.
+
+    Examples
+    --------
+    >>> borne(Mark.LATE, np.array([0, 4], np.int16), np.array([24], np.int16))
+    True
+    """
+    bit = mark.value
+    return any(np.count_nonzero(column & bit) for column in columns if len(column))
