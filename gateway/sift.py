@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.batch import NO_SEQUENCE, Rows
-from gateway.recent import Recent
+from gateway.recent import Recent, equal
 from gateway.registry import Registry
 from store import observations, sequences
 from store.batch_writer import BatchWriter
 from store.conflicts import ConflictRow, payload_hash
-from store.marks import Mark
+from store.marks import Mark, borne
 from store.positions import Positions
 from store.times import milliseconds, moment
 
@@ -41,14 +41,15 @@ class Sifted:
         number: NDArray[np.int64] | None = None,
     ) -> None:
         """Drop duplicates, and set aside conflicts and duplicates above the `number` of each."""
-        if not (duplicate.any() or conflict.any()):
+        gone = duplicate | conflict
+        if not gone.any():
             return
         same = duplicate & ~conflict
         self.duplicates += int(np.count_nonzero(same))
         self.conflicts += self._aside(conflict)
         if number is not None:
             self.renumbered += self._aside(same & (self.rows.seq > number))
-        self._keep(~(duplicate | conflict))
+        self._keep(~gone)
 
     def drop_repeated(
         self,
@@ -77,8 +78,8 @@ class Sifted:
         found = places[found]
         same, other = np.zeros((2, len(rows)), np.bool_)
         number = rows.seq.copy()
-        equal = _equal(rows.value[found], value)
-        same[found], other[found], number[found] = equal, ~equal, seq
+        as_stored = equal(rows.value[found], value)
+        same[found], other[found], number[found] = as_stored, ~as_stored, seq
         return same, other, number
 
     def remember(self, recent: Recent) -> None:
@@ -152,6 +153,8 @@ def sift(
 def _claim(writer: BatchWriter, sifted: Sifted, horizon_s: float) -> None:
     """Keep readings and fixes without a device time only if their sequence number is new."""
     rows, fixes = sifted.rows, sifted.fixes
+    if not borne(Mark.NO_DEVICE_TIME, rows.marks, fixes.marks):
+        return
     seq = np.concatenate([rows.seq, fixes.seq])
     marks = np.concatenate([rows.marks, fixes.marks])
     places = np.flatnonzero((marks & Mark.NO_DEVICE_TIME != 0) & (seq != NO_SEQUENCE))
@@ -187,22 +190,18 @@ def _within(sifted: Sifted) -> None:
     if len(rows) < 2:
         return
     order = np.lexsort((rows.time_ms, rows.sensor))  # stable: ties stay in the order they came
-    sensor, time_ms, value = rows.sensor[order], rows.time_ms[order], rows.value[order]
+    sensor, time_ms = rows.sensor[order], rows.time_ms[order]
     again = np.zeros(len(rows), np.bool_)
     again[1:] = (sensor[1:] == sensor[:-1]) & (time_ms[1:] == time_ms[:-1])
     if not again.any():
         return
     first = np.maximum.accumulate(np.where(again, 0, np.arange(len(rows))))
-    equal = _equal(value, value[first])
+    value = rows.value[order]
+    as_first = equal(value, value[first])
     same, other = np.zeros((2, len(rows)), np.bool_)
-    same[order] = again & equal
-    other[order] = again & ~equal
+    same[order] = again & as_first
+    other[order] = again & ~as_first
     number = rows.seq.copy()
-    np.maximum.at(number, order[first], np.where(equal, number[order], NO_SEQUENCE))
+    np.maximum.at(number, order[first], np.where(as_first, number[order], NO_SEQUENCE))
     sifted.rows = replace(rows, seq=number)
     sifted.drop(same, other)
-
-
-def _equal(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.bool_]:
-    equal: NDArray[np.bool_] = (a == b) | (np.isnan(a) & np.isnan(b))
-    return equal
