@@ -6,9 +6,10 @@ what the clock is ahead at least, however many readings came late. Messages that
 being in the future count too: a clock that gains would be lost from view where it is worst.
 """
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gateway.batch import Batch, Rows
 from gateway.reasons import Reason
@@ -17,9 +18,6 @@ from store.clocks import WINDOW_MS, Leads
 from store.marks import Mark
 from store.positions import Positions
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
 # What comes later than this was kept by a logger or an import and says nothing of a clock.
 MOST_BEHIND_MS = 86_400_000
 # What is further ahead is of another date, and no clock that drifts.
@@ -27,6 +25,7 @@ MOST_AHEAD_MS = 86_400_000
 # A lead that is larger by less is not worth a row: networks are not that even.
 WORTH_MS = 500
 _NONE = np.iinfo(np.int64).min
+_NO_DEVICE_TIME = np.int16(Mark.NO_DEVICE_TIME)
 
 
 class LeadWatch:
@@ -44,25 +43,25 @@ class LeadWatch:
         rows, positions
             What is stored of the batch.
         """
-        of, town, received_ms, time_ms = _too_far(batch, registry)
-        device = np.concatenate([registry.device_id[rows.sensor], positions.device_id, of])
-        tenant = np.concatenate([registry.tenant_id[rows.sensor], positions.tenant_id, town])
-        received = np.concatenate([rows.received_ms, positions.received_ms, received_ms])
-        lead = np.concatenate([rows.time_ms, positions.time_ms, time_ms]) - received
-        marks = np.concatenate([rows.marks, positions.marks, np.zeros(len(of), np.int16)])
-        own = (marks & np.int16(Mark.NO_DEVICE_TIME) == 0) & (lead > -MOST_BEHIND_MS)
-        if not own.any():
-            return Leads.none()
-        window_ms = int(received[own].max()) // WINDOW_MS * WINDOW_MS
-        device, first, place = np.unique(device[own], return_index=True, return_inverse=True)
-        self._grow(int(device[-1]) + 1)
-        top = np.full(len(device), _NONE)
-        np.maximum.at(top, place, lead[own])
+        shown = _shown(registry.device_id[rows.sensor], registry.tenant_id[rows.sensor], rows)
+        if len(positions):
+            fixes = _shown(positions.device_id, positions.tenant_id, positions)
+            shown = _joined(shown, fixes)
+        if batch.refused:
+            shown = _joined(shown, _too_far(batch, registry))
+        device, tenant, received_ms, time_ms, marks = shown
+        lead = time_ms - received_ms
+        own = (marks & _NO_DEVICE_TIME == 0) & (lead > -MOST_BEHIND_MS)
+        window_ms = int(received_ms[own].max(initial=0)) // WINDOW_MS * WINDOW_MS
+        self._grow(int(device.max(initial=0)) + 1)
         window, known = self._window[device], self._lead[device]
-        due = (window < window_ms) | (window == window_ms) & (top >= known + WORTH_MS)
+        due = own & ((window < window_ms) | (window == window_ms) & (lead >= known + WORTH_MS))
         if not due.any():
             return Leads.none()
-        return Leads(device[due], tenant[own][first[due]], window_ms, top[due])
+        device, first, place = np.unique(device[due], return_index=True, return_inverse=True)
+        top = np.full(len(device), _NONE)
+        np.maximum.at(top, place, lead[due])
+        return Leads(device, tenant[due][first], window_ms, top)
 
     def committed(self, leads: Leads) -> None:
         """Remember what was written."""
@@ -76,10 +75,18 @@ class LeadWatch:
             self._lead = np.concatenate([self._lead, more])
 
 
-def _too_far(
-    batch: Batch, registry: Registry
-) -> "tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]":
-    """Device, town, received and newest phenomenon time of the messages that are too far ahead."""
+def _shown(
+    device_id: NDArray[np.int32], tenant_id: NDArray[np.int32], of: Rows | Positions
+) -> list[NDArray[Any]]:
+    return [device_id, tenant_id, of.received_ms, of.time_ms, of.marks]
+
+
+def _joined(columns: list[NDArray[Any]], others: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    return [np.concatenate(pair) for pair in zip(columns, others, strict=True)]
+
+
+def _too_far(batch: Batch, registry: Registry) -> list[NDArray[Any]]:
+    """Return the messages that are too far ahead, each with its newest phenomenon time."""
     found: list[tuple[int, int, int, int]] = []
     for one in batch.refused:
         device = registry.devices.get((one.tenant_id, one.device_code or ""))
@@ -91,4 +98,5 @@ def _too_far(
         if newest_ms is not None and newest_ms < received_ms + MOST_AHEAD_MS:
             found.append((device.device_id, device.tenant_id, received_ms, newest_ms))
     of, town, received, time = np.array(found, np.int64).reshape(-1, 4).T
-    return of.astype(np.int32), town.astype(np.int32), received, time
+    no_marks = np.zeros(len(of), np.int16)
+    return [of.astype(np.int32), town.astype(np.int32), received, time, no_marks]

@@ -1,12 +1,16 @@
 """How far a device's clock is ahead is measured from what it sends, whatever is delayed."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from gateway.leads import MOST_BEHIND_MS
+from gateway.batch import Batch, Rows
+from gateway.leads import MOST_BEHIND_MS, WORTH_MS, LeadWatch
 from store import map as town_map
 from store.clocks import WINDOW_MS
 from store.marks import Mark
+from store.positions import Position, Positions
 from tests.jobs.door import START_MS, Place
 
 DAY_MS = 86_400_000
@@ -96,3 +100,64 @@ def test_a_steady_clock_is_written_once_a_window_or_so(place, monkeypatch):
         place.door.take([(stream, at_ms - 300 - i % 7 * 50, 0.0)], received_ms=at_ms)
     assert sum(written) == 1
     assert lead(place, device) == (-0.3, None)
+
+
+# Two sensors of device 3, and one of device 40, of the town 2.
+FLEET = SimpleNamespace(
+    device_id=np.array([3, 3, 40], np.int32), tenant_id=np.array([1, 1, 2], np.int32)
+)
+
+
+def drawn(rng, begin_ms):
+    """Rows, fixes of device 40 and of device 41, and (device, town, received, lead) of each."""
+    n, m = rng.integers(0, 5, 2)
+    received_ms = begin_ms + rng.integers(0, WINDOW_MS // 4, n + m)
+    lead = rng.choice([-MOST_BEHIND_MS, -3000, -600, 0, 499, 500, 2000], n + m)
+    marks = rng.choice([0, 0, int(Mark.NO_DEVICE_TIME), int(Mark.LATE)], n + m)
+    sensor, device = rng.integers(0, 3, n), rng.integers(40, 42, m)
+    rows = Rows(
+        sensor.astype(np.int32), received_ms[:n] + lead[:n], np.zeros(n),
+        np.full(n, -1), marks[:n].astype(np.int16), received_ms[:n],
+    )  # fmt: skip
+    fixes = Positions.of([
+        Position(int(device[i]), 2, int(received_ms[n + i] + lead[n + i]), int(received_ms[n + i]),
+                 0.0, 0.0, None, None, None, None, -1, int(marks[n + i]))
+        for i in range(m)
+    ])  # fmt: skip
+    own = marks != Mark.NO_DEVICE_TIME
+    own &= lead > -MOST_BEHIND_MS
+    of = [*FLEET.device_id[sensor].tolist(), *device.tolist()]
+    shown = zip(of, [1 if d == 3 else 2 for d in of], received_ms, lead, strict=True)
+    return rows, fixes, [one for one, counts in zip(shown, own, strict=True) if counts]
+
+
+def plainly_due(shown, written):
+    """Return what is due, device by device, given the window and lead that each has written."""
+    if not shown:
+        return []
+    window_ms = max(received for _, _, received, _ in shown) // WINDOW_MS * WINDOW_MS
+    found = []
+    for device in sorted({one[0] for one in shown}):
+        top = max(lead for of, _, _, lead in shown if of == device)
+        town = next(town for of, town, _, _ in shown if of == device)
+        window, known = written.get(device, (0, 0))
+        if window < window_ms or (window == window_ms and top >= known + WORTH_MS):
+            found.append((device, town, window_ms, top))
+    return found
+
+
+def test_what_is_due_is_what_a_plain_loop_over_the_devices_finds():
+    rng, watch, written, due = np.random.default_rng(5), LeadWatch(), {}, 0
+    for i in range(300):
+        # Now and then the window before comes once more.
+        begin_ms = BEGIN_MS + (i // 3 + rng.integers(0, 2)) * WINDOW_MS // 4
+        rows, fixes, shown = drawn(rng, begin_ms)
+        leads = watch.due(Batch([], rows, [], [], {}, []), rows, fixes, FLEET)
+        columns = (leads.device_id.tolist(), leads.tenant_id.tolist(), leads.lead_ms.tolist())
+        found = [(d, town, leads.window_ms, top) for d, town, top in zip(*columns, strict=True)]
+        assert found == plainly_due(shown, written)
+        due += len(found)
+        if rng.random() < 0.5:  # else it was not stored
+            watch.committed(leads)
+            written |= {device: (window, top) for device, _, window, top in found}
+    assert due > 100
