@@ -1,12 +1,14 @@
 """One batch, one transaction: what was accepted, what was decided, and all that follows."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from detectors.arrays import NEVER
 from detectors.flags import Flag
 from detectors.fleet import CONTEXT_ROWS
 from detectors.readings import Readings
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
 # How long after a rule's change readings that have to be sorted in are left to a job as well.
 RULE_CHANGE_MS: Final = 86_400_000
+_LATE: Final = np.int16(Mark.LATE)
 
 
 class Committer:
@@ -133,12 +136,14 @@ class Committer:
             writer.finish()
         # From here on it is stored.
         self._links.committed(heard)
-        self._leads.committed(leads)
+        if len(leads):
+            self._leads.committed(leads)
         self._routers.committed(heard_by)
         work.sifted.remember(self._recent)
-        self._recent_positions.remember(
-            positions.device_id, positions.time_ms, positions.lat, positions.seq
-        )
+        if len(positions):
+            self._recent_positions.remember(
+                positions.device_id, positions.time_ms, positions.lat, positions.seq
+            )
         _count(work, fixes, batch)
         return after
 
@@ -171,25 +176,23 @@ class _Work:
         rows = self.sifted.rows
         # Rules are applied by phenomenon time: what is older than they are is for the replay.
         decided = rows.time_ms >= self.registry.decided_from_ms[rows.sensor]
-        some = rows if decided.all() else rows.take(decided)
-        self.outcome = self.registry.fleet.step(self.standing.state, some.readings())
-        outcome = self.outcome
-        n = len(rows)
-        self.flag = np.where(np.isnan(rows.value), Flag.MISSING, Flag.NOT_EVALUATED).astype(
-            np.uint8
-        )
-        self.evaluated, self.rate = np.zeros(n, np.int16), np.full(n, np.nan)
-        late, duplicate, conflict = np.zeros((3, n), np.bool_)
-        self.flag[decided], self.evaluated[decided] = outcome.flag, outcome.evaluated
-        self.rate[decided] = outcome.rate_per_h
-        late[decided], duplicate[decided] = outcome.late, outcome.duplicate
-        conflict[decided] = outcome.conflict
-        late |= ~decided
-        rows.marks[late] |= np.int16(Mark.LATE)
-        keep = ~(duplicate | conflict)
-        self.sifted.drop_repeated(self.writer, duplicate, conflict, ask_store=ask_store)
-        self.flag, self.evaluated = self.flag[keep], self.evaluated[keep]
-        self.rate, self.decided = self.rate[keep], ~late[keep]
+        if decided.all():
+            outcome = self.registry.fleet.step(self.standing.state, rows.readings())
+        else:
+            some = rows.take(decided).readings()
+            outcome = self.registry.fleet.step(self.standing.state, some)
+            outcome = _with_others(outcome, decided, rows)
+        self.outcome, self.decided = outcome, ~outcome.late
+        self.flag, self.evaluated = outcome.flag, outcome.evaluated
+        self.rate = outcome.rate_per_h
+        rows.marks[outcome.late] |= _LATE
+        gone = outcome.duplicate | outcome.conflict
+        if gone.any():
+            self.sifted.drop_repeated(
+                self.writer, outcome.duplicate, outcome.conflict, ask_store=ask_store
+            )
+            self.flag, self.evaluated = self.flag[~gone], self.evaluated[~gone]
+            self.rate, self.decided = self.rate[~gone], self.decided[~gone]
 
     def write(self, fixes: Fixes, *, copy: bool) -> None:
         """Write readings, ledger, detector state and what was set aside."""
@@ -226,13 +229,16 @@ class _Work:
 
     def notify(self, positions: Positions) -> None:
         """Tell the live feed when all this commits."""
-        sensor = np.unique(self.sifted.rows.sensor)
-        towns = self.registry.tenant_id[sensor]
-        changed = _by_town("datastreams", towns, self.registry.datastream_id[sensor])
-        for town, of_town in _by_town("devices", positions.tenant_id, positions.device_id).items():
-            changed.setdefault(town, {}).update(of_town)
+        changed: dict[int, dict[str, set[int]]] = defaultdict(dict)
+        of_rows = self.registry.tenant_id[self.sifted.rows.sensor]
+        for kind, towns, ids in (
+            ("datastreams", of_rows, self.sifted.datastream_id),
+            ("devices", positions.tenant_id, positions.device_id),
+        ):
+            for town in set(towns.tolist()):
+                changed[town][kind] = set(ids[towns == town].tolist())
         for town, alerts in self.alerts.items():
-            changed.setdefault(town, {})["alerts"] = alerts
+            changed[town]["alerts"] = alerts
         self.writer.notify(changed)
 
     def after(self) -> Standing:
@@ -256,7 +262,7 @@ class _Work:
         """Gather what decides, for the sensors that change their level."""
         found: dict[int, list[Before]] = {}
         rows, registry = self.sifted.rows, self.registry
-        for sensor in np.unique(self.outcome.transitions.sensor).tolist():
+        for sensor in sorted(set(self.outcome.transitions.sensor.tolist())):
             own = np.flatnonzero((rows.sensor == sensor) & self.decided)
             own = own[np.argsort(rows.time_ms[own], kind="stable")]
             stored = ledger.context_before(
@@ -305,9 +311,9 @@ class _Work:
         if not len(touched):
             return
         rows = self.sifted.rows
-        newest = np.full(len(touched), np.iinfo(np.int64).min)
-        place = np.searchsorted(touched, rows.sensor).clip(max=len(touched) - 1)
-        own = touched[place] == rows.sensor
+        newest = np.full(len(touched), NEVER)
+        place = touched.searchsorted(rows.sensor)
+        own = touched.take(place, mode="clip") == rows.sensor
         np.maximum.at(newest, place[own], rows.time_ms[own])
         states = States(
             self.registry.datastream_id[touched],
@@ -342,22 +348,36 @@ class _Work:
         )
 
 
-def _by_town(
-    kind: str, towns: NDArray[np.int32], ids: NDArray[np.int32]
-) -> dict[int, dict[str, set[int]]]:
-    found: dict[int, dict[str, set[int]]] = {}
-    for town, one in zip(towns.tolist(), ids.tolist(), strict=True):
-        found.setdefault(town, {kind: set()})[kind].add(one)
-    return found
+def _with_others(outcome: "Outcome", decided: NDArray[np.bool_], rows: Rows) -> "Outcome":
+    """Return what is to be said of all rows, given the outcome of those that are `decided` on."""
+
+    def among(said: NDArray[Any], of_others: ArrayLike) -> NDArray[Any]:
+        whole: NDArray[Any] = np.full(len(rows), of_others, said.dtype)
+        whole[decided] = said
+        return whole
+
+    return replace(
+        outcome,
+        flag=among(outcome.flag, np.where(np.isnan(rows.value), Flag.MISSING, Flag.NOT_EVALUATED)),
+        evaluated=among(outcome.evaluated, 0),
+        rate_per_h=among(outcome.rate_per_h, np.nan),
+        late=among(outcome.late, True),
+        duplicate=among(outcome.duplicate, False),
+        conflict=among(outcome.conflict, False),
+    )
 
 
 def _count(work: _Work, fixes: Fixes, batch: Batch) -> None:
     rows: Rows = work.sifted.rows
-    metrics.READINGS.inc(len(rows))
-    metrics.POSITIONS.inc(len(fixes.new))
-    metrics.DUPLICATES.inc(work.sifted.duplicates + fixes.duplicates)
-    metrics.CONFLICTS.inc(len(work.sifted.conflicts) + fixes.conflicts)
-    metrics.TRANSITIONS.inc(work.added)
-    metrics.LATE.inc(int(np.count_nonzero(~work.decided)))
+    for counter, more in (
+        (metrics.READINGS, len(rows)),
+        (metrics.POSITIONS, len(fixes.new)),
+        (metrics.DUPLICATES, work.sifted.duplicates + fixes.duplicates),
+        (metrics.CONFLICTS, len(work.sifted.conflicts) + fixes.conflicts),
+        (metrics.TRANSITIONS, work.added),
+        (metrics.LATE, len(rows) - int(np.count_nonzero(work.decided))),
+    ):
+        if more:
+            counter.inc(more)
     for one in batch.refused:
         metrics.QUARANTINED.labels(one.reason).inc()

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
+import msgspec
+
 from store import map as town_map
 from store.alerts import Alert, alerts_by_id
 from store.database import Connection, Database
@@ -68,7 +70,7 @@ def notices(tenant_id: int, **ids: Collection[int]) -> Iterator[str]:
         payload: dict[str, Any] = {"tenant_id": tenant_id, **{kind: [] for kind in ids}}
         for kind, one in queue[start : start + _IDS_PER_NOTICE]:
             payload[kind].append(one)
-        yield json.dumps(payload, separators=(",", ":"))
+        yield msgspec.json.encode(payload).decode()
 
 
 def notify(conn: Connection, tenant_id: int, **ids: Collection[int]) -> None:
