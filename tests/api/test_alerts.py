@@ -52,6 +52,18 @@ def test_a_steep_step_at_level_four_is_unconfirmed_until_it_is_borne_out(
     assert api.ok(f"/sakata/alerts/{alert['id']}")["unconfirmed"] == alert["unconfirmed"]
 
 
+@pytest.mark.parametrize("later", [[0.16, 0.13], [0.16, 0.13, 0.3]], ids=["it returns", "it comes"])
+def test_a_steep_step_out_of_a_flood_is_borne_out_by_a_depth_of_its_own_level(
+    api, seed, database_dsn, later
+):
+    add_neighbours(seed)
+    commit(database_dsn.gateway, seed, seed.streams["f1", "depth_m"], [0.12] * 4 + [0.83, *later])
+    [alert] = [one for one in api.ok("/sakata/alerts")["items"] if one["rule"] == "street-depth"]
+    [*_, step] = api.ok(f"/sakata/alerts/{alert['id']}")["transitions"]
+    assert (alert["level"], step["from_level"], step["value"]) == (4, 2, 0.83)
+    assert alert["unconfirmed"] == (None if later[-1] == 0.3 else step["time"])
+
+
 def test_what_is_over_awaits_nothing(api, seed, stream):
     alert = seed.alert(stream, level=4, clear=ago(minutes=1), unconfirmed=True)
     assert api.ok(f"/sakata/alerts/{alert}")["unconfirmed"] is None

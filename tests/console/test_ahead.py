@@ -48,7 +48,8 @@ def test_an_alert_that_rests_on_one_reading_says_so_until_it_is_borne_out(town, 
     expect(row).to_contain_text("△ 未確認")
     expect(hints).to_contain_text("未確認")
     stream = town.streams["dry", "depth_m"]
-    for depth, said in ((0.0, r"^0\D"), (0.6, r"^60\D")):  # it returned, and then it came to stay
+    # It returned, then the water came, and last it was as deep as that one reading.
+    for depth, said in ((0.0, r"^0\D"), (0.2, r"^20\D"), (0.6, r"^60\D")):
         expect(hints).to_contain_text("未確認")
         town.latest(stream, depth, time=now())
         town.notify(datastreams=[stream])

@@ -82,9 +82,10 @@ export function standingOf(device, town) {
 /** Does a reading bear out an alert that rests on one steep step? A leaf or a parked car passes. */
 export function bearsOut(alert, device, { time, value, flag }, rules) {
   const { levels, direction } = rulesFor(device, rules).find(({ code }) => code === alert.rule)?.params ?? {};
-  if (!levels || value === null || [FAILED, MISSING].includes(flag)) return false;
+  const reached = levels?.[alert.level - 1];
+  if (!reached || value === null || [FAILED, MISSING].includes(flag)) return false;
   if (Date.parse(time) <= Date.parse(alert.unconfirmed)) return false;
-  return direction === "falling" ? value < levels[0].off : value > levels[0].off;
+  return direction === "falling" ? value < reached.off : value > reached.off;
 }
 
 // The highest level; the water before its rate.
