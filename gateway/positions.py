@@ -68,8 +68,8 @@ def sift(writer: BatchWriter, fixes: Positions, recent: Recent, *, ask_store: bo
     """
     if not len(fixes):
         return Fixes(fixes, fixes, fixes, [], 0)
-    known = recent.look(fixes.device_id, fixes.time_ms, fixes.lat)
-    ask = np.flatnonzero(known.same | known.other | ask_store)
+    known = recent.look(fixes.device_id, fixes.time_ms)[0]
+    ask = np.flatnonzero(known | ask_store)
     content, seq = fixes.content(), fixes.seq
     # What each is compared with: the fix that is stored, else the first of the batch.
     rival = _first(fixes)

@@ -1,7 +1,5 @@
 """A memory of readings that were stored a moment ago: what the broker sends again is dropped."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,18 +12,6 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _ODD = np.uint64(0xD1B54A32D192ED03)
 # Side by side in 32 bytes: each place is visited once.
 _PLACE = np.dtype([("key", "i8"), ("time_ms", "i8"), ("value", "f8"), ("seq", "i8")])
-
-
-@dataclass(frozen=True, eq=False)
-class Verdict:
-    """What is known of each row: stored with the same value, or with another; both bool[n].
-
-    `seq` (int64[n]) is the device's number of what is known, and means nothing of the others.
-    """
-
-    same: NDArray[np.bool_]
-    other: NDArray[np.bool_]
-    seq: NDArray[np.int64]
 
 
 class Recent:
@@ -43,14 +29,18 @@ class Recent:
         self._places = np.zeros(slots, _PLACE)
 
     def look(
-        self, key: NDArray[np.int32], time_ms: NDArray[np.int64], value: NDArray[np.float64]
-    ) -> Verdict:
-        """Tell which rows are known."""
-        slot = self._slot(key, time_ms)
-        there = self._places.take(slot)
-        known = (there["key"] == key) & (there["time_ms"] == time_ms)
-        same = known & equal(there["value"], value)
-        return Verdict(same, known & ~same, there["seq"])
+        self, key: NDArray[np.int32], time_ms: NDArray[np.int64]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.int64]]:
+        """Tell which rows are known, and what is.
+
+        Returns
+        -------
+        bool[n], float64[n], int64[n]
+            Whether each is known, its value and its number, which mean nothing of the others.
+        """
+        there = self._places.take(self._slot(key, time_ms))
+        known: NDArray[np.bool_] = (there["key"] == key) & (there["time_ms"] == time_ms)
+        return known, there["value"], there["seq"]
 
     def remember(
         self,

@@ -143,8 +143,10 @@ def sift(
     sifted = Sifted(rows, fixes, registry.datastream_id[rows.sensor], registry)
     _claim(writer, sifted, sequence_horizon_s)
     _within(sifted)
-    known = recent.look(sifted.datastream_id, sifted.rows.time_ms, sifted.rows.value)
-    sifted.drop(known.same, known.other, known.seq)
+    known, value, number = recent.look(sifted.datastream_id, sifted.rows.time_ms)
+    if known.any():
+        same = known & equal(sifted.rows.value, value)
+        sifted.drop(same, known & ~same, number)
     if ask_store and len(sifted.rows):
         sifted.drop(*sifted.compare(writer, np.arange(len(sifted.rows))))
     return sifted
@@ -191,10 +193,10 @@ def _within(sifted: Sifted) -> None:
         return
     order = np.lexsort((rows.time_ms, rows.sensor))  # stable: ties stay in the order they came
     sensor, time_ms = rows.sensor[order], rows.time_ms[order]
-    again = np.zeros(len(rows), np.bool_)
-    again[1:] = (sensor[1:] == sensor[:-1]) & (time_ms[1:] == time_ms[:-1])
-    if not again.any():
+    as_before = (sensor[1:] == sensor[:-1]) & (time_ms[1:] == time_ms[:-1])
+    if not as_before.any():
         return
+    again = np.concatenate([[False], as_before])
     first = np.maximum.accumulate(np.where(again, 0, np.arange(len(rows))))
     value = rows.value[order]
     as_first = equal(value, value[first])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gateway.recent import Recent
+from gateway.recent import Recent, equal
 
 AT_MS = 1_763_760_000_000
 
@@ -20,35 +20,39 @@ def rows(*rows):
 
 
 def look(recent, *asked):
-    known = recent.look(*rows(*[(*one, 0) for one in asked])[:3])
-    return known.same.tolist(), known.other.tolist(), known.seq.tolist()
+    """What is known of (key, time_ms): its value and number, None of what is not."""
+    columns = recent.look(*rows(*[(*one, 0, 0) for one in asked])[:2])
+    found = zip(*(column.tolist() for column in columns), strict=True)
+    return [(value, seq) if known else None for known, value, seq in found]
 
 
-def test_what_was_stored_is_known_by_key_time_and_value():
+def test_what_was_stored_is_known_by_key_and_time():
     recent = Recent(1 << 10)
-    recent.remember(*rows((7, AT_MS, 0.5, 3), (8, AT_MS, -0.0, -1), (9, AT_MS, np.nan, 4)))
-    asked = [(7, AT_MS, 0.5), (8, AT_MS, 0.0), (9, AT_MS, np.nan)]
-    assert look(recent, *asked) == ([True] * 3, [False] * 3, [3, -1, 4])
-    asked = [(7, AT_MS, 0.6), (8, AT_MS, np.nan), (9, AT_MS, 0.0)]
-    assert look(recent, *asked) == ([False] * 3, [True] * 3, [3, -1, 4])
-    same, other, _ = look(recent, (7, AT_MS + 1, 0.5), (6, AT_MS, 0.5), (1, 0, 0.0))
-    assert not any(same + other)
+    recent.remember(*rows((7, AT_MS, 0.5, 3), (8, AT_MS, 0.0, -1), (9, AT_MS + 1, 0.7, 4)))
+    asked = [(9, AT_MS + 1), (7, AT_MS), (8, AT_MS)]
+    assert look(recent, *asked) == [(0.7, 4), (0.5, 3), (0.0, -1)]
+    assert look(recent, (7, AT_MS + 1), (6, AT_MS), (1, 0)) == [None] * 3
 
 
 def test_of_two_in_one_place_the_last_stays():
     recent = Recent(1)
     recent.remember(*rows((7, AT_MS, 0.5, 3), (8, AT_MS, 0.7, 4)))
-    same, other, seq = look(recent, (7, AT_MS, 0.5), (8, AT_MS, 0.7))
-    assert (same, other, seq[1]) == ([False, True], [False, False], 4)
+    assert look(recent, (7, AT_MS), (8, AT_MS)) == [None, (0.7, 4)]
 
 
 def test_nothing_is_known_at_first_nor_after_it_is_forgotten():
     recent = Recent(1 << 10)
     for _ in range(2):
-        assert look(recent, (7, AT_MS, 0.5), (7, 0, 0.0))[:2] == ([False] * 2, [False] * 2)
+        assert look(recent, (7, AT_MS), (7, 0)) == [None, None]
         recent.remember(*rows((7, AT_MS, 0.5, 3)))
-        assert look(recent, (7, AT_MS, 0.5))[0] == [True]
+        assert look(recent, (7, AT_MS)) == [(0.5, 3)]
         recent.forget()
+
+
+def test_values_are_equal_where_they_mean_the_same():
+    values = np.array([0.5, 0.0, -0.0, np.nan, 0.5, np.nan])
+    others = np.array([0.5, -0.0, 0.0, -np.nan, np.nan, 0.5])
+    assert equal(values, others).tolist() == [True] * 4 + [False] * 2
 
 
 @pytest.mark.parametrize("every_ms", [1000, 10_000, 60_000, 3_600_000])
@@ -60,7 +64,7 @@ def test_readings_in_step_find_places_of_their_own(every_ms, apart):
     value, seq = np.zeros(len(key)), np.zeros(len(key), np.int64)
     recent.remember(key, time_ms, value, seq)
     # As many as the half of the places: were they chosen by chance, 79 % would stay.
-    assert recent.look(key, time_ms, value).same.mean() > 0.7
+    assert recent.look(key, time_ms)[0].mean() > 0.7
 
 
 def test_the_number_of_places_is_a_power_of_two():
