@@ -18,6 +18,7 @@ from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
 _READ_BYTES: Final = 256 * 1024
 _PUBLISH: Final = 3
 _PUBACK: Final = 0x4002  # with the remaining length
+_ACKNOWLEDGEMENT: Final = np.dtype([("head", ">u2"), ("mid", ">u2")])
 _DISCONNECT: Final = 0xE0
 _PACKET_ID: Final = 2
 # Of MQTT 5, at the end of what a packet's length can take.
@@ -64,7 +65,7 @@ class BufferedClient(Client):
 
     def acknowledge(self, mids: Sequence[int]) -> None:
         """Write an acknowledgement for each packet id, in this order."""
-        packets = np.empty(len(mids), np.dtype([("head", ">u2"), ("mid", ">u2")]))
+        packets = np.empty(len(mids), _ACKNOWLEDGEMENT)
         packets["head"], packets["mid"] = _PUBACK, mids
         self._behind += packets.tobytes()
 
@@ -82,7 +83,9 @@ class BufferedClient(Client):
 
     def loop_write(self) -> MQTTErrorCode:
         """Write what waits, in as few calls as the socket takes it."""
-        status = super().loop_write()
+        status = MQTTErrorCode.MQTT_ERR_SUCCESS
+        if super().want_write():
+            status = super().loop_write()
         self._flush()
         return status
 
