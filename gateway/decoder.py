@@ -84,7 +84,7 @@ class Decoder:
                     routers[device.device_id] = named
                 lists.counts.append(len(lists.sensor) - length)
         taken = messages[: len(lists.counts)]
-        received = np.fromiter((m.received_ms for m in taken), np.int64, len(taken))
+        received = np.array([m.received_ms for m in taken], np.int64)
         rows = Rows.of(lists, received)
         return Batch(taken, rows, positions, refused, heard, probes, routers)
 
