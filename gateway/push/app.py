@@ -213,7 +213,9 @@ class PushApp:
             raise not_now(f"{held}. Send the same again.", RETRY_AFTER_S) from None
         finally:
             self._delivery.forget(parcel, sent.nonce)
-        found = self._delivery.result(parcel, sent)
+        foreseen = found = self._delivery.result(parcel, sent)
+        if foreseen.reason == Reason.UNKNOWN_DEVICE:
+            found = await self._in_thread(lambda: self._delivery.recorded(parcel, foreseen))
         if found.reason and found.reason != Reason.UNKNOWN_DEVICE:
             log.info("push_quarantined", device=parcel.device_code, reason=found.reason)
         return found

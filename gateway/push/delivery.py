@@ -19,16 +19,18 @@ from gateway.foresight import Foreseen, Foresight
 from gateway.partition import partition_of
 from gateway.publisher import BrokerAwayError, Publisher
 from gateway.push.receipts import Receipts
+from gateway.reasons import Reason
 from gateway.registry import Registry
 from gateway.settings import BrokerSettings, GatewaySettings
 from gateway.towns import partitions_of
-from store import broker_accounts
+from store import broker_accounts, quarantine
 from store.broker_accounts import BrokerAccount
 from store.database import Database
 from store.operators import Operator
 
 # Readings of one message where we write it anew.
 _READINGS = 200
+_OF_NEWCOMERS = frozenset({Reason.DEVICE_QUARANTINED, Reason.REGISTRATION_FULL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,18 @@ class Delivery:
         if not sent.foreseen.reason or registry is None:
             return sent.foreseen
         return self._foresee(registry, parcel)
+
+    def recorded(self, parcel: Parcel, foreseen: Foreseen) -> Foreseen:
+        """Say what the quarantine says of a newcomer: it may have been taken down for approval.
+
+        Raises
+        ------
+        DatabaseAwayError
+        """
+        with self._database.transaction() as conn:
+            kept = quarantine.newest(conn, parcel.tenant_id, device=parcel.device_code, limit=1)
+        said = [Foreseen([], one.reason, one.detail) for one in kept if one.reason in _OF_NEWCOMERS]
+        return said[0] if said else foreseen
 
     def forget(self, parcel: Parcel, nonce: str) -> None:
         """Wait for a receipt no longer."""

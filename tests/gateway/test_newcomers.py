@@ -10,7 +10,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from store import newcomers, town_catalog
 from store.mistakes import MistakesError
 from tests.fixtures.broker import wait_until
+from tests.fixtures.ports import free_port
 from tests.gateway.conftest import NOW_MS
+from tests.gateway.pushing import add_operator, push
 
 REFUSED = "select count(*) from quarantine where device_code = %s and reason = %s"
 STATE = "select max(state) from device where code = %s"
@@ -105,6 +107,20 @@ def test_beyond_the_days_number_newcomers_are_counted_and_not_taken_down(town, b
     assert newcomers.register(
         town.owner, town.tenant_id, "new-99", newcomers.Learned("t", ("depth_m",))
     )
+
+
+def test_a_newcomers_first_push_is_answered_with_what_became_of_it(town):
+    open_to(town, 1)
+    port, token = free_port(), add_operator(town)
+    town.start(push_port=port, push_wait_s=60)
+    for code, reason, told in (
+        ("new-01", "device_quarantined", "waits for approval: `mizumori device approve`"),
+        ("new-02", "registration_full", "the town takes 1 unknown devices down in a day"),
+    ):
+        status, _, said = push(port, f"/push/kawabe/{code}", reading(depth_m=0.1), token)
+        assert (status, said["outcome"], said["reason"]) == (202, "quarantined", reason)
+        assert told in said["detail"]
+        assert town.value(REFUSED, code, reason) == 1
 
 
 def test_an_approved_newcomer_is_believed_from_the_next_message_on(town, bridge):
