@@ -183,6 +183,7 @@ class Host:
             before,
             measuring=before.measuring & after,
             seq=None if again else found.seq,
+            unnumbered=0,
             alive=True,
         )
         node.end(before.births.keys() - after)

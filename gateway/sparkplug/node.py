@@ -57,6 +57,8 @@ class Node:
         By device, "" the node itself: the birth in force, and some before it, oldest first.
     measuring
         Those that measure anything: many a node only speaks for its devices, and is none itself.
+    seq, unnumbered
+        The last sequence number, None: any may follow; and how many messages had none since.
     """
 
     births: Mapping[str, Table] = field(default_factory=dict)
@@ -64,6 +66,7 @@ class Node:
     measuring: frozenset[str] = frozenset()
     bd_seq: float | None = None
     seq: int | None = None
+    unnumbered: int = 0
     alive: bool = True
 
     @property
@@ -120,13 +123,19 @@ class Node:
     def gap(self, message: Payload, *, again: bool) -> bool:
         """Note a message's sequence number; return whether some before it are missing.
 
-        One that comes again comes out of its order: nothing is expected after it.
+        One that comes again comes out of its order: nothing is expected after it. One without a
+        number may have been counted by its sender, or not.
         """
-        expected, self.seq = self.seq, None if again else message.seq
-        if expected is None or message.seq is None or again:
+        if again:
+            self.seq = None
             return False
+        if message.seq is None:
+            self.unnumbered += 1
+            return False
+        before, most = self.seq, self.unnumbered + 1
+        self.seq, self.unnumbered = message.seq, 0
         # The same number again is the same message again.
-        return message.seq not in (expected, (expected + 1) % _SEQUENCE)
+        return before is not None and (message.seq - before) % _SEQUENCE > most
 
 
 def bd_seq(message: Payload) -> float | None:

@@ -20,6 +20,7 @@ from tests.gateway.sparkplug_messages import (
     bool_,
     born,
     data,
+    dbirth,
     double,
     int_,
     long_,
@@ -97,6 +98,20 @@ def test_a_gap_asks_for_the_birth_and_a_repetition_does_not():
         assert (step.rebirth, step.reason, len(step.forward)) == (gap, "", 1), seq
     host.begin_again(host.picture())
     assert not host.take(*data(3, one)).rebirth
+
+
+def test_a_gap_beside_messages_without_a_number_is_noticed_and_none_is_made_up():
+    host = born()
+    one = metric(alias=1, value=double(1))
+    asked = []
+    for seq in (2, None, 4, None, 5, None, None, 9, None, 11):
+        step = host.take("spBv1.0/g/DDATA/edge/dev", payload(one, ts=NOW_MS + 1, seq=seq))
+        assert step.forward
+        asked += [seq] if step.rebirth else []
+    assert asked == [9]
+    host.take("spBv1.0/g/DDATA/edge/dev", payload(one, seq=None))
+    host.take("spBv1.0/g/NBIRTH/edge", BIRTH)  # counts from its own number on
+    assert host.take("spBv1.0/g/DBIRTH/edge/dev", dbirth(seq=2)).rebirth
 
 
 def test_numbers_go_round():
