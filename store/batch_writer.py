@@ -19,7 +19,6 @@ from store.binary import (
     Blobs,
     Column,
     PgType,
-    use_columns,
 )
 from store.database import Connection, alone
 from store.detector_states import States, refuse_moved
@@ -55,7 +54,6 @@ class BatchWriter:
         self._leases = leases
         self._states: States | None = None
         self._waiting: dict[str, Column | Blobs | bool] = {}
-        use_columns(conn)
         if leases:
             units = np.array([lease.unit for lease in leases], np.int64)
             self._put("lease", {

@@ -12,9 +12,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from psycopg import pq
+from psycopg.abc import AdaptContext
 from psycopg.adapt import Buffer, Dumper, PyFormat
-
-from store.database import Connection
 
 # PostgreSQL counts microseconds from 2000-01-01; our arrays milliseconds from 1970-01-01.
 _EPOCH_SHIFT_MS: Final = 946_684_800_000
@@ -109,7 +108,7 @@ def copy_rows(columns: Sequence[Column]) -> bytes:
     return _COPY_HEADER + _bytes(rows, keep) + _COPY_TRAILER
 
 
-def use_columns(conn: Connection) -> None:
+def use_columns(conn: AdaptContext) -> None:
     """Let `Column` and `Blobs` be parameters of this connection's statements: arrays."""
     conn.adapters.register_dumper(Column, _ColumnDumper)
     conn.adapters.register_dumper(Blobs, _BlobsDumper)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from store import queries
-from store.binary import FLOAT8, INT4, TIMESTAMPTZ, Column, use_columns
+from store.binary import FLOAT8, INT4, TIMESTAMPTZ, Column
 from store.database import Connection
 
 _SQL = queries.load("clocks")
@@ -81,7 +81,6 @@ def write_leads(conn: Connection, leads: Leads) -> None:
     """Keep the largest lead of each device's present window, and the line that they lie on."""
     if not len(leads.device_id):
         return
-    use_columns(conn)
     parameters = {
         "device_id": Column(INT4, leads.device_id),
         "tenant_id": Column(INT4, leads.tenant_id),

@@ -13,6 +13,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from store.binary import use_columns
 from store.errors import DatabaseAwayError
 from store.line_watch import LineWatch
 
@@ -100,7 +101,7 @@ class Database:
             timeout=answer_within_s,
             # Short, so that the pool tries again at the next request and not after a long pause.
             reconnect_timeout=answer_within_s,
-            configure=self.lines.add,
+            configure=self._configure,
             check=self._check,
             open=False,
         )
@@ -167,7 +168,7 @@ class Database:
             If the database does not answer.
         """
         conn = self._connect()
-        self.lines.add(conn)
+        self._configure(conn)
         return conn
 
     def _connect(self) -> Connection:
@@ -175,6 +176,10 @@ class Database:
             return psycopg.connect(self.dsn, autocommit=True)
         except psycopg.OperationalError as error:
             raise self._away(error) from error
+
+    def _configure(self, conn: Connection) -> None:
+        use_columns(conn)
+        self.lines.add(conn)
 
     def _check(self, conn: Connection) -> None:
         """Ask a connection whether it is still there, unless that is as good as sure."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from store import live, queries
-from store.binary import INT2, INT4, TIMESTAMPTZ, Column, use_columns
+from store.binary import INT2, INT4, TIMESTAMPTZ, Column
 from store.database import Connection
 
 Source = Literal["quality", "plateau", "drift", "flood", "pond"]
@@ -96,7 +96,6 @@ def append(conn: Connection, source: Source, verdicts: Verdicts) -> int:
     """
     if not len(verdicts):
         return 0
-    use_columns(conn)
     conn.execute(_SQL["lock"], {"source": source})
     parameters = {"source": source, **verdicts.columns()}
     changed = conn.execute(_SQL["append"], parameters).fetchall()
@@ -111,7 +110,6 @@ def append(conn: Connection, source: Source, verdicts: Verdicts) -> int:
 
 def revise(conn: Connection, verdicts: Verdicts) -> None:
     """Append what late readings changed about the flags of their neighbours."""
-    use_columns(conn)
     conn.execute(_SQL["revise"], verdicts.columns())
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from detectors.sentence import Sentence
 from store import programs, queries
-from store.binary import INT2, INT4, INT8, TIMESTAMPTZ, Column, use_columns
+from store.binary import INT2, INT4, INT8, TIMESTAMPTZ, Column
 from store.database import Connection
 from store.errors import StoreError
 
@@ -139,7 +139,6 @@ def see(conn: Connection, sights: Collection[Sight]) -> None:
     """
     if not sights:
         return
-    use_columns(conn)
     rows = sorted(sights, key=lambda sight: (sight.tenant_id, sight.partition_no))
     since = [s.listening_since for s in rows]
     since_ms = [0 if at is None else round(at.timestamp() * 1000) for at in since]
@@ -181,7 +180,6 @@ def share_out(
     dict
         The holder of each unit; None: it is free.
     """
-    use_columns(conn)
     conn.execute(_SQL["lay_out"], _keys(units))
     conn.execute(_SQL["clear_away"], _keys(units) | {"patience_s": patience_s})
     conn.execute(_SQL["forget"], {"after_s": _FORGET_AFTER_S})
@@ -201,7 +199,6 @@ def release(conn: Connection, epochs: Mapping[Unit, int]) -> None:
     """Let go of intakes; whoever is below its share takes them."""
     if not epochs:
         return
-    use_columns(conn)
     ordered = sorted(epochs)
     parameters = _keys(ordered) | {
         "epochs": Column(INT8, np.array([epochs[unit] for unit in ordered]))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from store import queries
-from store.binary import INT2, INT4, Column, use_columns
+from store.binary import INT2, INT4, Column
 from store.database import Connection
 from store.errors import StoreError
 from store.gateways import LEASE_S, Member, Unit
@@ -45,7 +45,6 @@ def take(
 
     What a transaction of a former holder has locked is left for another time.
     """
-    use_columns(conn)
     parameters = {
         **_keys(wanted),
         "gateway_id": member.gateway_id,
@@ -66,7 +65,6 @@ def fence(conn: Connection, leases: Collection[Lease]) -> None:
     """
     if not leases:
         return
-    use_columns(conn)
     keys = _keys([lease.unit for lease in leases])
     rows = conn.execute(queries.load("intake_lease")["fence"], keys).fetchall()
     now = {(tenant, partition): (epoch, holder) for tenant, partition, epoch, holder in rows}

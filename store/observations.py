@@ -14,7 +14,6 @@ from store.binary import (
     TIMESTAMPTZ,
     Column,
     copy_rows,
-    use_columns,
 )
 from store.database import Connection
 from store.errors import StoreError
@@ -83,7 +82,6 @@ def known_values(
     intp[k], float64[k], int64[k]
         Their places in the arguments, the stored values, and the device's numbers (-1: none).
     """
-    use_columns(conn)
     keys = {
         "datastream_id": Column(INT4, datastream_id),
         "phenomenon_time": Column(TIMESTAMPTZ, time_ms),

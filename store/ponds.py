@@ -13,7 +13,6 @@ from detectors.derived import LIFTED_OUT, Series
 from detectors.flags import Flag, Test
 from store import queries, unsettled
 from store.batch_writer import BatchWriter
-from store.binary import use_columns
 from store.database import Connection
 from store.marks import Mark
 from store.observations import Observations
@@ -159,7 +158,6 @@ def put_derived(
         marks=origins.marks[source],
         rate_per_h=np.full(n, np.nan),
     )
-    use_columns(conn)
     conn.execute(_SQL["put_derived"], rows.columns())
     writer = BatchWriter(conn, ())
     writer.follow(rows)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from store import live, positions, queries, speeds
-from store.binary import BYTEA, INT4, Blobs, Column, use_columns
+from store.binary import BYTEA, INT4, Blobs, Column
 from store.conflicts import rank
 from store.database import Connection
 from store.marks import Mark
@@ -58,7 +58,6 @@ def payload_hashes(fixes: Positions) -> list[bytes]:
 
 def add(conn: Connection, fixes: Positions) -> int:
     """Keep other fixes aside; one that is there already is left alone. Return how many are new."""
-    use_columns(conn)
     columns: dict[str, Any] = {**fixes.columns(), "tenant_id": Column(INT4, fixes.tenant_id)}
     return conn.execute(
         _SQL["add"], {**columns, "payload_hash": Blobs(BYTEA, payload_hashes(fixes))}

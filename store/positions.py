@@ -20,7 +20,6 @@ from store.binary import (
     TIMESTAMPTZ,
     Column,
     copy_rows,
-    use_columns,
 )
 from store.database import Connection
 from store.marks import Mark
@@ -179,7 +178,6 @@ def known_positions(
     intp[k], Positions
         Their places in the arguments, and what is stored; of it `content` and `seq` count.
     """
-    use_columns(conn)
     keys = {"device_id": Column(INT4, device_id), "phenomenon_time": Column(TIMESTAMPTZ, time_ms)}
     found = conn.execute(_SQL["known_positions"], keys, binary=True).fetchall()
     places = np.array([row[0] - 1 for row in found], np.intp)
@@ -207,7 +205,6 @@ def write_positions(conn: Connection, rows: Positions, *, copy: bool) -> None:
     """
     if not len(rows):
         return
-    use_columns(conn)
     columns = rows.columns()
     if copy:
         with conn.cursor() as cursor, cursor.copy(_SQL["copy_positions"]) as stream:

@@ -9,7 +9,7 @@ import numpy as np
 from psycopg.rows import class_row
 
 from store import queries
-from store.binary import INT4, TIMESTAMPTZ, Column, use_columns
+from store.binary import INT4, TIMESTAMPTZ, Column
 from store.database import Connection
 
 _SQL = queries.load("routers")
@@ -43,7 +43,6 @@ def heard(conn: Connection, rows: Sequence[Heard]) -> None:
     """Write down which routers heard which devices; no pair twice."""
     if not rows:
         return
-    use_columns(conn)
     parameters = {
         "device_id": Column(INT4, np.array([row.device_id for row in rows], np.int32)),
         "tenant_id": Column(INT4, np.array([row.tenant_id for row in rows], np.int32)),

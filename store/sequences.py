@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from store import queries
-from store.binary import INT4, INT8, TIMESTAMPTZ, Column, use_columns
+from store.binary import INT4, INT8, TIMESTAMPTZ, Column
 from store.database import Connection
 
 _SQL = queries.load("sequences")
@@ -31,7 +31,6 @@ def claim(
     set of (device_id, seq)
         Those that are new.
     """
-    use_columns(conn)
     parameters = {
         "device_id": Column(INT4, device_id),
         "seq": Column(INT8, seq),

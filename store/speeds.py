@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from detectors.flags import Flag, Test, aggregate
 from detectors.track import Speed, distance_m, speed_flags
 from store import latest, queries
-from store.binary import INT4, TIMESTAMPTZ, Column, use_columns
+from store.binary import INT4, TIMESTAMPTZ, Column
 from store.database import Connection
 from store.positions import Positions, place_flags
 from store.times import moment
@@ -139,7 +139,6 @@ def _around(conn: Connection, fixes: Positions) -> list[_Stored]:
 def _ask(
     conn: Connection, fixes: Positions, since: NDArray[np.intp], until: NDArray[np.intp]
 ) -> list[_Stored]:
-    use_columns(conn)
     columns = {
         "device_id": Column(INT4, fixes.device_id[since]),
         "tenant_id": Column(INT4, fixes.tenant_id[since]),

@@ -11,7 +11,7 @@ from psycopg.rows import class_row
 
 from detectors.readings import Readings
 from store import queries
-from store.binary import INT4, TIMESTAMPTZ, Column, use_columns
+from store.binary import INT4, TIMESTAMPTZ, Column
 from store.database import Connection
 from store.marks import Mark
 from store.times import milliseconds, moment
@@ -84,7 +84,6 @@ def mark(conn: Connection, datastream_id: NDArray[np.int32], from_ms: NDArray[np
         From which phenomenon time on.
     """
     if len(datastream_id):
-        use_columns(conn)
         columns = {
             "datastream_id": Column(INT4, datastream_id),
             "from_time": Column(TIMESTAMPTZ, from_ms),

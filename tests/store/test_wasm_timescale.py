@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from store import conflicts, datastream_catalog, device_catalog, retention, rollups, rules_in_force
+from store.binary import use_columns
 from store.migrate import Engine, migrate
 from store.roles import LOGIN_ROLES, ensure_roles
 from tests.fixtures.database import PASSWORD
@@ -80,6 +81,7 @@ class OneConnection:
 @pytest.fixture(scope="module")
 def database(migrated):
     with psycopg.connect(migrated, autocommit=True, options="-c timezone=UTC") as conn:
+        use_columns(conn)
         yield OneConnection(conn)
 
 
