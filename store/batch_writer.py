@@ -6,11 +6,10 @@ from typing import Any, Final
 import numpy as np
 import psycopg
 from numpy.typing import NDArray
+from psycopg.types import TypeInfo
 
 from store import flag_revisions, latest, live, observations, queries
 from store.binary import (
-    BYTEA,
-    FLOAT8,
     INT2,
     INT4,
     INT8,
@@ -18,7 +17,7 @@ from store.binary import (
     TIMESTAMPTZ,
     Blobs,
     Column,
-    PgType,
+    Records,
 )
 from store.database import Connection, alone
 from store.detector_states import States, refuse_moved
@@ -29,7 +28,14 @@ from store.observations import AlreadyStoredError, Observations
 # More rows than this are faster by COPY, two ways there and back as they are.
 FEW_ROWS: Final = 200
 _HOUR_MS: Final = 3_600_000
-_WRITE: Final = queries.load("batch_writer")["write"]
+_SQL = queries.load("batch_writer")
+_WRITE: Final = _SQL["write"]
+_PARTS: Final = ("lease", "state", "row", "verdict", "heard")
+_NOTHING: Final[Mapping[str, Any]] = {
+    **{part: Records(f"batch_{part}") for part in _PARTS},
+    "notices": Blobs(TEXT, ()),
+    "stored": False,
+}
 # What the statement refuses: see `refuse_batch` in the schema.
 _LEASE_LOST, _STATE_MOVED, _ALREADY_STORED = "MZ001", "MZ002", "MZ003"
 
@@ -53,7 +59,8 @@ class BatchWriter:
         self._conn = conn
         self._leases = leases
         self._states: States | None = None
-        self._waiting: dict[str, Column | Blobs | bool] = {}
+        self._waiting: dict[str, Records | Blobs | bool] = {}
+        _know_types(conn)
         if leases:
             units = np.array([lease.unit for lease in leases], np.int64)
             self._put("lease", {
@@ -182,29 +189,13 @@ class BatchWriter:
             self._waiting["notices"] = Blobs(TEXT, [one.encode() for one in said])
 
     def _put(self, part: str, columns: Mapping[str, Column | Blobs]) -> None:
-        self._waiting |= {f"{part}_{what}": column for what, column in columns.items()}
+        self._waiting[part] = Records(f"batch_{part}", tuple(columns.values()))
 
 
-def _nothing() -> dict[str, Any]:
-    """Return the statement's parameters that write nothing."""
-    kinds: dict[PgType, str] = {
-        INT2: "lease_partition_no row_flag row_evaluated row_marks verdict_flag verdict_evaluated",
-        INT4: "lease_tenant_id state_datastream_id row_datastream_id row_tenant_id "
-        "verdict_datastream_id heard_device_id heard_tenant_id",
-        INT8: "lease_epoch state_epoch state_revision row_seq",
-        FLOAT8: "row_value row_rate_per_h",
-        TIMESTAMPTZ: "state_through_time state_rules_since row_phenomenon_time row_received_time "
-        "verdict_phenomenon_time heard_at",
-    }
-    empty = np.zeros(0)
-    columns: dict[str, Any] = {
-        name: Column(kind, empty) for kind, names in kinds.items() for name in names.split()
-    }
-    return columns | {
-        "stored": False,
-        "state_state": Blobs(BYTEA, ()),
-        "notices": Blobs(TEXT, ()),
-    }
-
-
-_NOTHING: Final = _nothing()
+def _know_types(conn: Connection) -> None:
+    """Ask once over each connection which numbers the database gave to the types of the parts."""
+    known = conn.adapters.types
+    if known.get("batch_row") is None:
+        with alone(conn):
+            for name, oid, array_oid in conn.execute(_SQL["types"]).fetchall():
+                known.add(TypeInfo(name, oid, array_oid))

@@ -51,7 +51,7 @@ class States:
         return len(self.state)
 
     def columns(self) -> dict[str, Column | Blobs]:
-        """Return the columns of the table."""
+        """Return the columns of the table: the fields of `batch_state`."""
         return {
             "datastream_id": Column(INT4, self.datastream_id),
             "epoch": Column(INT8, self.epoch),

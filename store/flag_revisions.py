@@ -56,7 +56,7 @@ class Verdicts:
         return cls(np.full(len(time_ms), datastream_id, np.int32), time_ms, flag, evaluated)
 
     def columns(self) -> dict[str, Column]:
-        """Return them as columns of the statements."""
+        """Return them as columns of the statements: the fields of `batch_verdict`."""
         return {
             "datastream_id": Column(INT4, self.datastream_id),
             "phenomenon_time": Column(TIMESTAMPTZ, self.time_ms),

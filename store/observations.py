@@ -60,7 +60,7 @@ class Observations:
         }
 
     def columns_with_latest(self) -> dict[str, Column]:
-        """Return what `latest` has of them as well."""
+        """Return what `latest` has of them as well: the fields of `batch_row`."""
         return self.columns() | {
             "tenant_id": Column(INT4, self.tenant_id),
             "rate_per_h": Column(FLOAT8, self.rate_per_h, np.isnan(self.rate_per_h)),

@@ -2,6 +2,7 @@
 
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from store.flag_revisions import Verdicts
 from store.gateways import LEASE_S, Member
 from store.intake_lease import Lease, LeaseLostError, take
 from store.observations import AlreadyStoredError, Observations
+from tests.fixtures.broker import wait_until
 
 TIME_MS = 1_763_760_000_000
 HOUR_MS = 3_600_000
@@ -134,6 +136,26 @@ def test_leases_are_held_before_anything_else_and_until_the_end(roles, town, lea
             other.execute("select from intake for update nowait")
 
 
+def test_lease_that_is_taken_while_the_batch_waits_for_it_is_lost(roles, town, pair, leases):
+    def write():
+        with roles.gateway.transaction() as conn:
+            writer = BatchWriter(conn, leases)
+            writer.observations(rows(town, pair, 3), copy=True)
+            writer.finish()
+
+    with ThreadPoolExecutor(1) as thread:
+        with roles.owner.transaction() as other:
+            other.execute("update intake set epoch = epoch + 1 where partition_no = 1")
+            written = thread.submit(write)
+            waits = "select from pg_locks where transactionid = %s::xid and not granted"
+            own = other.execute("select pg_current_xact_id()::text").fetchone()
+            wait_until(lambda: written.done() or other.execute(waits, own).fetchall())
+            assert not written.done()
+        with pytest.raises(LeaseLostError, match="partition 1 of town"):
+            written.result()
+    assert ask(roles, STORED) == [[]]
+
+
 def test_state_that_a_settlement_has_replaced_is_named(roles, pair):
     def write(revision):
         with roles.gateway.transaction() as conn:
@@ -187,6 +209,33 @@ def test_awaited_verdict_is_written_over_and_another_one_appended(
     assert flags == [(4, 15), (3, 7)]
     assert revisions == [(3, 31), (4, 15), (3, 31)]
     assert count == [(5,)]
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_awaited_verdict_on_a_reading_that_is_gone_writes_nothing(
+    roles, town, pair, database_dsn, compressed
+):
+    if compressed and database_dsn.engine != "timescale":
+        pytest.skip("plain PostgreSQL compresses nothing")
+    with roles.gateway.transaction() as conn:
+        BatchWriter(conn, ()).observations(rows(town, pair, FEW_ROWS + 4), copy=True)
+    with roles.owner.transaction() as conn:
+        conn.execute("delete from observation where phenomenon_time < to_timestamp(%s)",
+                     (TIME_MS / 1000 + 120,))  # fmt: skip
+        if compressed:
+            conn.execute("select compress_chunk(c) from show_chunks('observation') c")
+    # Of these minutes it has the odd ones.
+    long_ago = TIME_MS - 1000 * 24 * HOUR_MS
+    times = np.array([long_ago, *(TIME_MS + 60_000 * np.arange(4))])
+    verdicts = Verdicts.of(pair[0], times, np.full(5, 4, np.uint8), np.full(5, 15, np.int16))
+    before = ask(roles, STORED)
+    with roles.gateway.transaction() as conn:
+        writer = BatchWriter(conn, ())
+        writer.verdicts(verdicts, np.ones(5, np.bool_))
+        writer.finish()
+    [stored] = ask(roles, STORED)
+    assert [row[:5] for row in stored] == [row[:5] for row in before[0]]
+    assert [row[1].timestamp() for row in stored if row[5:7] == (4, 15)] == [TIME_MS / 1000 + 180]
 
 
 def test_awaited_verdicts_are_found_by_key_where_nothing_has_been_analyzed(roles, town, pair):

