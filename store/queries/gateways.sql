@@ -4,7 +4,9 @@
 select gateway_id from gateway where name = %(name)s;
 
 -- name: add
-insert into gateway (gateway_id, name) values (%(gateway_id)s, %(name)s);
+-- Again where it was committed and the line broke before the gateway heard so.
+insert into gateway (gateway_id, name) values (%(gateway_id)s, %(name)s)
+on conflict (gateway_id) do update set beat_at = clock_timestamp();
 
 -- name: remove
 -- Frees what it held: the reference is set to null.
