@@ -124,10 +124,12 @@ def _mark_decided_too_soon(
     changed = sensors[registry.decided_from_ms[sensors] > 0]
     ids = registry.datastream_id[changed]
     since_ms = registry.decided_from_ms[changed]
-    known_ms = since_ms.copy()
+    known_ms = np.zeros(len(ids), np.int64)
     if former is not None:
         same, there = np.intersect1d(ids, former.registry.datastream_id, return_indices=True)[1:]
-        known_ms[same] = former.registry.decided_from_ms[there]
+        # What another gateway, or this one before it began, knew of the others is not known.
+        ours = former.epoch[there] > 0
+        known_ms[same[ours]] = former.registry.decided_from_ms[there[ours]]
     since = rules_in_force.undecided_changes(
         conn,
         ids.tolist(),

@@ -115,7 +115,7 @@ def undecided_changes(
     rules_since
         Since when the rules of each datastream hold that do.
     known_since
-        Since when those held that were known until now.
+        Since when those held that were known until now; 1970 where nobody knows.
     ruled
         Whether it has any now.
     """

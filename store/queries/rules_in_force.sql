@@ -80,8 +80,9 @@ group by ds.datastream_id;
 -- Where readings are stored that were not decided on by the rules of their time, and the first
 -- change that they were not decided by. `rules_since` is when the rules of each datastream that
 -- hold now began, in milliseconds as a detector state has it, `known_since` when those did that were
--- known until now. What was decided on is told by the state; what no rule was there for may be any
--- reading after a change that was heard of late. Array parameters of one length.
+-- known until now (1970: nobody knows). What was decided on is told by the state; what no rule was
+-- there for may be any reading after a change that was heard of late, and before the next one if
+-- that left no rule. Array parameters of one length.
 select k.datastream_id, min(v.begins)
 from unnest(%(datastream_ids)s::integer[], %(rules_since)s::timestamptz[],
     %(known_since)s::timestamptz[], %(ruled)s::boolean[])
@@ -101,5 +102,12 @@ where coalesce(st.rules_since, to_timestamp(0)) < k.rules_since
     and v.begins > coalesce(st.rules_since, to_timestamp(0)) and v.begins <= k.rules_since
 group by k.datastream_id, k.rules_since, k.ruled, st.through_time, l.phenomenon_time
 having st.through_time >= min(v.begins)
+    or l.phenomenon_time >= k.rules_since and k.ruled
     or l.phenomenon_time >= min(v.begins) filter (where v.begins > k.known_since)
-    or l.phenomenon_time >= k.rules_since and k.ruled;
+        and exists (
+            select from observation o
+            where o.datastream_id = k.datastream_id and o.phenomenon_time < k.rules_since
+                and o.phenomenon_time >= min(v.begins) filter (
+                    where v.begins > k.known_since and (r.enabled or r.inherits)
+                )
+        );

@@ -128,36 +128,31 @@ def test_the_ledger_is_that_of_the_sorted_replay_whenever_a_version_was_heard_of
         assert deliver(stream, order, rng.integers(len(readings) + 1)) == expected
 
 
-def test_a_version_that_came_and_went_unheard_had_its_time(place, load_at):
+def test_a_version_that_came_and_went_unheard_is_settled_after_a_restart(place, load_at):
     begins = place.value("select date_trunc('second', clock_timestamp())") + timedelta(hours=1)
-    ends, begins_ms = begins + timedelta(minutes=1), milliseconds(begins)
-    heard, unheard = (place.sensor(()) for _ in range(2))
-    for device, _ in (heard, unheard):
-        saved(place, device, [(begins_ms, ON), (begins_ms + 60_000, OFF)])
-    moments = (begins - timedelta(minutes=1), begins, ends)
-    readings = [(begins_ms + ms, depth) for ms, depth in ((-1, 0.0), (20_000, 0.2), (70_000, 0.0))]
-    for moment, reading in zip(moments, readings, strict=True):
-        load_at(moment)
-        place.door.take([(heard[1], *reading)])
-    load_at(moments[0])
-    place.door.take([(unheard[1], *reading) for reading in readings])
-    load_at(ends)
-    place.settlement.drain()
-    (alerts, *_), (found, *_) = (ledger(place.owner, stream) for _, stream in (heard, unheard))
-    assert [row[1:] for row in found] == [row[1:] for row in alerts]
-    assert len(found) == 1
+    over, begins_ms = begins + timedelta(minutes=1), milliseconds(begins)
+    readings = [(-20, 0.0), (0, 0.2), (20, 0.0), (40, 0.2), (60, 0.2), (80, 0.0)]
 
+    def deliver(*heard):
+        device, stream = place.sensor(())
+        saved(place, device, [(begins_ms, ON), (milliseconds(over), OFF)])
+        place.door.standing = None
+        load_at(begins - timedelta(milliseconds=1))
+        for seconds, depth in readings:
+            for moment in heard:
+                if begins + timedelta(seconds=seconds) == moment:
+                    load_at(moment)
+            place.door.take([(stream, begins_ms + 1000 * seconds, depth)])
+        place.door.standing = None
+        load_at(over)
+        place.settlement.drain()
+        place.door.standing = None
+        load_at(over)
+        assert place.value("select count(*) from unsettled") == 0
+        alerts, moves, undecided = ledger(place.owner, stream)
+        assert undecided == 0
+        return [row[1:] for row in alerts], [row[1:] for row in moves]
 
-def test_a_version_that_was_known_in_time_leaves_nothing_to_settle(place, load_at):
-    """Although versions are saved to the microsecond, and readings are of milliseconds."""
-    now = place.value("select clock_timestamp()").replace(microsecond=123_456)
-    later = now + timedelta(hours=1)
-    device, stream = place.sensor(())
-    saved(place, device, [(now.timestamp() * 1000, ON), (later.timestamp() * 1000, HIGHER)])
-    load_at(now)
-    place.door.take([(stream, milliseconds(now) + 60_000, 0.2)])
-    load_at(later)
-    assert place.value("select count(*) from unsettled") == 0
-    place.door.take([(stream, milliseconds(later) + 60_000, 0.2)])
-    place.door.load()
-    assert place.value("select count(*) from unsettled") == 0
+    expected = deliver(begins, over)
+    assert len(expected[0]) == 2
+    assert deliver() == expected
