@@ -80,7 +80,6 @@ class Publisher:
         """Send `count` messages, about `per_s` a second, over all devices in turn."""
         codes = list(self._clients)
         pace = 1 / per_s
-        held_for = self._water.held_for
         due = time.monotonic()
         held: list[Reading] = []
         for number in range(count):
@@ -92,7 +91,8 @@ class Publisher:
                 held.append(reading)
             else:
                 self._publish([reading] * (2 if chance > 0.97 else 1))
-            if held and (self._random.random() * held_for < 1 or number == count - 1):
+            due_now = self._random.random() * self._water.held_for(at_ms) < 1
+            if held and (due_now or number == count - 1):
                 while held:
                     self._publish([held.pop()])
             due += pace
