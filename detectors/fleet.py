@@ -8,7 +8,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from detectors import ordered, reordered
+from detectors import ordered, reordered, singly
 from detectors.arrays import CONTEXT_ROWS, RING, Bools, Index
 from detectors.checks import Checks, Verdict
 from detectors.flags import Flag, Test
@@ -16,6 +16,7 @@ from detectors.intake import Intake
 from detectors.lanes import Lanes
 from detectors.outcome import Outcome, Transitions, Verdicts, Windows
 from detectors.part import Accepted, Part, join, no_transitions, no_verdicts, no_windows
+from detectors.plain_profile import PlainProfiles
 from detectors.profile import Profile
 from detectors.readings import Readings
 from detectors.restore import restore
@@ -51,6 +52,7 @@ class Fleet:
     sensor_profile: Index
     _lanes: Lanes
     _checks: Checks
+    _plain: PlainProfiles
 
     @classmethod
     def compile(cls, profiles: Sequence[Profile], sensor_profile: ArrayLike) -> Self:
@@ -72,7 +74,8 @@ class Fleet:
         of = np.asarray(sensor_profile, np.int64).reshape(-1)
         if len(of) and not (of.min() >= 0 and of.max() < len(profiles)):
             raise ValueError(f"sensor_profile points outside of the {len(profiles)} profiles")
-        return cls(tuple(profiles), of, Lanes.compile(profiles), Checks.compile(profiles))
+        lanes, checks = Lanes.compile(profiles), Checks.compile(profiles)
+        return cls(tuple(profiles), of, lanes, checks, PlainProfiles(lanes, checks))
 
     def empty_state(self) -> State:
         """State before the first reading."""
@@ -197,9 +200,17 @@ class Fleet:
             in_order, behind = accepted.take(~mixed), accepted.take(mixed)
         else:
             in_order, behind = accepted, accepted.take(slice(0))
-        parts = [ordered.advance(table, self._checks, c) for c in _chunks(in_order)]
+        parts = [self._advance(table, c) for c in _chunks(in_order)]
         parts += [reordered.settle(table, self._checks, c) for c in _chunks(behind)]
         return self._outcome(state, readings, intake, parts)
+
+    def _advance(self, table: Table, accepted: Accepted) -> Part:
+        """Decide on readings in order."""
+        if singly.suits(accepted):
+            part = singly.advance(table, self._plain, accepted)
+            if part is not None:
+                return part
+        return ordered.advance(table, self._checks, accepted)
 
     def _outcome(
         self, state: State, readings: Readings, intake: Intake, parts: list[Part]

@@ -1,11 +1,11 @@
 """Readings that are newer than all their sensors have decided on: the way of nearly all data."""
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.arrays import RING, WINDOW, Index, kinds_of, slots, spread
+from detectors.arrays import RING, WINDOW, Index, Times, kinds_of, slots, spread
 from detectors.checks import Checks, Verdict
 from detectors.flags import aggregate
 from detectors.hysteresis import Carry, Rows, scan
@@ -22,7 +22,7 @@ from detectors.state import HEAD, RING_COLUMNS, STATE_COLUMNS, TAIL, Table, Writ
 from detectors.strip import BROKEN, SAME, Strip, compare, judge, judge_spikes
 
 # Without slope rules only the two neighbours of the spike and flat line tests are looked at.
-_SHORT_CONTEXT = 3
+SHORT_CONTEXT: Final = 3
 
 
 def advance(table: Table, checks: Checks, accepted: Accepted) -> Part:
@@ -42,7 +42,7 @@ def advance(table: Table, checks: Checks, accepted: Accepted) -> Part:
     lanes, group = table.lanes, Group.of(accepted.sensor)
     sensor = group.sensor
     profile, held, place = table.profile[sensor], table.count[sensor], table.next[sensor]
-    context = np.minimum(held, WINDOW if lanes.looks_at_slopes else _SHORT_CONTEXT)
+    context = np.minimum(held, WINDOW if lanes.looks_at_slopes else SHORT_CONTEXT)
     strip, new = _lay_out(table, group, accepted, context, place)
     kind = kinds_of(profile, group.owner)
     verdict = compare(strip, lanes, checks, kind, new)
@@ -146,15 +146,28 @@ def _await(
     told = verdict.evaluated.nonzero()[0]
     if not len(told):
         return no_verdicts(), []
-    sensor, rows = sensor[told], rows[told]
+    return tell_awaited(
+        table,
+        sensor[told],
+        strip.time_ms[rows[told]],
+        verdict.flag(np.zeros(len(verdict.fail), bool))[told],
+        verdict.evaluated[told],
+    )
+
+
+def tell_awaited(
+    table: Table,
+    sensor: Index,
+    time_ms: Times,
+    flag: NDArray[np.uint8],
+    evaluated: NDArray[np.int16],
+) -> tuple[Verdicts, list[Write]]:
+    """Join the spike test's verdicts on the newest known readings to what was said of them."""
     at = sensor * RING + slots(table.next[sensor] - 1)
-    flag = aggregate(
-        table.column("flag")[at], verdict.flag(np.zeros(len(verdict.fail), bool))[told]
-    )
-    evaluated = table.column("evaluated")[at] | verdict.evaluated[told]
-    verdicts = Verdicts(
-        sensor.astype(np.int32), strip.time_ms[rows], flag, evaluated, np.ones(len(rows), bool)
-    )
+    flag = aggregate(table.column("flag")[at], flag)
+    evaluated = table.column("evaluated")[at] | evaluated
+    awaited = np.ones(len(sensor), bool)
+    verdicts = Verdicts(sensor.astype(np.int32), time_ms, flag, evaluated, awaited)
     return verdicts, [Write("flag", at, flag), Write("evaluated", at, evaluated)]
 
 

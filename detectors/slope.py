@@ -11,8 +11,10 @@ from detectors.arrays import Bools, Floats, Index, count_true, some_of
 
 # Residuals beyond 3.5 robust standard deviations are dropped, but never within 3 cm of the line:
 # ripples and the instrument's resolution are not outliers.
-_OUTLIER_MADS: Final = 3.5 * 1.4826
-_LEAST_POINTS: Final = 4
+OUTLIER_MADS: Final = 3.5 * 1.4826
+LEAST_POINTS: Final = 4
+# In the unit of the value: metres of water.
+OUTLIER_FLOOR: Final = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +121,7 @@ def guarded_slopes(
     usable: Bools,
     noise: Floats,
     inflation: Floats,
-    outlier_floor: Floats | float = 0.03,
+    outlier_floor: Floats | float = OUTLIER_FLOOR,
 ) -> Slopes:
     """Fit a line to each window after dropping its outliers.
 
@@ -155,7 +157,7 @@ def guarded_slopes(
     """
     n = values.shape[1]
     count = count_true(usable)
-    some = (count >= _LEAST_POINTS).nonzero()[0]
+    some = (count >= LEAST_POINTS).nonzero()[0]
     if not len(some):
         return Slopes(np.full(n, np.nan), np.full(n, np.nan))
     if len(some) < n:
@@ -174,7 +176,7 @@ def guarded_slopes(
         residual[~usable] = np.inf
     residual -= _median(residual.copy(), count, least, most)
     off = np.abs(residual, out=residual)
-    bound = np.maximum(_OUTLIER_MADS * _median(off.copy(), count, least, most), outlier_floor)
+    bound = np.maximum(OUTLIER_MADS * _median(off.copy(), count, least, most), outlier_floor)
     fit = _least_squares(hours, values, off <= bound, noise, inflation)
     if len(some) == n:
         return fit
@@ -222,7 +224,7 @@ def _least_squares(
 ) -> Slopes:
     weight = keep.astype(np.float64)
     points = count_true(keep).astype(np.float64)
-    enough = points >= _LEAST_POINTS
+    enough = points >= LEAST_POINTS
     safe = np.where(enough, points, 1.0)
     dt = hours - _inner(weight, hours) / safe
     dt *= weight

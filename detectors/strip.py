@@ -30,7 +30,7 @@ FAILED: Final = np.uint8(4)  # outside what the instrument can measure
 # Windows fitted together: their arrays stay within the processor's second-level cache.
 _WINDOWS_AT_A_TIME: Final = 4_096
 # No water rises by this: the sums of a fit stay finite, and NaN is not below it.
-_ANY_RISE: Final = 1e100
+ANY_RISE: Final = 1e100
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,7 +252,7 @@ def _look_back(
         inside = (lag <= furthest) & (after_ms >= oldest_ms)
         np.divide(after_ms, 3.6e6, out=hours[some])
         np.subtract(value.take(at, mode="clip"), here, out=rise[some])
-        np.logical_and(inside, np.abs(rise[some]) < _ANY_RISE, out=usable[some])
+        np.logical_and(inside, np.abs(rise[some]) < ANY_RISE, out=usable[some])
         if not np.count_nonzero(inside[-1]):  # times descend: nor is any further one in a window
             most = some.start + int(np.count_nonzero(np.logical_or.reduce(inside, axis=1)))
             break
