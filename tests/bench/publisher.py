@@ -84,10 +84,10 @@ def run(login: Login, load: Load) -> None:
         if burst:
             sock.sendall(burst)
         waits = not free or sent == load.messages
-        if load.rate and not waits:
-            # Acknowledgements wait until the next is due: a load that wakes up twice a message
-            # takes the processor from what is measured.
-            time.sleep(max(0.0, began + sent / load.rate - time.monotonic()))
+        # Acknowledgements wait until the next is due: a load that wakes up twice a message takes
+        # the processor from what is measured.
+        next_due = began + sent / load.rate if load.rate and not waits else 0.0
+        time.sleep(max(0.0, next_due - time.monotonic()))
         if select.select([sock], [], [], 30.0 if waits else 0.0)[0]:
             for kind, buffer, at, _ in packets.read():
                 if mqtt_wire.is_puback(kind):
