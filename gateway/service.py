@@ -173,14 +173,16 @@ class Gateway:
 
     def _enter(self) -> None:
         """Join the other gateways as soon as the database answers."""
-        told = False
+        told: set[str] = set()
         while not self._ending.is_set():
             try:
                 self._sharing.enter()
             except (DatabaseAwayError, psycopg.Error) as error:
-                if not told:
-                    log.error("database_away", error=str(error).strip())
-                    told = True
+                away = isinstance(error, DatabaseAwayError)
+                event = "database_away" if away else "gateway_not_joined"
+                if event not in told:
+                    log.error(event, error=str(error).strip())
+                    told.add(event)
                 self._ending.wait(RETRY_S[1])
             else:
                 log.info("gateway_started", name=self._member.name)
