@@ -6,8 +6,10 @@ something is lost.
 
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 
 import numpy as np
 import structlog
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 
 from gateway import metrics
 from gateway.intake import Intake
+from gateway.message import Message
 from gateway.partition import partition_of
 from gateway.registry import Registry
 from gateway.session import Session
@@ -23,6 +26,7 @@ from store.gateways import LEASE_S, Sight, Unit
 from store.intake_lease import Lease
 
 log = structlog.get_logger(__name__)
+_intake_of = attrgetter("intake")
 
 # A connection takes the session away from whoever has it, so nobody connects who cannot be sure
 # that the lease still runs: it was confirmed so much earlier than it can be lost.
@@ -105,6 +109,12 @@ class Holdings:
     def leases(self) -> list[Lease]:
         """What may be written."""
         return [holding.lease for holding in self.all()]
+
+    def leases_of(self, messages: Sequence[Message]) -> list[Lease]:
+        """Return under which leases messages are written: each one costs a commit a locked row."""
+        intakes = {intake for intake, _ in groupby(messages, _intake_of)}
+        units = sorted({(intake.tenant_id, intake.session.lease_no) for intake in intakes})
+        return [self._held[unit].lease for unit in units if unit in self._held]
 
     def has(self, lease: Lease) -> bool:
         """Whether a lease is still held."""

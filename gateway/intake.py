@@ -116,7 +116,10 @@ class Intake:
     def stop(self) -> None:
         """Disconnect and keep the session."""
         self._stopping = True
-        self._wake.set()
+        if self._thread.ident is None:
+            self._wake.close()  # else it is the thread's to close
+        else:
+            self._wake.set()
 
     def join(self, timeout_s: float = 5.0) -> None:
         """Wait for the end that `stop` asked for."""

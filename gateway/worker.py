@@ -219,11 +219,11 @@ class Worker:
 
     def _commit(self, batch: Batch, standing: Standing) -> Standing:
         """Commit a batch; what the database or the rules cannot take goes to quarantine."""
-        copy = True
+        copy, leases = True, self._holdings.leases_of(batch.messages)
         for _ in range(ATTEMPTS):
             self._progress.step()
             try:
-                return self._committer.commit(batch, standing, self._holdings.leases, copy=copy)
+                return self._committer.commit(batch, standing, leases, copy=copy)
             except (psycopg.errors.UniqueViolation, AlreadyStoredError):
                 copy = False
             except StateMovedError as moved:
