@@ -26,12 +26,12 @@ class Calm:
         self.end_ms = int(time.time() * 1000) - HOUR_MS
         self.begin_ms = self.end_ms - messages * self.step_ms
 
-    def held_for(self, at_ms: int) -> int:  # noqa: ARG002  # here always the same
+    def held_for(self, _at_ms: int) -> int:
         """Return by how many messages a reading that is held back is late, on average."""
         return 10
 
-    def depth_m(self, device: int, at_ms: int) -> float:  # noqa: ARG002  # here always the same
-        """Return what the `device`-th device measures at a time."""
+    def depth_m(self, _device: int, _at_ms: int) -> float:
+        """Return what a device, by its number, measures at a time."""
         return round(self._chance.uniform(0, CALM_M), 3)
 
 
@@ -58,7 +58,7 @@ class Floods(Calm):
         return 10 if last else 100
 
     def depth_m(self, device: int, at_ms: int) -> float:
-        """Return what the `device`-th device measures at a time."""
+        """Return what a device, by its number, measures at a time."""
         calm = super().depth_m(device, at_ms)
         if device % 2:
             return calm

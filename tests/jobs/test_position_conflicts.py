@@ -193,32 +193,28 @@ def test_of_a_batch_around_a_stored_fix_each_is_held_against_its_own_neighbour(s
     assert [row[7] for row in shared.rows(ROWS, device)] == [1, 4, 4]
 
 
-def test_a_fix_that_comes_while_a_winner_is_put_in_place_is_held_against_the_winner(shared):
+@pytest.mark.parametrize(
+    ("stood", "next_one", "flags", "newest"),
+    [
+        (39.9, 38.9001, [3, 1], 38.9001),
+        # A device all of whose fixes failed has no latest position.
+        (95.0, 39.9, [3, 4], 38.9),
+    ],
+)
+def test_a_fix_that_comes_while_a_winner_is_put_in_place_is_held_against_the_winner(
+    shared, stood, next_one, flags, newest
+):
     device = plow(shared)
-    take(shared, device, fix(0, 39.9, 1))
+    take(shared, device, fix(0, stood, 1))
     take(shared, device, fix(0, 38.9, 2))
-    gateway = threading.Thread(target=take, args=(shared, device, fix(5, 38.9001, 3)))
+    gateway = threading.Thread(target=take, args=(shared, device, fix(5, next_one, 3)))
     with shared.jobs.transaction() as conn:
         assert [one.changed for one in position_conflicts.settle(conn)] == [True]
         gateway.start()
         wait_until(lambda: shared.value("select count(*) from pg_locks where not granted"))
     gateway.join(PATIENCE_S)
-    assert [row[7] for row in shared.rows(ROWS, device)] == [3, 1]
-    assert shared.rows(LATEST, device)[0][1] == 38.9001
-
-
-def test_a_fix_that_follows_one_that_failed_waits_for_its_settlement_too(shared):
-    device = plow(shared)
-    take(shared, device, fix(0, 95.0, 1))
-    take(shared, device, fix(0, 38.9, 2))
-    gateway = threading.Thread(target=take, args=(shared, device, fix(5, 39.9, 3)))
-    with shared.jobs.transaction() as conn:
-        assert [one.changed for one in position_conflicts.settle(conn)] == [True]
-        gateway.start()
-        wait_until(lambda: shared.value("select count(*) from pg_locks where not granted"))
-    gateway.join(PATIENCE_S)
-    assert [row[7] for row in shared.rows(ROWS, device)] == [3, 4]
-    assert shared.rows(LATEST, device)[0][1] == 38.9
+    assert [row[7] for row in shared.rows(ROWS, device)] == flags
+    assert shared.rows(LATEST, device)[0][1] == newest
 
 
 def test_a_missing_place_that_wins_is_missing_and_nobodys_latest(shared):
